@@ -30,9 +30,7 @@ class ActionModule(ActionBase):
         _result, arguments = self.validate_argument_spec({"role": {"type": "str", "required": True}})
         role = arguments["role"]
         if self._task._role is None:
-            raise AnsibleActionFail(
-                "known_variables was called outside of a role; make it the first task of the role it names."
-            )
+            raise AnsibleActionFail("known_variables was called outside of a role; make it the role's first task.")
         role_path = Path(self._task._role._role_path)
         siblings = [path.name for path in role_path.parent.iterdir()]
         known = specified_names(role_path / "meta" / "argument_specs.yml")

@@ -23,8 +23,9 @@ def unknown_names(
 def describe(role: str, unknown: dict[str, str | None]) -> str:
     """One sentence an operator can act on."""
     parts = [f"{name} (did you mean {near}?)" if near else name for name, near in unknown.items()]
+    noun = "variables" if len(parts) > 1 else "variable"
     return (
-        f"role {role} does not know the variable{'s' if len(parts) > 1 else ''} {', '.join(parts)}. Nothing was changed. "
+        f"role {role} does not know the {noun} {', '.join(parts)}. Nothing was changed. "
         f"Correct the name in the inventory or on the command line; roles/{role}/README.md lists every variable."
     )
 
