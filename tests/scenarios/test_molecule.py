@@ -1,0 +1,46 @@
+"""Every directory under molecule/ is one test: the whole sequence of its scenario, its log under .cache/molecule/."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LOGS = ROOT / ".cache" / "molecule"
+# The longest first, so that two workers end together.
+LONGEST_FIRST = ["delivery", "site"]
+TIMEOUT = 30 * 60
+
+
+def scenarios() -> list[str]:
+    names = [path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")]
+    return sorted(names, key=lambda name: (name not in LONGEST_FIRST, name))
+
+
+def tail(log: Path, lines: int = 80) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+@pytest.mark.parametrize("scenario", scenarios())
+def test_scenario(scenario: str) -> None:
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"{scenario}.log"
+    plain = {"NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1", "MOLECULE_COMMAND_BORDERS": "0"}
+    with log.open("w", encoding="utf-8") as output:
+        try:
+            run = subprocess.run(
+                ["molecule", "test", "--scenario-name", scenario],
+                cwd=ROOT,
+                env={**os.environ, **plain},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"scenario {scenario} took over {TIMEOUT} s; its end ({log}):\n{tail(log)}")
+    assert run.returncode == 0, f"scenario {scenario} failed; its end ({log}):\n{tail(log)}"

@@ -1,0 +1,58 @@
+"""Holds every role to its contract: argument specs and defaults say the same, and everything a role needs is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def options(role: Path) -> dict[str, dict[str, Any]]:
+    specs = load(role / "meta" / "argument_specs.yml")["argument_specs"]
+    return {name: option for entry in specs.values() for name, option in (entry.get("options") or {}).items()}
+
+
+@pytest.fixture(params=ROLES, ids=lambda role: role.name)
+def role(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+def test_specs_and_defaults_have_the_same_values(role: Path) -> None:
+    defaults = load(role / "defaults" / "main.yml") or {}
+    specified = {name: option["default"] for name, option in options(role).items() if "default" in option}
+    assert defaults == specified
+
+
+def test_public_names_carry_the_role(role: Path) -> None:
+    assert [name for name in options(role) if not name.startswith(f"{role.name}_")] == []
+
+
+def test_every_option_is_typed_and_described(role: Path) -> None:
+    def gaps(entries: dict[str, dict[str, Any]], prefix: str = "") -> list[str]:
+        found = []
+        for name, option in entries.items():
+            if not option.get("type") or not option.get("description"):
+                found.append(prefix + name)
+            found += gaps(option.get("options") or {}, f"{prefix}{name}.")
+        return found
+
+    assert gaps(options(role)) == []
+
+
+def test_the_first_task_refuses_misspelt_variables(role: Path) -> None:
+    first = load(role / "tasks" / "main.yml")[0]
+    assert first["slipway.ops.known_variables"] == {"role": role.name}
+
+
+def test_a_scenario_asserts_its_behaviour(role: Path) -> None:
+    tests = "".join(path.read_text() for path in (ROOT / "molecule" / role.name / "tests").glob("test_*.py"))
+    assert "assert " in tests
