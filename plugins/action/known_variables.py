@@ -13,6 +13,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.ops.plugins.module_utils.variable_names import describe, unknown_names
 
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+
 
 @lru_cache
 def specified_names(specs: Path) -> set[str]:
@@ -27,14 +29,16 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        _result, arguments = self.validate_argument_spec({"role": {"type": "str", "required": True}})
-        role = arguments["role"]
-        if self._task._role is None:
-            raise AnsibleActionFail("known_variables was called outside of a role; make it the role's first task.")
-        role_path = Path(self._task._role._role_path)
-        siblings = [path.name for path in role_path.parent.iterdir()]
-        known = specified_names(role_path / "meta" / "argument_specs.yml")
-        unknown = unknown_names(role, (task_vars or {}).keys(), known, siblings)
-        if unknown:
-            raise AnsibleActionFail(describe(role, unknown))
+        _result, arguments = self.validate_argument_spec(
+            {"role": {"type": "list", "elements": "str", "required": True}}
+        )
+        siblings = [path.name for path in ROLES.iterdir()]
+        complaints = []
+        for role in arguments["role"]:
+            known = specified_names(ROLES / role / "meta" / "argument_specs.yml")
+            unknown = unknown_names(role, (task_vars or {}).keys(), known, siblings)
+            if unknown:
+                complaints.append(describe(role, unknown))
+        if complaints:
+            raise AnsibleActionFail(" ".join(complaints))
         return {"changed": False}

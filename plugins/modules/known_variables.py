@@ -13,8 +13,9 @@ description:
   - Runs on the controller; nothing is sent to the host.
 options:
   role:
-    description: The role's name, which is the prefix of its public variables.
-    type: str
+    description: Names of roles of this collection; each is the prefix of its role's public variables.
+    type: list
+    elements: str
     required: true
 attributes:
   check_mode:
@@ -34,6 +35,10 @@ EXAMPLES = r"""
 - name: Refuse misspelt variables
   slipway.ops.known_variables:
     role: nginx
+
+- name: Refuse misspelt variables before any role has changed anything
+  slipway.ops.known_variables:
+    role: [baseline, certificate, nginx]
 """
 
 RETURN = r"""
