@@ -1,0 +1,296 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The evidence store: a directory of JSON Lines that is only ever appended to.
+
+    records/2026-11.jsonl     the records written in that month, one a line
+    artifacts/<run>/<name>    raw output, named with its SHA-256 by the records it belongs to
+    latest.json               the newest record per id and subject; derived, rebuilt when it is missing
+    settings.json             what the role set: retention and metrics
+    lock                      writers exclude each other and readers
+
+A batch is one write(2) at the end of the month's file, under the lock, synced before it counts. What a killed writer
+left half-written stays there as one damaged line; the next batch starts on a fresh line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .evidence_record import ARTIFACT, RUN, EvidenceError, encoded, validated
+
+DIRECTORY_MODE = 0o2750
+FILE_MODE = 0o640
+LOCK_SECONDS = 30.0
+
+Record = dict[str, Any]
+Key = tuple[str, str]
+
+
+@dataclass
+class Reading:
+    """Records in the order in which they were written, and the lines that could not be read."""
+
+    records: list[Record] = field(default_factory=list)
+    damaged: list[dict[str, Any]] = field(default_factory=list)
+
+
+def key(record: Mapping[str, Any]) -> Key:
+    """What a record speaks of: records with the same key supersede each other."""
+    return record["id"], record["subject"]
+
+
+def newest(records: Iterable[Record]) -> dict[Key, Record]:
+    """The record with the latest ``at`` per key; of two with the same time the one written last."""
+    latest: dict[Key, Record] = {}
+    for record in records:
+        if key(record) not in latest or record["at"] >= latest[key(record)]["at"]:
+            latest[key(record)] = record
+    return latest
+
+
+def write_atomically(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
+    """Replace a file so that a reader, or a crash, finds the old content or the new, never a mix."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make a new name in a directory survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Store:
+    """One evidence store. Only the operations that write need write permission."""
+
+    def __init__(self, root: str | os.PathLike[str], lock_seconds: float = LOCK_SECONDS) -> None:
+        self.root = Path(root)
+        self.records = self.root / "records"
+        self.artifacts = self.root / "artifacts"
+        self.lock_seconds = lock_seconds
+
+    def check(
+        self, records: Sequence[Mapping[str, Any]], run: str, artifacts: Sequence[Mapping[str, Any]] = ()
+    ) -> list[Record]:
+        """The records as ``append`` would write them; writes nothing. An EvidenceError names every bad record."""
+        if not RUN.fullmatch(run):
+            raise EvidenceError(f"run: {run!r} may only have letters, digits and . _ : + - (at most 128)")
+        contents = _named(artifacts)
+        paths = {name: self._artifact_path(run, name, content) for name, content in contents.items()}
+        mentioned = {name for record in records for name in record.get("artifacts") or []}
+        shared = [name for name in paths if name not in mentioned]
+        checked, problems = [], []
+        for number, record in enumerate(records, start=1):
+            try:
+                valid = validated(record, run)
+                self._attach(valid, [*valid["artifacts"], *shared], paths, contents)
+                encoded(valid)
+                checked.append(valid)
+            except EvidenceError as error:
+                problems.append(f"record {number} of {len(records)} ({record.get('id', 'no id')}): {error}")
+        if problems:
+            raise EvidenceError("not recorded: " + " | ".join(problems))
+        return checked
+
+    def append(
+        self, records: Sequence[Mapping[str, Any]], run: str, artifacts: Sequence[Mapping[str, Any]] = ()
+    ) -> list[Record]:
+        """Validate and write a batch; when this returns it is on disk. All of it is recorded, or none."""
+        checked = self.check(records, run, artifacts)
+        if not checked:
+            return []
+        contents = _named(artifacts)
+        try:
+            self._make_directories()
+            with self.locked():
+                for name, content in contents.items():
+                    self._write_artifact(self._artifact_path(run, name, content), content)
+                self._append_lines(b"".join(encoded(record) for record in checked))
+        except OSError as error:
+            raise EvidenceError(f"not recorded: {_explained(error, self.root)}") from error
+        return checked
+
+    def history(self) -> Reading:
+        """Everything in the store."""
+        reading = Reading()
+        with self.locked(exclusive=False):
+            for path in self.months():
+                for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+                    _read_line(line, f"records/{path.name}", number, reading)
+        return reading
+
+    def latest(self) -> Reading:
+        """The newest record per id and subject."""
+        reading = self.history()
+        return Reading(list(newest(reading.records).values()), reading.damaged)
+
+    def months(self) -> list[Path]:
+        """The files of records, oldest first."""
+        return sorted(self.records.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9].jsonl"))
+
+    def settings(self) -> dict[str, Any]:
+        """What the role set for this store; empty for a store that no role made."""
+        try:
+            settings = json.loads((self.root / "settings.json").read_text())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise EvidenceError(
+                f"{self.root}/settings.json is not JSON ({error}); run the role evidence again"
+            ) from error
+        return settings if isinstance(settings, dict) else {}
+
+    @contextlib.contextmanager
+    def locked(self, exclusive: bool = True) -> Iterator[None]:
+        """Hold the store's lock; readers share it. A store without a lock file has no writers."""
+        flags = os.O_RDWR | os.O_CREAT if exclusive else os.O_RDONLY
+        try:
+            descriptor = os.open(self.root / "lock", flags | os.O_CLOEXEC, FILE_MODE)
+        except FileNotFoundError:
+            if exclusive:
+                raise
+            yield
+            return
+        try:
+            _flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, self.lock_seconds, self.root)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _make_directories(self) -> None:
+        for path in (self.root, self.records, self.artifacts):
+            if not path.is_dir():
+                path.mkdir(parents=True, exist_ok=True)
+                path.chmod(DIRECTORY_MODE)
+
+    def _append_lines(self, lines: bytes) -> None:
+        path = self.records / datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m.jsonl")
+        fresh = not path.exists()
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            size = os.fstat(descriptor).st_size
+            if fresh:
+                os.fchmod(descriptor, FILE_MODE)
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                lines = b"\n" + lines
+            try:
+                written = os.write(descriptor, lines)
+                if written != len(lines):
+                    raise OSError(28, "No space left on device")
+                os.fsync(descriptor)
+            except OSError:
+                # What did not get to the disk whole was never recorded; the lock is held, nobody has read it.
+                os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+        if fresh:
+            sync_directory(self.records)
+
+    def _artifact_path(self, run: str, name: str, content: bytes) -> Path:
+        """Where an artifact is kept. A second content under the same name gets a path of its own, by its hash."""
+        path = self.artifacts / run / name
+        if path.exists() and path.read_bytes() != content:
+            return path.with_name(f"{path.stem}-{hashlib.sha256(content).hexdigest()[:12]}{path.suffix}")
+        return path
+
+    def _write_artifact(self, path: Path, content: bytes) -> None:
+        if path.exists():
+            return
+        for parent in reversed(path.relative_to(self.artifacts).parents):
+            directory = self.artifacts / parent
+            if not directory.is_dir():
+                directory.mkdir()
+                directory.chmod(DIRECTORY_MODE)
+                sync_directory(directory.parent)
+        write_atomically(path, content)
+
+    def _attach(
+        self, record: Record, names: list[str], paths: Mapping[str, Path], contents: Mapping[str, bytes]
+    ) -> None:
+        """Name the record's artifacts by their path in the store, each with its hash."""
+        record["artifacts"], record["sha256"] = [], {}
+        for name in names:
+            path = paths.get(name) or self.root / name
+            try:
+                content = contents[name] if name in contents else path.read_bytes()
+            except OSError as error:
+                raise EvidenceError(f"artifacts: {name!r} was neither given nor is it in the store") from error
+            relative = str(path.relative_to(self.root))
+            record["artifacts"].append(relative)
+            record["sha256"][relative] = hashlib.sha256(content).hexdigest()
+
+
+def _named(artifacts: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    contents: dict[str, bytes] = {}
+    for artifact in artifacts:
+        name = artifact["name"]
+        if not ARTIFACT.fullmatch(name):
+            raise EvidenceError(f"not recorded: artifact {name!r} is not a plain relative path such as timeline.json")
+        if name in contents:
+            raise EvidenceError(f"not recorded: artifact {name!r} is given twice")
+        content = artifact["content"]
+        text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=1)
+        contents[name] = text.encode("utf-8", "surrogateescape")
+    return contents
+
+
+def _read_line(line: bytes, file: str, number: int, reading: Reading) -> None:
+    if not line:
+        return
+    try:
+        record = json.loads(line)
+        if not (isinstance(record, dict) and all(isinstance(record[name], str) for name in ("id", "subject", "at"))):
+            raise ValueError("not a record")
+    except (ValueError, KeyError):
+        reading.damaged.append({"file": file, "line": number, "bytes": len(line)})
+    else:
+        reading.records.append(record)
+
+
+def _flock(descriptor: int, operation: int, seconds: float, root: Path) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise EvidenceError(
+                    f"{root}/lock was held by another process for {seconds:g} s; see `fuser -v {root}/lock`"
+                ) from None
+            time.sleep(0.02)
+
+
+def _explained(error: OSError, root: Path) -> str:
+    advice = {
+        1: "run as a user that may write there, or use `become`",
+        13: "run as a user that may write there, or use `become`",
+        28: f"free space on the file system of {root}, or shorten the retention",
+        30: f"the file system of {root} is read-only",
+    }.get(error.errno or 0, f"look at the file system of {root}")
+    return f"{error.strerror or error} ({error.filename or root}); {advice}"
