@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.health.limit import LimitError, parse_limit
+from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit", "kept"),
+    [
+        ("< 500 ms", 499, "ms", True),
+        ("< 500 ms", 0.5, "s", False),
+        ("<500ms", 0.499, "s", True),
+        (">= 30 d", 30 * 86400, "s", True),
+        (">= 30 d", 29.9, "d", False),
+        ("= 200", 200, "", True),
+        ("== 200", 404, "", False),
+        ("!= 500", 200, "1", True),
+        ("> 99.9 %", 0.9995, "1", True),
+        ("> 5 GiB", 5_000_000_000, "By", False),
+        (">= 1000 1/s", 60_000, "1/min", True),
+        ("= running", "running", "", True),
+        ("= running", "exited", "", False),
+        ("!= maintenance", "ready", "", True),
+        ("= 1.2.3", "1.2.3", "", True),
+        ("< 5", None, "", False),
+        ("!= 5", None, "", False),
+        ("< 5", float("nan"), "", False),
+        ("< 5", "four", "", False),
+        ("< 5", "4", "", True),
+        ("= 0.3", 0.1 + 0.2, "", True),
+    ],
+)
+def test_satisfied(text, value, unit, kept):
+    assert parse_limit(text).satisfied(value, unit) is kept
+
+
+@pytest.mark.parametrize("text", ["", "500", "<", "< fast", "< 500 parsec", "=> 5", "between 1 and 2", None, 200])
+def test_what_is_no_limit_is_refused(text):
+    with pytest.raises(LimitError, match="is not a limit"):
+        parse_limit(text)
+
+
+def test_units_that_do_not_compare_are_refused():
+    with pytest.raises(UnitError, match="cannot be compared"):
+        parse_limit("< 500 ms").satisfied(3, "By")
+
+
+def test_texts_of_a_limit():
+    limit = parse_limit("<500ms")
+    assert (str(limit), limit.bare) == ("< 500 ms", "< 500")
+    assert limit.measured(0.25, "s") == pytest.approx(250)
+    assert parse_limit("= running").bare == "= running"
