@@ -1,0 +1,1 @@
+"""A small real service to release, roll back, break and measure."""
