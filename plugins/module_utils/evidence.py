@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,19 @@ class Reading:
 
     records: list[Record] = field(default_factory=list)
     damaged: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Snapshot:
+    """The newest records, and how many bytes of each month's file they take into account."""
+
+    offsets: dict[str, int] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+    damaged: list[dict[str, Any]] = field(default_factory=list)
+
+    def reading(self) -> Reading:
+        """The records and the damaged lines, without where they came from."""
+        return Reading(self.records, self.damaged)
 
 
 def key(record: Mapping[str, Any]) -> Key:
@@ -136,21 +150,37 @@ class Store:
 
     def history(self) -> Reading:
         """Everything in the store."""
-        reading = Reading()
         with self.locked(exclusive=False):
-            for path in self.months():
-                for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-                    _read_line(line, f"records/{path.name}", number, reading)
+            return self.read()
+
+    def read(self) -> Reading:
+        """Everything in the store; the caller holds the lock."""
+        reading = Reading()
+        for path in self.months():
+            _read_lines(path, 0, reading)
         return reading
 
     def latest(self) -> Reading:
         """The newest record per id and subject."""
-        reading = self.history()
-        return Reading(list(newest(reading.records).values()), reading.damaged)
+        with self.locked(exclusive=False):
+            return self._caught_up().reading()
+
+    def keep_latest(self) -> Reading:
+        """Write ``latest.json`` anew, so that the next reading of the latest records need not read the whole store."""
+        with self.locked():
+            snapshot = self._caught_up()
+            write_atomically(self.root / "latest.json", json.dumps(asdict(snapshot)).encode())
+            return snapshot.reading()
 
     def months(self) -> list[Path]:
         """The files of records, oldest first."""
         return sorted(self.records.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9].jsonl"))
+
+    def artifact(self, name: str) -> Path:
+        """The file that a record's artifact path names."""
+        if not (name.startswith("artifacts/") and ARTIFACT.fullmatch(name)):
+            raise EvidenceError(f"artifacts: {name!r} was not given, and is no path artifacts/RUN/NAME in the store")
+        return self.root / name
 
     def settings(self) -> dict[str, Any]:
         """What the role set for this store; empty for a store that no role made."""
@@ -164,17 +194,27 @@ class Store:
             ) from error
         return settings if isinstance(settings, dict) else {}
 
+    def _caught_up(self) -> Snapshot:
+        """``latest.json`` with what was appended since it was written; the caller holds the lock."""
+        snapshot = Snapshot()
+        with contextlib.suppress(FileNotFoundError, PermissionError, ValueError, TypeError):
+            snapshot = Snapshot(**json.loads((self.root / "latest.json").read_bytes()))
+        sizes = {path.name: path.stat().st_size for path in self.months()}
+        if any(sizes.get(name, 0) < offset for name, offset in snapshot.offsets.items()):
+            snapshot = Snapshot()
+        added = Reading(snapshot.records, snapshot.damaged)
+        for path in self.months():
+            _read_lines(path, snapshot.offsets.get(path.name, 0), added)
+        return Snapshot(sizes, list(newest(added.records).values()), added.damaged)
+
     @contextlib.contextmanager
     def locked(self, exclusive: bool = True) -> Iterator[None]:
         """Hold the store's lock; readers share it. A store without a lock file has no writers."""
-        flags = os.O_RDWR | os.O_CREAT if exclusive else os.O_RDONLY
-        try:
-            descriptor = os.open(self.root / "lock", flags | os.O_CLOEXEC, FILE_MODE)
-        except FileNotFoundError:
-            if exclusive:
-                raise
+        path = self.root / "lock"
+        if not exclusive and not path.exists():
             yield
             return
+        descriptor = _open(path, os.O_RDWR | os.O_CREAT if exclusive else os.O_RDONLY)
         try:
             _flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, self.lock_seconds, self.root)
             yield
@@ -189,18 +229,15 @@ class Store:
 
     def _append_lines(self, lines: bytes) -> None:
         path = self.records / datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m.jsonl")
-        fresh = not path.exists()
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        descriptor = _open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             size = os.fstat(descriptor).st_size
-            if fresh:
-                os.fchmod(descriptor, FILE_MODE)
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 lines = b"\n" + lines
             try:
                 written = os.write(descriptor, lines)
                 if written != len(lines):
-                    raise OSError(28, "No space left on device")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(descriptor)
             except OSError:
                 # What did not get to the disk whole was never recorded; the lock is held, nobody has read it.
@@ -208,7 +245,7 @@ class Store:
                 raise
         finally:
             os.close(descriptor)
-        if fresh:
+        if not size:
             sync_directory(self.records)
 
     def _artifact_path(self, run: str, name: str, content: bytes) -> Path:
@@ -235,14 +272,23 @@ class Store:
         """Name the record's artifacts by their path in the store, each with its hash."""
         record["artifacts"], record["sha256"] = [], {}
         for name in names:
-            path = paths.get(name) or self.root / name
+            path = paths.get(name) or self.artifact(name)
             try:
                 content = contents[name] if name in contents else path.read_bytes()
             except OSError as error:
-                raise EvidenceError(f"artifacts: {name!r} was neither given nor is it in the store") from error
+                raise EvidenceError(f"artifacts: {name!r} is not in the store ({error.strerror})") from error
             relative = str(path.relative_to(self.root))
             record["artifacts"].append(relative)
             record["sha256"][relative] = hashlib.sha256(content).hexdigest()
+
+
+def _open(path: Path, flags: int) -> int:
+    """Open a file of the store; a new one gets the store's mode whatever the umask."""
+    fresh = not path.exists()
+    descriptor = os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
+    if fresh:
+        os.fchmod(descriptor, FILE_MODE)
+    return descriptor
 
 
 def _named(artifacts: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
@@ -259,17 +305,26 @@ def _named(artifacts: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
     return contents
 
 
-def _read_line(line: bytes, file: str, number: int, reading: Reading) -> None:
-    if not line:
-        return
-    try:
+def _read_lines(path: Path, offset: int, reading: Reading) -> None:
+    """Add the records of a month's file from an offset in bytes on."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            record = parsed(line)
+            if record is not None:
+                reading.records.append(record)
+            elif line.strip():
+                reading.damaged.append({"file": f"records/{path.name}", "offset": offset, "bytes": len(line)})
+            offset += len(line)
+
+
+def parsed(line: bytes) -> Record | None:
+    """The record in a line, or None for a line that a killed writer left half-written."""
+    with contextlib.suppress(ValueError):
         record = json.loads(line)
-        if not (isinstance(record, dict) and all(isinstance(record[name], str) for name in ("id", "subject", "at"))):
-            raise ValueError("not a record")
-    except (ValueError, KeyError):
-        reading.damaged.append({"file": file, "line": number, "bytes": len(line)})
-    else:
-        reading.records.append(record)
+        if isinstance(record, dict) and all(isinstance(record.get(name), str) for name in ("id", "subject", "at")):
+            return record
+    return None
 
 
 def _flock(descriptor: int, operation: int, seconds: float, root: Path) -> None:
@@ -288,9 +343,9 @@ def _flock(descriptor: int, operation: int, seconds: float, root: Path) -> None:
 
 def _explained(error: OSError, root: Path) -> str:
     advice = {
-        1: "run as a user that may write there, or use `become`",
-        13: "run as a user that may write there, or use `become`",
-        28: f"free space on the file system of {root}, or shorten the retention",
-        30: f"the file system of {root} is read-only",
+        errno.EPERM: "run as a user that may write there, or use `become`",
+        errno.EACCES: "run as a user that may write there, or use `become`",
+        errno.ENOSPC: f"free space on the file system of {root}, or shorten the retention",
+        errno.EROFS: f"the file system of {root} is read-only",
     }.get(error.errno or 0, f"look at the file system of {root}")
     return f"{error.strerror or error} ({error.filename or root}); {advice}"

@@ -36,6 +36,7 @@ REQUIRED = ("id", "area", "subject", "claim", "verdict", "at", "source")
 ID = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)+")
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}")
 ARTIFACT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+:-]*(/[A-Za-z0-9_][A-Za-z0-9._@+:-]*)*")
+LIMIT = re.compile(r"(<=|>=|!=|<|>|=) ?\S.*")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 RECORD_BYTES = 65536
@@ -134,6 +135,10 @@ def _measured(value: Any) -> str | None:
     return "must be finite" if isinstance(value, float) and not math.isfinite(value) else None
 
 
+def _limit(value: Any) -> str | None:
+    return None if value is None else _matching(LIMIT, "< 500 or = 200 (a comparison and a value)")(value)
+
+
 def _seconds(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
         return f"{value!r} is not a number of seconds, 0 or more"
@@ -180,7 +185,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "claim": _text(500),
     "measured": _measured,
     "unit": _text(32, empty=True),
-    "limit": _text(255, null=True),
+    "limit": _limit,
     "verdict": _one_of(VERDICTS),
     "at": _time,
     "took": _seconds,

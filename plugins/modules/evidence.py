@@ -105,6 +105,7 @@ store:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.evidence import Store
+from ansible_collections.slipway.ops.plugins.module_utils.evidence_metrics import publish
 from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import EvidenceError, encoded
 
 
@@ -132,6 +133,11 @@ def main() -> None:
         records = store.check(*batch) if module.check_mode else store.append(*batch)
     except (EvidenceError, OSError) as error:
         module.fail_json(msg=str(error), store=str(store.root))
+    if records and not module.check_mode:
+        try:
+            publish(store)
+        except EvidenceError as error:
+            module.warn(str(error))
     module.exit_json(changed=bool(records), records=records, store=str(store.root), diff=_diff(records))
 
 

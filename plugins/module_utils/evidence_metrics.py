@@ -1,0 +1,72 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The latest evidence as a node-exporter textfile, so that failed or stale evidence raises alerts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from .evidence import Reading, Record, Store, write_atomically
+from .evidence_record import EvidenceError, parse_time
+
+LEVELS = {"skip": -1, "pass": 0, "warn": 1, "fail": 2, "unknown": 3}
+
+
+def publish(store: Store) -> Reading:
+    """Bring the derived files up to date: the store's ``latest.json`` and, where the role set one, the metrics file."""
+    try:
+        reading = store.keep_latest()
+        textfile = store.settings().get("textfile")
+        if textfile:
+            write_atomically(Path(textfile), exposition(reading).encode(), mode=0o644)
+    except OSError as error:
+        name = os.fsdecode(error.filename or store.root)
+        raise EvidenceError(f"recorded, but {name} could not be written: {error.strerror or error}") from error
+    return reading
+
+
+def exposition(reading: Reading) -> str:
+    """The metrics in Prometheus' text format."""
+    records = sorted(reading.records, key=lambda record: (record["id"], record["subject"]))
+    numbers = [record for record in records if isinstance(record.get("measured"), (int, float))]
+    return "".join(
+        (
+            _family(
+                "slipway_evidence_verdict",
+                "Latest verdict: -1 skip, 0 pass, 1 warn, 2 fail, 3 unknown.",
+                ((_labels(record), LEVELS.get(record.get("verdict", ""), 3)) for record in records),
+            ),
+            _family(
+                "slipway_evidence_timestamp_seconds",
+                "When the latest measurement began, Unix time.",
+                ((_labels(record), parse_time(record["at"]).timestamp()) for record in records),
+            ),
+            _family(
+                "slipway_evidence_measured",
+                "Latest number that was measured, in the unit of its label.",
+                ((_labels(record, "unit"), record["measured"]) for record in numbers),
+            ),
+            _family(
+                "slipway_evidence_damaged_lines",
+                "Lines of the store that could not be read.",
+                (("", count) for count in [len(reading.damaged)]),
+            ),
+        )
+    )
+
+
+def _family(name: str, explanation: str, samples: Iterable[tuple[str, float]]) -> str:
+    lines = [f"# HELP {name} {explanation}", f"# TYPE {name} gauge"]
+    lines += [f"{name}{labels} {value!r}" for labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def _labels(record: Record, *more: str) -> str:
+    pairs = (f'{name}="{_escaped(str(record.get(name, "")))}"' for name in ("id", "subject", "area", *more))
+    return "{" + ",".join(pairs) + "}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
