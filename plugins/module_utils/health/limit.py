@@ -28,7 +28,7 @@ class LimitError(ValueError):
 
 @dataclass(frozen=True)
 class Limit:
-    """``operator`` is one of ``< <= > >= = !=``; ``value`` a number in ``unit`` (empty when none was given) or a text."""
+    """``operator`` is one of ``< <= > >= = !=``; ``value`` a number in ``unit`` (empty: none given) or a text."""
 
     operator: str
     value: float | str
@@ -69,7 +69,7 @@ class Limit:
 
 
 def parse_limit(text: str) -> Limit:
-    """The limit in a text such as ``< 500 ms``, ``>= 99.9 %``, ``= 200`` or ``!= maintenance``; LimitError when none is."""
+    """The limit in a text such as ``< 500 ms``, ``>= 99.9 %``, ``= 200``, ``!= maintenance``; else LimitError."""
     match = _LIMIT.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise LimitError(

@@ -1,0 +1,65 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Opens connections for checks: TCP, TLS that verifies, Unix sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from functools import cache
+from pathlib import Path
+
+from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, CheckUnknown, explain
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+# The second address of a name is tried when the first has not answered after this long (RFC 8305).
+_SECOND_ADDRESS_AFTER = 0.25
+
+
+@cache
+def trust(ca: str | None = None) -> ssl.SSLContext:
+    """A context that verifies chains and names, against the CA file or the system's; made once for each file."""
+    if ca and not Path(ca).is_file():
+        raise CheckUnknown(f"the CA file {ca} is not there on this host")
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        raise CheckUnknown(f"the CA file {ca} cannot be used: {error}") from error
+
+
+async def connect(
+    host: str, port: int, context: ssl.SSLContext | None = None, server_name: str | None = None
+) -> Streams:
+    """A connection to host and port, with TLS when a context is given; CheckFailed when there is none."""
+    name = (server_name or host) if context else None
+    try:
+        return await asyncio.open_connection(
+            host, port, ssl=context, server_hostname=name, happy_eyeballs_delay=_SECOND_ADDRESS_AFTER
+        )
+    except (OSError, UnicodeError) as error:
+        raise CheckFailed(f"{joined(host, port)}: {explain(error, host)}") from error
+
+
+async def connect_unix(path: str) -> Streams:
+    try:
+        return await asyncio.open_unix_connection(path)
+    except FileNotFoundError as error:
+        raise CheckFailed(f"{path} is not there: is the service that owns it running?") from error
+    except OSError as error:
+        raise CheckFailed(f"{path}: {explain(error)}") from error
+
+
+def joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def split_address(address: str, port: int) -> tuple[str, int]:
+    """Host and port of ``10.0.0.5``, ``app1:8443`` or ``[::1]:8443``; the port given when the text has none."""
+    if address.startswith("["):
+        host, _, rest = address[1:].partition("]")
+        return host, int(rest[1:]) if rest.startswith(":") else port
+    if address.count(":") == 1:
+        host, _, number = address.partition(":")
+        return host, int(number)
+    return address, port

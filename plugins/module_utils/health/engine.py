@@ -1,0 +1,134 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Runs checks side by side, each until it is healthy or its deadline has passed, and turns findings into results.
+
+Everything waits in one event loop, so a thousand checks cost a thousand coroutines and not a thousand threads. What the
+kernel only does while it blocks (names, a hanging network file system) goes to daemon threads that are left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ansible_collections.slipway.ops.plugins.module_utils.health.background import DaemonThreads
+from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
+from ansible_collections.slipway.ops.plugins.module_utils.health.finding import (
+    CheckFailed,
+    CheckUnknown,
+    Finding,
+    explain,
+    worst,
+)
+from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
+from ansible_collections.slipway.ops.plugins.module_utils.result import Result, timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.units import to_duration
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds, and how many attempts run at once. A ``deadline`` of 0 is one attempt each, bounded by ``timeout``."""
+
+    deadline: float = 10.0
+    interval: float = 1.0
+    timeout: float = 5.0
+    concurrency: int = 64
+
+
+def run(checks: Sequence[Check], pace: Pace, host: str) -> list[Result]:
+    """One result for each check, in their order. ``host`` is the subject of what speaks of no endpoint."""
+    return asyncio.run(_run_all(checks, pace, host))
+
+
+async def _run_all(checks: Sequence[Check], pace: Pace, host: str) -> list[Result]:
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
+    runner = _Runner(pace, host)
+    try:
+        return await asyncio.gather(*map(runner.result, checks))
+    finally:
+        runner.client.close()
+
+
+class _Runner:
+    """What the checks of one run share: places to run in, kept connections, the start that deadlines count from."""
+
+    def __init__(self, pace: Pace, host: str) -> None:
+        self._pace, self._host = pace, host
+        self._gate = asyncio.Semaphore(pace.concurrency)
+        self._started = time.monotonic()
+        self.client = HttpClient()
+
+    async def result(self, check: Check) -> Result:
+        """The check's result: of its first healthy attempt, or of the last one before its deadline."""
+        deadline = self._pace.deadline if check.deadline is None else check.deadline
+        ends = self._started + deadline if deadline else math.inf
+        interval = check.interval or self._pace.interval
+        at, began, attempts = timestamp(), time.monotonic(), 0
+        reason = f"never tried: the deadline of {to_duration(deadline)} passed first; raise deadline or concurrency"
+        finding = Finding("unknown", reason=reason)
+        while await self._enter(ends):
+            if not attempts:
+                at, began = timestamp(), time.monotonic()
+            attempts += 1
+            try:
+                finding = await self._attempt(check, ends)
+            finally:
+                self._gate.release()
+            last = not deadline or time.monotonic() + interval >= ends
+            if last or finding.verdict in ("pass", "skip"):
+                break
+            await asyncio.sleep(interval)
+        if finding.reason and attempts > 1:
+            finding = replace(finding, reason=f"{finding.reason} (attempt {attempts})")
+        return self._tell(check, finding, at, time.monotonic() - began)
+
+    async def _enter(self, ends: float) -> bool:
+        """Waits for a free place; False when the deadline came first."""
+        if ends == math.inf or not self._gate.locked():
+            await self._gate.acquire()
+            return True
+        try:
+            await asyncio.wait_for(self._gate.acquire(), max(0.0, ends - time.monotonic()))
+        except (TimeoutError, asyncio.TimeoutError):
+            return False
+        return True
+
+    async def _attempt(self, check: Check, ends: float) -> Finding:
+        timeout = (check.timeout or self._pace.timeout) * check.weight
+        left = max(0.0, min(timeout, ends - time.monotonic()))
+        try:
+            return worst(await asyncio.wait_for(check.measure(self.client), left))
+        except (TimeoutError, asyncio.TimeoutError):
+            cut = "the timeout" if left == timeout else "then the deadline had passed"
+            return Finding("fail", reason=f"no answer within {to_duration(left)}, {cut}")
+        except CheckFailed as error:
+            return Finding("fail", reason=str(error))
+        except CheckUnknown as error:
+            return Finding("unknown", reason=str(error))
+        except OSError as error:
+            return Finding("fail", reason=explain(error))
+        except Exception as error:  # one broken answer must not end the other checks
+            return Finding(
+                "unknown", reason=f"the check itself broke, {type(error).__name__}: {error}; please report it"
+            )
+
+    def _tell(self, check: Check, finding: Finding, at: str, took: float) -> Result:
+        return Result(
+            id=check.identity,
+            area=check.area or check.AREA,
+            subject=check.subject or check.endpoint or self._host,
+            claim=check.claim or check.statement,
+            verdict="warn" if finding.verdict == "fail" and check.severity == "warn" else finding.verdict,
+            measured=finding.measured,
+            unit=finding.unit,
+            limit=finding.limit,
+            at=at,
+            took=round(took, 4),
+            source=f"health_check/{check.KIND} {VERSION}",
+            reason=finding.reason,
+        )

@@ -1,0 +1,25 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The kinds of checks, one small file each.
+
+A new kind is a file here with a class on `Check` and its import below. Ansible packs a module by reading its import
+statements, so a kind that nobody imports would not reach the hosts; a test compares this list with the directory.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.command import Command
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.container import Container
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.disk import Disk
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.dns import Dns
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.file import File
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.http import Http
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.prometheus import Prometheus
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.systemd import Systemd
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.tcp import Tcp
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.tls import Tls
+
+KINDS: dict[str, type[Check]] = {
+    kind.KIND: kind for kind in (Command, Container, Disk, Dns, File, Http, Prometheus, Systemd, Tcp, Tls)
+}
