@@ -1,0 +1,219 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What makes a certificate usable: it parses, belongs to its key, covers its names, is in date, and its chain holds.
+
+Runs with every cryptography from 3.4 (Ubuntu 22.04) on. Nothing here reads or writes files.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import re
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+UTC = datetime.timezone.utc
+PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+class CertificateError(Exception):
+    """What an operator must mend, in one sentence."""
+
+
+@dataclass
+class Bundle:
+    """A private key with its certificate and the certificates between it and a root, all PEM."""
+
+    key: str
+    leaf: str
+    intermediates: list[str] = field(default_factory=list)
+    roots: list[str] = field(default_factory=list)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Contents by file name; the key comes first because the certificate is useless without it."""
+        return {
+            "key.pem": text(self.key),
+            "chain.pem": text(*self.intermediates, *self.roots),
+            "fullchain.pem": text(self.leaf, *self.intermediates),
+        }
+
+
+def text(*blocks: str) -> str:
+    return "".join(block.strip() + "\n" for block in blocks)
+
+
+def split(pem: str) -> list[str]:
+    """The single certificates of a PEM text, in order."""
+    return PEM_CERTIFICATE.findall(pem)
+
+
+def parse(pem: str) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(pem.encode())
+    except ValueError as error:
+        raise CertificateError(f"the certificate is not readable as PEM ({error})") from error
+
+
+def parse_key(pem: str) -> ec.EllipticCurvePrivateKey:
+    """Any private key; typed as the kind that is generated here."""
+    try:
+        return serialization.load_pem_private_key(pem.encode(), password=None)  # type: ignore[return-value]
+    except TypeError as error:
+        raise CertificateError("the private key is protected by a pass phrase; give it without one") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CertificateError("the private key is not readable as PEM") from error
+
+
+def not_after(certificate: x509.Certificate) -> datetime.datetime:
+    return _moment(certificate, "not_valid_after")
+
+
+def not_before(certificate: x509.Certificate) -> datetime.datetime:
+    return _moment(certificate, "not_valid_before")
+
+
+def _moment(certificate: x509.Certificate, attribute: str) -> datetime.datetime:
+    if hasattr(certificate, f"{attribute}_utc"):  # from cryptography 42 on; the naive one warns there
+        return getattr(certificate, f"{attribute}_utc")
+    return getattr(certificate, attribute).replace(tzinfo=UTC)
+
+
+def days_left(certificate: x509.Certificate, now: datetime.datetime) -> float:
+    return round((not_after(certificate) - now).total_seconds() / 86400, 1)
+
+
+def names_of(certificate: x509.Certificate) -> list[str]:
+    """DNS names and addresses the certificate is for."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    addresses = extension.value.get_values_for_type(x509.IPAddress)
+    return [*extension.value.get_values_for_type(x509.DNSName), *map(str, addresses)]
+
+
+def covers(certificate_names: list[str], name: str) -> bool:
+    """Whether a client that wants ``name`` accepts a certificate for these names."""
+    wildcard = "*." + name.partition(".")[2]
+    return name.lower() in {known.lower() for known in certificate_names} or wildcard.lower() in certificate_names
+
+
+def belongs(key: str, certificate: x509.Certificate) -> bool:
+    return _public(parse_key(key).public_key()) == _public(certificate.public_key())
+
+
+def _public(key) -> bytes:  # type: ignore[no-untyped-def]
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """By name and key id: a new generation of an authority has the same name and another key."""
+    if certificate.issuer != authority.subject:
+        return False
+    try:
+        claimed = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+        actual = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        return True
+    return claimed is None or claimed == actual
+
+
+def brought(certificate: str, key: str, chain: str, names: list[str], now: datetime.datetime) -> Bundle:
+    """The bundle of an operator's own certificate, or a CertificateError that says what is wrong with it."""
+    blocks = split(certificate) + split(chain)
+    if not blocks:
+        raise CertificateError("it holds no PEM certificate")
+    leaf, *rest = map(parse, blocks)
+    if not belongs(key, leaf):
+        raise CertificateError(
+            "the private key does not belong to the certificate; give the pair that was made together"
+        )
+    if not_after(leaf) <= now:
+        raise CertificateError(f"it expired at {not_after(leaf):%Y-%m-%d %H:%M} UTC; bring a renewed one")
+    if not_before(leaf) > now:
+        raise CertificateError(f"it is valid only from {not_before(leaf):%Y-%m-%d %H:%M} UTC on")
+    known = names_of(leaf)
+    missing = [name for name in names if not covers(known, name)]
+    if missing:
+        raise CertificateError(f"it is for {', '.join(known) or 'no name'}, not for {', '.join(missing)}")
+    for lower, upper in zip([leaf, *rest], rest):
+        if not issued_by(lower, upper):
+            raise CertificateError(
+                f"its chain is broken: {lower.subject.rfc4514_string()} was not issued by {upper.subject.rfc4514_string()}"
+            )
+    is_root = [parsed.subject == parsed.issuer for parsed in rest]
+    return Bundle(
+        key=key,
+        leaf=blocks[0],
+        intermediates=[block for block, root in zip(blocks[1:], is_root) if not root],
+        roots=[block for block, root in zip(blocks[1:], is_root) if root],
+    )
+
+
+def why_renew(
+    certificate: str, key: str, names: list[str], authority: str, renew_below: float, now: datetime.datetime
+) -> str | None:
+    """The reason to ask the internal authority for a new certificate; None while the installed one is good."""
+    if not certificate or not key:
+        return "there is none yet"
+    try:
+        installed = parse(certificate)
+        if not belongs(key, installed):
+            return "the installed key does not belong to it"
+    except CertificateError as error:
+        return str(error)
+    left = days_left(installed, now)
+    if left < renew_below:
+        return f"{left} days are left, fewer than {renew_below:g}"
+    if sorted(names_of(installed)) != sorted(names):
+        return f"its names are {', '.join(names_of(installed))}"
+    if not issued_by(installed, parse(authority)):
+        return "another authority or generation issued it"
+    return None
+
+
+def issued(certificate: str, key: str, names: list[str], authority: str) -> Bundle:
+    """The bundle of what the internal authority has just signed, checked against what was asked for."""
+    parsed = parse(certificate)
+    if not belongs(key, parsed) or sorted(names_of(parsed)) != sorted(names):
+        raise CertificateError("what the authority signed is not what was asked for")
+    return Bundle(key=key, leaf=certificate, roots=[authority])
+
+
+def new_key() -> str:
+    """A P-256 private key, PKCS #8 PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+def request(key: str, names: list[str]) -> str:
+    """A signing request for a server and client certificate, PEM."""
+    usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)  # digital signature alone
+    extended = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH, x509.ExtendedKeyUsageOID.CLIENT_AUTH])
+    return (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])]))
+        .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(extended, critical=False)
+        .sign(parse_key(key), hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+        .decode()
+    )
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

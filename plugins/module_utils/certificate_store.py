@@ -1,0 +1,173 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The certificates of one host: ``<root>/<name>/{key,fullchain,chain}.pem``, brought or internal, in one pass.
+
+Everything is checked before anything is written. A renewal's key waits in ``key.pem.next`` until its certificate is
+there, so a run that is killed leaves a working pair, and the next run goes on with the same key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import grp
+import os
+import pwd
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.slipway.ops.plugins.module_utils import certificate as x
+from ansible_collections.slipway.ops.plugins.module_utils.certificate import Bundle, CertificateError
+
+PENDING_KEY = "key.pem.next"
+
+
+@dataclass
+class Wanted:
+    """One item of the list, as an operator wrote it."""
+
+    name: str
+    names: list[str] = field(default_factory=list)
+    source: str = "internal"
+    certificate: str = ""
+    key: str = ""
+    chain: str = ""
+    owner: str = "root"
+    group: str = "root"
+    mode: int = 0o600
+
+
+@dataclass
+class Outcome:
+    """What one pass did and what it leaves to the authority."""
+
+    changed: list[str] = field(default_factory=list)
+    requests: list[dict[str, object]] = field(default_factory=list)
+    certificates: list[dict[str, object]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Store:
+    """The directory of one host's certificates; with ``dry`` nothing is written."""
+
+    def __init__(self, root: Path, now: datetime.datetime, renew_below: float, dry: bool) -> None:
+        self.root, self.now, self.renew_below, self.dry = root, now, renew_below, dry
+
+    def apply(self, wanted: list[Wanted], authority: str, signed: dict[str, str]) -> Outcome:
+        """Install what is complete; return requests for what the authority must sign first."""
+        bundles: dict[str, Bundle] = {}
+        reasons: dict[str, str] = {}
+        for item in wanted:
+            try:
+                bundle, reason = self._judge(item, authority, signed.get(item.name))
+            except CertificateError as error:
+                raise CertificateError(f"Certificate {item.name}: {error}. Nothing was changed.") from error
+            if bundle:
+                bundles[item.name] = bundle
+            if reason:
+                reasons[item.name] = reason
+        ids = {item.name: self._ids(item) for item in wanted}
+
+        outcome = Outcome()
+        for item in wanted:
+            if item.name in reasons:
+                outcome.requests.append(self._request(item, reasons[item.name]))
+                outcome.changed.append(item.name)
+                continue
+            if self._install(item, bundles[item.name], ids[item.name]):
+                outcome.changed.append(item.name)
+            self._report(item, bundles[item.name], outcome)
+        return outcome
+
+    def _judge(self, item: Wanted, authority: str, signed: str | None) -> tuple[Bundle | None, str | None]:
+        """The bundle to have installed, or the reason why the authority must sign first."""
+        if item.source == "files":
+            return x.brought(item.certificate, item.key, item.chain, item.names, self.now), None
+        if signed:
+            return x.issued(signed, self._read(item, PENDING_KEY), item.names, authority), None
+        if not item.names:
+            raise CertificateError("an internal certificate needs at least one of `names`")
+        key, leaf = self._read(item, "key.pem"), self._read(item, "fullchain.pem")
+        reason = x.why_renew(leaf, key, item.names, authority, self.renew_below, self.now)
+        return (None, reason) if reason else (Bundle(key=key, leaf=leaf, roots=[authority]), None)
+
+    def _read(self, item: Wanted, name: str) -> str:
+        path = self.root / item.name / name
+        return path.read_text(encoding="ascii", errors="replace") if path.is_file() else ""
+
+    def _ids(self, item: Wanted) -> tuple[int, int]:
+        try:
+            return pwd.getpwnam(item.owner).pw_uid, grp.getgrnam(item.group).gr_gid
+        except KeyError as error:
+            if self.dry:  # an earlier task of the run would have made the account
+                return 0, 0
+            raise CertificateError(
+                f"Certificate {item.name} is to belong to {item.owner}:{item.group}, but this host does not know "
+                f"that user or group. Install what brings it first. Nothing was changed."
+            ) from error
+
+    def _request(self, item: Wanted, reason: str) -> dict[str, object]:
+        pending = self._read(item, PENDING_KEY) or x.new_key()
+        if not self.dry:
+            self._directory(item)
+            self._write(self.root / item.name / PENDING_KEY, pending, 0o600, (0, 0))
+        return {"name": item.name, "names": item.names, "reason": reason, "csr": x.request(pending, item.names)}
+
+    def _install(self, item: Wanted, bundle: Bundle, ids: tuple[int, int]) -> bool:
+        if not self.dry:
+            self._directory(item)
+        changes = []
+        for name, content in bundle.files.items():
+            changes.append(
+                self._write(self.root / item.name / name, content, item.mode if name == "key.pem" else 0o644, ids)
+            )
+        if not self.dry:
+            with contextlib.suppress(FileNotFoundError):
+                (self.root / item.name / PENDING_KEY).unlink()
+        return any(changes)
+
+    def _directory(self, item: Wanted) -> None:
+        (self.root / item.name).mkdir(mode=0o755, parents=True, exist_ok=True)
+
+    def _write(self, path: Path, content: str, mode: int, ids: tuple[int, int]) -> bool:
+        """Replace the file by a rename when content, owner or mode differ; True when they did."""
+        if path.is_file():
+            status = path.stat()
+            same = (status.st_uid, status.st_gid) == ids and status.st_mode & 0o7777 == mode
+            if same and path.read_bytes() == content.encode():
+                return False
+        if not self.dry:
+            replace(path, content, mode, ids)
+        return True
+
+    def _report(self, item: Wanted, bundle: Bundle, outcome: Outcome) -> None:
+        parsed = x.parse(bundle.leaf)
+        left = x.days_left(parsed, self.now)
+        outcome.certificates.append(
+            {
+                "name": item.name,
+                "source": item.source,
+                "names": x.names_of(parsed),
+                "not_after": x.not_after(parsed).isoformat(),
+                "days_left": left,
+            }
+        )
+        if item.source == "files" and left < self.renew_below:
+            outcome.warnings.append(f"Certificate {item.name} expires in {left} days; bring a renewed one.")
+
+
+def replace(path: Path, content: str, mode: int, ids: tuple[int, int] = (0, 0)) -> None:
+    """Write a file so that a reader, or a crash, sees the old one or the new one; never wider than ``mode``."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            os.fchown(file.fileno(), *ids)
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise

@@ -1,0 +1,208 @@
+#!/usr/bin/python
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate
+short_description: Keep all certificates of a host, brought or from an internal authority, in one call
+version_added: 0.1.0
+description:
+  - Installs C(key.pem), C(fullchain.pem) (certificate and intermediates) and C(chain.pem) (what it is verified with)
+    under I(root)/I(name).
+  - Certificates an operator brings are checked first; the key must belong to the certificate, it must be in date, cover its names and
+    have an unbroken chain. When one of the list is bad nothing of the list is changed.
+  - For internal certificates that are missing, near their end, for other names or of another authority, the key is made on the host, and never
+    leaves it; the module returns signing requests. Sign them where the authority is and call the module again with I(signed).
+options:
+  root:
+    description: Directory that holds one directory per certificate.
+    type: path
+    default: /etc/slipway/certificates
+  certificates:
+    description: The certificates this host has.
+    type: list
+    elements: dict
+    required: true
+    options:
+      name:
+        description: Name of the certificate's directory.
+        type: str
+        required: true
+      names:
+        description: DNS names and addresses it must be for. Required with I(source=internal).
+        type: list
+        elements: str
+        default: []
+      source:
+        description: Whether the internal authority signs it or the operator brings it.
+        type: str
+        choices: [internal, files]
+        default: internal
+      certificate:
+        description: With I(source=files) the PEM certificate, optionally followed by its intermediates.
+        type: str
+        default: ""
+      key:
+        description: With I(source=files) the PEM private key without pass phrase.
+        type: str
+        default: ""
+      chain:
+        description: With I(source=files) PEM intermediates that are not in I(certificate) already.
+        type: str
+        default: ""
+      owner:
+        description: Owner of the files.
+        type: str
+        default: root
+      group:
+        description: Group of the files.
+        type: str
+        default: root
+      mode:
+        description: Octal mode of C(key.pem). The certificates are 0644.
+        type: str
+        default: "0600"
+      reload:
+        description: Not used by the module; lets the role's list pass unchanged.
+        type: list
+        elements: str
+        default: []
+  authority:
+    description: PEM certificate of the internal authority.
+    type: str
+    default: ""
+  signed:
+    description: What the authority signed for the requests of an earlier call, PEM by certificate name.
+    type: dict
+    default: {}
+  renew_below:
+    description: Days left below which an internal certificate is renewed, and below which a brought one gives a warning.
+    type: float
+    default: 30
+requirements:
+  - python3-cryptography on the host
+attributes:
+  check_mode:
+    support: full
+    description: Requests are returned and nothing is written.
+  diff_mode:
+    support: full
+    description: Names of the certificates that change; never their content.
+  idempotent:
+    support: full
+    description: While all certificates are good nothing changes.
+author:
+  - The Slipway authors
+"""
+
+EXAMPLES = r"""
+- name: Keep the certificates of this host
+  slipway.ops.certificate:
+    certificates:
+      - {name: www, names: [www.example.com]}
+      - name: shop
+        source: files
+        names: [shop.example.com]
+        certificate: "{{ lookup('ansible.builtin.file', 'shop.pem') }}"
+        key: "{{ vault_shop_key }}"
+    authority: "{{ internal_ca }}"
+  register: result
+"""
+
+RETURN = r"""
+requests:
+  description: What the authority must sign.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name: {description: Name of the certificate., type: str}
+    names: {description: Names it is for., type: list}
+    csr: {description: PEM signing request., type: str}
+    reason: {description: Why it is needed., type: str}
+changed_names:
+  description: Certificates that were installed or need signing.
+  returned: success
+  type: list
+  elements: str
+certificates:
+  description: What is installed.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name: {description: Name of the certificate., type: str}
+    source: {description: C(internal) or C(files)., type: str}
+    names: {description: Names it is for., type: list}
+    not_after: {description: End of validity in ISO 8601 UTC., type: str}
+    days_left: {description: Days until then., type: float}
+"""
+
+import datetime
+import traceback
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+try:
+    from ansible_collections.slipway.ops.plugins.module_utils.certificate import CertificateError
+    from ansible_collections.slipway.ops.plugins.module_utils.certificate_store import Store, Wanted
+
+    CRYPTOGRAPHY_ERROR = None
+except ImportError:
+    CRYPTOGRAPHY_ERROR = traceback.format_exc()
+
+CERTIFICATE = {
+    "name": {"type": "str", "required": True},
+    "names": {"type": "list", "elements": "str", "default": []},
+    "source": {"type": "str", "choices": ["internal", "files"], "default": "internal"},
+    "certificate": {"type": "str", "default": ""},
+    "key": {"type": "str", "default": "", "no_log": True},
+    "chain": {"type": "str", "default": ""},
+    "owner": {"type": "str", "default": "root"},
+    "group": {"type": "str", "default": "root"},
+    "mode": {"type": "str", "default": "0600"},
+    "reload": {"type": "list", "elements": "str", "default": []},
+}
+
+
+def wanted(item: dict) -> Wanted:
+    fields = {name: value for name, value in item.items() if name not in ("mode", "reload")}
+    return Wanted(**fields, mode=int(item["mode"], 8))
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "default": "/etc/slipway/certificates"},
+            "certificates": {"type": "list", "elements": "dict", "required": True, "options": CERTIFICATE},
+            "authority": {"type": "str", "default": ""},
+            "signed": {"type": "dict", "default": {}},
+            "renew_below": {"type": "float", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    if CRYPTOGRAPHY_ERROR:
+        module.fail_json(msg=missing_required_lib("cryptography"), exception=CRYPTOGRAPHY_ERROR)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    store = Store(Path(module.params["root"]), now, module.params["renew_below"], module.check_mode)
+    try:
+        items = [wanted(item) for item in module.params["certificates"]]
+        outcome = store.apply(items, module.params["authority"], module.params["signed"])
+    except (CertificateError, OSError, ValueError) as error:
+        module.fail_json(msg=str(error))
+    for warning in outcome.warnings:
+        module.warn(warning)
+    module.exit_json(
+        changed=bool(outcome.changed),
+        changed_names=outcome.changed,
+        requests=outcome.requests,
+        certificates=outcome.certificates,
+        diff={"before": "", "after": "".join(f"certificate {name} is new\n" for name in outcome.changed)},
+    )
+
+
+if __name__ == "__main__":
+    main()
