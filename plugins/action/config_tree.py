@@ -25,7 +25,6 @@ CONTROLLER_KEYS = ("template", "content", "src", "vars")
 class ActionModule(ActionBase):
     """Contents go to the module in one opaque argument, so that no log or output can hold a piece of them."""
 
-    TRANSFERS_FILES = True
     _supports_check_mode = True
     _supports_async = False
 
@@ -64,13 +63,13 @@ class ActionModule(ActionBase):
     def _render(self, item: Mapping[str, Any], task_vars: dict[str, Any]) -> bytes:
         """As ansible.builtin.template does it with its defaults."""
         name = item["template"]
-        path = self._find_needle("templates", name)
-        places = [*task_vars.get("ansible_search_path", []), self._loader.get_basedir(), os.path.dirname(path)]
+        path = Path(self._find_needle("templates", name))
+        places = [*map(Path, task_vars.get("ansible_search_path", [])), Path(self._loader.get_basedir()), path.parent]
         templar = self._templar.copy_with_new_env(
-            searchpath=[each for place in places for each in (os.path.join(place, "templates"), place)],
+            searchpath=[str(each) for place in places for each in (place / "templates", place)],
             available_variables={**_template_variables(item, path), **task_vars, **item.get("vars", {})},
         )
-        source = trust_as_template(self._loader.get_text_file_contents(path))
+        source = trust_as_template(self._loader.get_text_file_contents(str(path)))
         text = templar.template(
             source, escape_backslashes=False, overrides={"trim_blocks": True, "lstrip_blocks": False}
         )
@@ -81,9 +80,9 @@ def _without(item: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     return {key: value for key, value in item.items() if key not in keys}
 
 
-def _template_variables(item: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _template_variables(item: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """The variables that ansible.builtin.template adds; its own function for that is not for collections."""
-    status = os.stat(path)
+    status = path.stat()
     changed = datetime.datetime.fromtimestamp(status.st_mtime)
     try:
         owner: str | int = pwd.getpwuid(status.st_uid).pw_name
@@ -94,7 +93,7 @@ def _template_variables(item: Mapping[str, Any], path: str) -> dict[str, Any]:
     return {
         "ansible_managed": trust_as_template(time.strftime(managed, time.localtime(status.st_mtime))),
         "template_destpath": item["path"],
-        "template_fullpath": path,
+        "template_fullpath": str(path),
         "template_host": os.uname()[1],
         "template_mtime": changed,
         "template_path": item["template"],

@@ -11,24 +11,26 @@ short_description: Install a program's configuration files as one transaction
 version_added: 0.1.0
 author: The Slipway authors
 description:
-  - Renders all templates of a program's configuration on the controller, and with one module call on the host compares
-    them with what is there, stages the new set, lets the program's own checker judge it at its real paths, and swaps it in.
-  - A set that the checker refuses never replaces the one that works. A run killed at any point leaves the old set or the
-    new one; what it left staged is cleared away, or its swap finished, by the next run of this module on that host.
+  - Renders all templates of a program's configuration on the controller. One module call on the host then compares them
+    with what is there, stages the new set, lets the program's own checker judge it at its real paths, and swaps it in.
+  - A set that the checker refuses never replaces the one that works. A run killed at any point leaves the old set or
+    the new one; what it left staged is cleared away, or its swap finished, by the next run of this module on the host.
   - Nothing changed costs one module call, whatever the number of files.
 notes:
-  - The staged set stands beside the live one in a hidden directory C(.slipway-staged) on the same file system. Files that do
-    not change are hard links to the live ones, so they keep owner, mode and attributes.
+  - The staged set stands beside the live one, in a hidden directory C(.slipway-staged) on the same file system. Files
+    that do not change are hard links to the live ones, so they keep owner, mode and attributes.
   - When more than one file of O(root) changes, the whole directory is exchanged for the staged one in one atomic step
-    (C(renameat2) with C(RENAME_EXCHANGE)). A process that holds the old directory open, or watches it with inotify, goes on
-    seeing the old one until it opens the path again. One changed file is renamed into place, which is atomic too.
-  - Where an exchange is not possible - O(root) is or holds a mount point, is a top-level directory, has more than 5000
-    entries, or lies in a container image's layer - and for files outside O(root), files are renamed one by one, new ones
-    first, then changed ones in the order of the list, strays last. Killed in between, a mix of old and new files remains
-    until the next run, which finishes the swap first and reports it as changed. List what is included before what includes it.
-  - Where a mount namespace is not allowed (containers without C(SYS_ADMIN), not root), the set is swapped first, checked at its
-    live paths, and swapped back when the checker refuses it. See O(require_namespace) and RV(validation).
-  - One run at a time on a host; others wait, see O(lock_timeout). Lock and journal are in C(/var/lib/slipway/config_tree).
+    (C(renameat2) with C(RENAME_EXCHANGE)). A process that holds the old directory open, or watches it with inotify,
+    goes on seeing the old one until it opens the path again. One changed file is renamed into place, atomic as well.
+  - Files outside O(root) are renamed one by one - new ones first, then changed ones in the order of the list, strays
+    last - and so are all files where an exchange is not possible, because O(root) is or holds a mount point, is a
+    top-level directory, has more than 5000 entries, or comes from a container image's layer. A run killed between two
+    renames leaves a mix until the next run, which finishes that swap first and reports it as changed. List what is
+    included before what includes it.
+  - Where a mount namespace is not allowed (not root, or a container without C(SYS_ADMIN)) the set is swapped first,
+    checked at its live paths, and swapped back when the checker refuses it. See O(require_namespace), RV(validation).
+  - One run at a time on a host; others wait, see O(lock_timeout). Lock and journal are in
+    C(/var/lib/slipway/config_tree).
 attributes:
   check_mode:
     support: full
@@ -43,7 +45,8 @@ attributes:
 options:
   root:
     description:
-      - The program's own configuration directory, the unit that is staged, checked and swapped. Made when missing, with mode C(0755).
+      - The program's own configuration directory, the unit that is staged, checked and swapped. Made when missing,
+        with mode C(0755).
       - Files in it that are not listed stay, see O(directories[].owned).
       - Leave it out for files in shared directories, like C(/etc/sysctl.d); every path is absolute then.
     type: path
@@ -90,7 +93,8 @@ options:
         type: bool
         default: false
   directories:
-    description: Directories with an owner, group or mode of their own. Missing parents of files are made with C(0755) anyway.
+    description: Directories with an owner, group or mode of their own. Missing parents of files are made with C(0755)
+      anyway.
     type: list
     elements: dict
     default: []
@@ -117,7 +121,8 @@ options:
         default: false
   validate:
     description:
-      - The program's own checker, like C(nginx -t); run without a shell where the staged files stand at their real paths.
+      - The program's own checker, like C(nginx -t); run without a shell where the staged files stand at their real
+        paths.
       - Text is split as a shell would; or a list of arguments.
     type: raw
   validate_timeout:

@@ -1,6 +1,6 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Changes as Ansible's diff: one entry per file's content, one per change of owner, group or mode."""
+"""Changes as Ansible's diff: a file's content, and in words what happens to owner, group and mode."""
 
 from __future__ import annotations
 
@@ -16,32 +16,43 @@ def make_diff(changes: list[Change]) -> list[dict[str, str]]:
 
 
 def _entries(change: Change) -> list[dict[str, str]]:
-    entries = []
     before, after = _content(change.live), _wanted_content(change)
-    if change.secret:
-        if before != after:
-            entries.append({"prepared": f"{change.path}: (secret) changed\n"})
-    elif before != after:
-        entries.append(
-            _entry(change, _text(before), _text(after))
-            if _can_be_shown(before, after)
-            else {"prepared": f"{change.path}: {len(after or b'')} bytes replace {len(before or b'')} (not shown)\n"}
-        )
-    access_before = str(change.live.access or "")
-    access_after = str(change.wanted.access) if change.wanted else ""
-    is_link = isinstance(change.wanted, File) and change.wanted.link is not None
-    if change.wanted and access_before != access_after and not is_link:
-        entries.append(_entry(change, access_before, access_after))
+    entries = []
+    if before != after:
+        entries.append(_content_entry(change, before, after))
+    if (told := _access_in_words(change)) is not None:
+        entries.append({"prepared": f"{change.path}: {told}\n"})
     return entries
 
 
-def _entry(change: Change, before: str, after: str) -> dict[str, str]:
+def _content_entry(change: Change, before: bytes | None, after: bytes | None) -> dict[str, str]:
+    if change.secret:
+        return {"prepared": f"{change.path}: (secret) changed\n"}
+    if change.wanted is None and not _readable_by_all(change.live):
+        return {"prepared": f"{change.path}: removed (content not shown: not readable by all)\n"}
+    if not _can_be_shown(before, after):
+        return {"prepared": f"{change.path}: {_size(before)} become {_size(after)} (content not shown)\n"}
     return {
-        "before_header": change.path + (" (absent)" if change.live.kind == "absent" else ""),
-        "after_header": change.path + (" (removed)" if change.wanted is None else ""),
-        "before": before,
-        "after": after,
+        "before_header": change.path + (" (absent)" if before is None else ""),
+        "after_header": change.path + (" (removed)" if after is None else ""),
+        "before": _text(before),
+        "after": _text(after),
     }
+
+
+def _access_in_words(change: Change) -> str | None:
+    if change.wanted is None or (isinstance(change.wanted, File) and change.wanted.link is not None):
+        return None
+    before, after = change.live.access, change.wanted.access
+    if before == after:
+        return None
+    if before is None or change.live.kind == "link":
+        return f"{'directory ' if change.is_directory else ''}made as {after}"
+    return f"{before} becomes {after}"
+
+
+def _readable_by_all(live: Live) -> bool:
+    return live.kind == "link" or (live.access is not None and bool(live.access.mode & 0o004))
 
 
 def _content(live: Live) -> bytes | None:
@@ -56,6 +67,10 @@ def _wanted_content(change: Change) -> bytes | None:
     if change.wanted.link is not None:
         return f"link to {change.wanted.link}\n".encode()
     return change.wanted.content
+
+
+def _size(content: bytes | None) -> str:
+    return "no content" if content is None else f"{len(content)} bytes"
 
 
 def _text(content: bytes | None) -> str:

@@ -26,7 +26,7 @@ def default_state_directory() -> str:
 
 @dataclass
 class Entry:
-    """``phase`` is `stage` (nothing swapped), `trial` (swapped, not yet checked) or `commit` (checked, being swapped)."""
+    """``phase``: `stage` (nothing swapped), `trial` (swapped, not yet checked) or `commit` (checked, being swapped)."""
 
     phase: str
     workspaces: list[str]

@@ -29,7 +29,7 @@ class Access:
     mode: int
 
     def __str__(self) -> str:
-        return f"owner: {_name(self.uid, _user)}\ngroup: {_name(self.gid, _group)}\nmode: {self.mode:04o}\n"
+        return f"{_name(self.uid, _user)}:{_name(self.gid, _group)} {self.mode:04o}"
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,15 @@ class Wanted:
     directories: tuple[Directory, ...]
     unknown_names: tuple[str, ...] = ()
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (*(item.path for item in self.files), *(item.path for item in self.directories))
+
     def inside_root(self, path: str) -> bool:
         return self.root is not None and (path == self.root or path.startswith(self.root + "/"))
 
 
-PARENT = Access(uid=0, gid=0, mode=0o755)
+PARENT = Access(uid=os.geteuid(), gid=os.getegid(), mode=0o755)  # of directories that nobody described
 
 
 def pack_contents(contents: list[bytes]) -> str:
@@ -117,7 +121,7 @@ class _Reader:
 
 
 def read_wanted(root: str | None, files: Iterable[dict[str, Any]], directories: Iterable[dict[str, Any]]) -> Wanted:
-    """Build the set from items with ``path``, ``owner``, ``group``, ``mode`` and ``content`` or ``link`` or ``owned``."""
+    """Build the set from items with path, owner, group, mode, and content, link and secret, or owned."""
     if root is not None:
         if not os.path.isabs(root) or os.path.normpath(root) == "/":
             raise ConfigTreeError(f"root {root!r} is not an absolute path of a directory")
@@ -142,10 +146,10 @@ def read_wanted(root: str | None, files: Iterable[dict[str, Any]], directories: 
 
 def _refuse_conflicts(files: tuple[File, ...], directories: tuple[Directory, ...]) -> None:
     seen: set[str] = set()
-    for item in (*files, *directories):
-        if item.path in seen:
-            raise ConfigTreeError(f"{item.path}: is listed twice")
-        seen.add(item.path)
+    for path in (*(item.path for item in files), *(item.path for item in directories)):
+        if path in seen:
+            raise ConfigTreeError(f"{path}: is listed twice")
+        seen.add(path)
     file_paths = {item.path for item in files}
     for path in seen:
         above = os.path.dirname(path)

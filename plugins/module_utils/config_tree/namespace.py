@@ -1,6 +1,6 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Private mount namespaces and the atomic exchange of two directories: what Linux has and Python 3.10 has no name for."""
+"""Private mount namespaces and the atomic exchange of two directories, which Python 3.10 has no names for."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _read(path: str) -> bytes:
 def _all_directories(wanted: Wanted) -> list[Directory]:
     """The listed directories and the parents that are missing, from the top."""
     listed = {item.path: item for item in wanted.directories}
-    needed = [item.path for item in (*wanted.files, *wanted.directories)]
+    needed = list(wanted.paths)
     if wanted.root:
         needed.append(os.path.join(wanted.root, "."))
     for path in needed:
@@ -113,7 +113,7 @@ def _file_change(item: File) -> Change | None:
 
 
 def _strays(wanted: Wanted) -> list[Change]:
-    known = {item.path for item in (*wanted.files, *wanted.directories)}
+    known = set(wanted.paths)
     found = []
     for directory in wanted.directories:
         if directory.owned and os.path.isdir(directory.path):

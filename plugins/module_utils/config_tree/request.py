@@ -1,6 +1,6 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a task says, before anything is rendered: unknown keys, missing or doubled sources and paths are refused by name."""
+"""What a task says, before anything is rendered: unknown keys, missing or doubled sources are refused by name."""
 
 from __future__ import annotations
 

@@ -11,7 +11,12 @@ import stat
 from dataclasses import dataclass
 
 from ansible_collections.slipway.ops.plugins.module_utils.config_tree.journal import sync_directory
-from ansible_collections.slipway.ops.plugins.module_utils.config_tree.model import Access, Directory, File
+from ansible_collections.slipway.ops.plugins.module_utils.config_tree.model import (
+    Access,
+    ConfigTreeError,
+    Directory,
+    File,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.config_tree.namespace import mount_points
 from ansible_collections.slipway.ops.plugins.module_utils.config_tree.plan import WORKSPACE, Change
 from ansible_collections.slipway.ops.plugins.module_utils.config_tree.steps import (
@@ -27,11 +32,18 @@ LARGEST_TREE = 5000  # entries; a larger root is a shared one, whose files are r
 
 @dataclass(frozen=True)
 class Staged:
-    """The steps that would install the set, and what every touched path would then show."""
+    """The steps that would install the set, and what every touched path would then show.
+
+    ``seen`` is the fingerprint of a root that is to be exchanged, from before it was staged.
+    """
 
     steps: list[Step]
     view: dict[str, str | None]
-    swap: str
+    seen: set[tuple[str, int]] | None = None
+
+    @property
+    def exchanges(self) -> bool:
+        return self.seen is not None
 
 
 class Stage:
@@ -52,24 +64,24 @@ class Stage:
         return os.path.join(above, WORKSPACE)
 
     def as_tree(self, root: str, changes: list[Change]) -> Staged:
-        """The root as one directory to be exchanged; files outside it one by one, after it."""
+        """The root as one directory; files outside it one by one, after it."""
         inside = [change for change in changes if change.path == root or change.path.startswith(root + "/")]
-        outside = self.one_by_one([change for change in changes if change not in inside])
+        above = [change for change in changes if change.is_directory and root.startswith(change.path + "/")]
+        first, last = (
+            self.one_by_one(above),
+            self.one_by_one([c for c in changes if c not in inside and c not in above]),
+        )
         tree = self._place(root)
-        if os.path.isdir(root):
+        exists = os.path.isdir(root)
+        seen = fingerprint(root) if exists else None
+        if exists:
             _link_tree(root, tree)
         for change in inside:
             _change_tree(tree + change.path[len(root) :], change)
         _sync_tree(tree)
-        if os.path.isdir(root):
-            first: Step = Exchange(root, tree, os.lstat(tree).st_ino)
-        else:
-            first = Put(root, tree, tree + ".old")
-        return Staged(
-            [*_directories_above(root, outside.steps), first, *_others(root, outside.steps)],
-            {root: tree, **outside.view},
-            "exchange",
-        )
+        inode = os.lstat(tree).st_ino
+        swap: Step = Exchange(root, tree, inode) if exists else Put(root, tree, tree + ".old", replaces=False)
+        return Staged([*first.steps, swap, *last.steps], {**first.view, root: tree, **last.view}, seen)
 
     def one_by_one(self, changes: list[Change]) -> Staged:
         """Every file for itself."""
@@ -77,9 +89,11 @@ class Stage:
         view: dict[str, str | None] = {}
         for change in changes:
             if isinstance(change.wanted, Directory):
-                before = change.live.access
-                kept = [before.uid or 0, before.gid or 0, before.mode] if before else None
-                steps.append(MakeDirectory(change.path, *_numbers(change.wanted.access), kept))
+                before = _numbers(change.live.access) if change.live.access else None
+                steps.append(MakeDirectory(change.path, *_numbers(change.wanted.access), before))
+                if before is None:
+                    view[change.path] = place = self._place(change.path)
+                    _make_directory(place, change.wanted)
                 continue
             place = self._place(change.path)
             if change.wanted is None:
@@ -87,9 +101,9 @@ class Stage:
                 view[change.path] = None
             else:
                 write_file(place, change.wanted, like=change.path)
-                steps.append(Put(change.path, place, place + ".old"))
+                steps.append(Put(change.path, place, place + ".old", replaces=change.live.kind != "absent"))
                 view[change.path] = place
-        return Staged(steps, view, "rename")
+        return Staged(steps, view)
 
     def _place(self, path: str) -> str:
         workspace = self.workspace(path)
@@ -124,9 +138,17 @@ def fingerprint(root: str) -> set[tuple[str, int]]:
 
 def write_file(path: str, wanted: File, like: str) -> None:
     """Write a wanted file or link at the path, on disk when this returns, with the extended attributes of `like`."""
-    if wanted.link is not None:
-        os.symlink(wanted.link, path)
-        return
+    try:
+        if wanted.link is not None:
+            os.symlink(wanted.link, path)
+        else:
+            _write_regular(path, wanted, like)
+    except OSError as error:
+        reason = f"cannot be staged in {os.path.dirname(path)}: {error.strerror}"
+        raise ConfigTreeError(f"{wanted.path}: {reason}. Nothing was changed") from error
+
+
+def _write_regular(path: str, wanted: File, like: str) -> None:
     uid, gid, mode = _numbers(wanted.access)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "wb") as stream:
@@ -139,17 +161,9 @@ def write_file(path: str, wanted: File, like: str) -> None:
         os.fsync(descriptor)
 
 
-def _directories_above(root: str, steps: list[Step]) -> list[Step]:
-    return [step for step in steps if isinstance(step, MakeDirectory) and root.startswith(step.path + "/")]
-
-
-def _others(root: str, steps: list[Step]) -> list[Step]:
-    above = _directories_above(root, steps)
-    return [step for step in steps if step not in above]
-
-
 def _numbers(access: Access) -> tuple[int, int, int]:
-    assert access.uid is not None and access.gid is not None  # noqa: S101 - unknown names are refused before staging
+    if access.uid is None or access.gid is None:
+        raise ConfigTreeError(f"{access}: cannot be staged")
     return access.uid, access.gid, access.mode
 
 
@@ -185,15 +199,19 @@ def _link_or_copy(source: str, copy: str) -> None:
 
 def _change_tree(place: str, change: Change) -> None:
     if isinstance(change.wanted, Directory):
-        uid, gid, mode = _numbers(change.wanted.access)
-        os.makedirs(place, exist_ok=True)
-        os.chown(place, uid, gid)
-        os.chmod(place, mode)
+        _make_directory(place, change.wanted)
         return
     if os.path.lexists(place):
         os.unlink(place)
     if change.wanted is not None:
         write_file(place, change.wanted, like=change.path)
+
+
+def _make_directory(place: str, wanted: Directory) -> None:
+    uid, gid, mode = _numbers(wanted.access)
+    os.makedirs(place, exist_ok=True)
+    os.chown(place, uid, gid)
+    os.chmod(place, mode)
 
 
 def _copy_attributes(source: str, copy: str) -> None:

@@ -1,6 +1,6 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Steps of a swap. Each can be applied again after a kill and taken back; what it needs for that lies beside its path."""
+"""Steps of a swap. Each can be repeated or taken back after a kill; what it needs for that lies beside its path."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from ansible_collections.slipway.ops.plugins.module_utils.config_tree.namespace 
 
 class Step(Protocol):
     """``happened`` says whether the host shows that the step was taken; directories alone never say so."""
+
+    @property
+    def path(self) -> str: ...
 
     def apply(self) -> None: ...
 
@@ -44,23 +47,24 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Put:
-    """A staged file, link or directory takes its place by a rename; what was there is kept as ``backup``."""
+    """A staged file, link or directory takes its place by a rename; what it replaces is kept as ``backup``."""
 
     path: str
     staged: str
     backup: str
+    replaces: bool
 
     def apply(self) -> None:
         if not self.happened():
-            _keep(self.path, self.backup)
+            if self.replaces:
+                _keep(self.path, self.backup)
             os.rename(self.staged, self.path)
 
     def undo(self) -> None:
-        if self.happened():
-            if os.path.lexists(self.backup):
-                os.rename(self.backup, self.path)
-            else:
-                os.rename(self.path, self.staged)
+        if self.replaces and os.path.lexists(self.backup):
+            os.rename(self.backup, self.path)
+        elif not self.replaces and self.happened():
+            os.rename(self.path, self.staged)
 
     def happened(self) -> bool:
         return not os.path.lexists(self.staged)
@@ -87,13 +91,13 @@ class Remove:
 
 @dataclass(frozen=True)
 class MakeDirectory:
-    """A directory is made, or gets another owner, group or mode. ``before`` are those it had: [uid, gid, mode]."""
+    """A directory is made, or gets another owner, group or mode. ``before`` is what it had."""
 
     path: str
     uid: int
     gid: int
     mode: int
-    before: list[int] | None
+    before: tuple[int, int, int] | None
 
     def apply(self) -> None:
         if not os.path.isdir(self.path):
@@ -128,7 +132,7 @@ def load_steps(data: list[dict[str, Any]]) -> list[Step]:
 
 
 def _keep(path: str, backup: str) -> None:
-    if not os.path.lexists(path) or os.path.lexists(backup):
+    if os.path.lexists(backup):
         return
     try:
         os.link(path, backup, follow_symlinks=False)

@@ -47,7 +47,7 @@ class Options:
 
 @dataclass
 class Outcome:
-    """What a run did. ``how`` is `none`, `namespace`, `fallback` or `skipped`; ``swap`` `none`, `exchange` or `rename`."""
+    """What a run did. ``how``: `none`, `namespace`, `fallback`, `skipped`; ``swap``: `none`, `exchange`, `rename`."""
 
     changes: list[Change]
     recovered: list[str] = field(default_factory=list)
@@ -82,66 +82,69 @@ class Transaction:
             if not changes:
                 return Outcome([], recovered)
             self._refuse_unknown_names()
-            try:
-                outcome = self._install(changes)
-            except OSError as error:
-                raise ConfigTreeError(
-                    f"{error.filename or 'configuration'}: {error.strerror}. Nothing was changed"
-                ) from error
+            outcome = self._install(changes)
             outcome.recovered = recovered
             return outcome
 
     def look(self) -> Outcome:
-        """What `run` would do. The set is checked where that leaves no trace; it may need what is not there yet, so a
-        refusal is a warning."""
+        """What `run` would do. The set is checked where that leaves no trace, in memory; it may need what is not there
+        yet, so a refusal is a warning."""
         pending = self._journal.read()
         outcome = Outcome(make_plan(self._wanted), pending.changed if pending and pending.phase == "commit" else [])
         if not outcome.changes or self._checker is None:
             return outcome
         outcome.how = "skipped"
-        if not self._checker.is_installed() or self._wanted.unknown_names:
+        if self._wanted.unknown_names or not self._checker.is_installed():
             missing = ", ".join(self._wanted.unknown_names) or self._checker.argv[0]
             outcome.output = f"{missing} is not there yet"
             return outcome
-        scratch = tempfile.mkdtemp(prefix="slipway-", dir="/run" if os.access("/run", os.W_OK) else None)
-        try:
-            staged = self._stage(outcome.changes, Stage(only_in=scratch))
-            verdict = self._check_in_namespace(staged, scratch)
-            outcome.how, outcome.output = "namespace", verdict.output
-            outcome.warning = "" if verdict.passed else self._refusal(verdict)
-        except NamespaceUnavailable as error:
-            outcome.output = f"no mount namespace: {error}"
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        with tempfile.TemporaryDirectory(
+            prefix="slipway-", dir="/run" if os.access("/run", os.W_OK) else None
+        ) as place:
+            try:
+                staged = self._stage(outcome.changes, Stage(only_in=place))
+                verdict = self._check_in_namespace(self._checker, staged, os.path.join(place, "view"))
+                outcome.how, outcome.output = "namespace", verdict.output
+                outcome.warning = "" if verdict.passed else _refusal(self._checker, verdict)
+            except NamespaceUnavailable as error:
+                outcome.output = f"no mount namespace: {error}"
         return outcome
 
     # -- the way of a run -------------------------------------------------------------------------------------------
 
     def _install(self, changes: list[Change]) -> Outcome:
         stage = Stage()
-        self._entry.workspaces = sorted(
-            {stage.workspace(path) for path in (*self._roots(), *(c.path for c in changes))}
-        )
-        self._entry.changed = [change.path for change in changes]
-        self._journal.write(self._entry)
+        targets = [change.path for change in changes]
+        self._entry.changed = targets
+        self._entry.workspaces = sorted({stage.workspace(path) for path in (*self._roots(), *targets)})
         try:
-            self._reached("journal written")
-            before = self._fingerprint()
+            self._write("stage", [])
             staged = self._stage(changes, stage)
             self._reached("staged")
-            how, verdict = self._check_first(staged)
-            if how == "fallback":
-                staged = stage.one_by_one(changes) if staged.swap == "exchange" else staged
-                verdict = self._try_live(staged)
-            else:
-                if staged.swap == "exchange" and self._fingerprint() != before:
-                    raise ConfigTreeError(
-                        f"{self._wanted.root}: somebody else changed it meanwhile; run again. Nothing was changed"
-                    )
-                staged = self._swap(staged, stage, changes)
+            return self._check_and_swap(changes, stage, staged)
+        except OSError as error:
+            raise ConfigTreeError(f"{error.filename or 'swap'}: {error.strerror}. {self._state_in_words()}") from error
         finally:
-            self._clean_up(self._entry)
-        return Outcome(changes, how=how, output=verdict.output, swap=staged.swap)
+            if self._entry.phase != "trial":
+                self._clean_up(self._entry)
+
+    def _check_and_swap(self, changes: list[Change], stage: Stage, staged: Staged) -> Outcome:
+        if self._checker is None:
+            return Outcome(changes, swap=self._swap(changes, stage, staged))
+        if not self._checker.is_installed():
+            name = self._checker.argv[0]
+            raise ConfigTreeError(f"validate: {name} is not installed; install it before. Nothing was changed")
+        scratch = os.path.join(self._options.state, "view")
+        try:
+            verdict = self._check_in_namespace(self._checker, staged, scratch)
+        except NamespaceUnavailable as error:
+            if self._options.require_namespace:
+                message = f"the set cannot be checked before it is live ({error}) and require_namespace is set"
+                raise ConfigTreeError(f"{message}. Nothing was changed") from error
+            return self._try_live(self._checker, changes, stage, staged)
+        if not verdict.passed:
+            raise ConfigTreeError(f"{_refusal(self._checker, verdict)}\nNothing was changed")
+        return Outcome(changes, how="namespace", output=verdict.output, swap=self._swap(changes, stage, staged))
 
     def _stage(self, changes: list[Change], stage: Stage) -> Staged:
         """As one tree when more than one of the root's files change: a single rename is atomic by itself."""
@@ -151,64 +154,46 @@ class Transaction:
             return stage.as_tree(root, changes)
         return stage.one_by_one(changes)
 
-    def _check_first(self, staged: Staged) -> tuple[str, Verdict]:
-        """Check the staged set. Answers `fallback` when the host does not let it be checked before it is swapped."""
-        if self._checker is None:
-            return "none", Verdict(True, "")
-        if not self._checker.is_installed():
-            raise ConfigTreeError(
-                f"validate: {self._checker.argv[0]} is not installed; install it before its configuration. Nothing was changed"
-            )
-        scratch = os.path.join(self._options.state, "view")
+    def _check_in_namespace(self, checker: Checker, staged: Staged, scratch: str) -> Verdict:
         os.makedirs(scratch, mode=0o700, exist_ok=True)
-        try:
-            verdict = self._check_in_namespace(staged, scratch)
-        except NamespaceUnavailable as error:
-            if self._options.require_namespace:
-                raise ConfigTreeError(
-                    f"the set cannot be checked before it is live ({error}), and require_namespace is set. Nothing was changed"
-                ) from error
-            return "fallback", Verdict(True, "")
-        if not verdict.passed:
-            raise ConfigTreeError(f"{self._refusal(verdict)}\nNothing was changed")
-        return "namespace", verdict
+        return run_with_view(staged.view, scratch, checker.run)
 
-    def _check_in_namespace(self, staged: Staged, scratch: str) -> Verdict:
-        assert self._checker  # noqa: S101 - the callers have looked
-        return run_with_view(staged.view, scratch, self._checker.run)
-
-    def _try_live(self, staged: Staged) -> Verdict:
-        """Swap, check the live paths, and swap back when the checker refuses them."""
-        assert self._checker  # noqa: S101 - the caller has looked
+    def _try_live(self, checker: Checker, changes: list[Change], stage: Stage, staged: Staged) -> Outcome:
+        """Swap file by file, check the live paths, and swap back when the checker refuses them."""
+        if staged.exchanges:
+            staged = stage.one_by_one(changes)
         self._write("trial", staged.steps)
         try:
             self._apply(staged.steps)
-            verdict = self._checker.run()
+            verdict = checker.run()
             if not verdict.passed:
-                raise ConfigTreeError(f"{self._refusal(verdict)}\nThe old set is back in place")
+                raise ConfigTreeError(f"{_refusal(checker, verdict)}\nThe old set is back in place")
         except BaseException:
-            _undo(staged.steps)
+            self._take_back(staged.steps)
             raise
         self._write("commit", staged.steps)
-        return verdict
+        return Outcome(changes, how="fallback", output=verdict.output, swap="rename")
 
-    def _swap(self, staged: Staged, stage: Stage, changes: list[Change]) -> Staged:
+    def _swap(self, changes: list[Change], stage: Stage, staged: Staged) -> str:
+        """Put the staged set in place; answers how."""
+        if staged.exchanges and fingerprint(str(self._wanted.root)) != staged.seen:
+            raise ConfigTreeError(f"{self._wanted.root}: changed while it was staged; run again. Nothing was changed")
         try:
             self._commit(staged.steps)
         except OSError as error:
-            if staged.swap != "exchange" or error.errno not in _CANNOT_EXCHANGE:
+            if not staged.exchanges or error.errno not in _CANNOT_EXCHANGE:
                 raise
-            staged = stage.one_by_one(changes)
-            self._commit(staged.steps)
-        return staged
+            self._commit(stage.one_by_one(changes).steps)
+            return "rename"
+        return "exchange" if staged.exchanges else "rename"
 
     def _commit(self, steps: list[Step]) -> None:
         self._write("commit", steps)
         try:
             self._apply(steps)
         except BaseException:
-            _undo(steps)
-            self._write("stage", [])
+            self._write("trial", steps)
+            self._take_back(steps)
             raise
 
     def _apply(self, steps: list[Step]) -> None:
@@ -216,8 +201,12 @@ class Transaction:
             self._reached(f"before step {number}")
             step.apply()
         self._reached("swapped")
-        for workspace in self._entry.workspaces:
-            sync_directory(os.path.dirname(workspace))
+        for step in steps:
+            sync_directory(os.path.dirname(step.path))
+
+    def _take_back(self, steps: list[Step]) -> None:
+        _undo(steps)
+        self._write("stage", [])
 
     # -- what was left behind ---------------------------------------------------------------------------------------
 
@@ -227,14 +216,14 @@ class Transaction:
         if entry is None:
             return []
         steps = load_steps(entry.steps)
-        finished = entry.phase == "commit" and any(step.happened() for step in steps)
-        if finished:
+        finish = entry.phase == "commit" and any(step.happened() for step in steps)
+        if finish:
             for step in steps:
                 step.apply()
         elif entry.phase == "trial":
             _undo(steps)
         self._clean_up(entry)
-        return entry.changed if finished else []
+        return entry.changed if finish else []
 
     def _clean_up(self, entry: Entry) -> None:
         self._reached("before clean-up")
@@ -253,18 +242,19 @@ class Transaction:
     def _roots(self) -> list[str]:
         return [self._wanted.root] if self._wanted.root else []
 
-    def _fingerprint(self) -> set[tuple[str, int]]:
-        return fingerprint(self._wanted.root) if self._wanted.root else set()
-
     def _refuse_unknown_names(self) -> None:
         if self._wanted.unknown_names:
-            raise ConfigTreeError(
-                f"the host has no {', '.join(self._wanted.unknown_names)}; create it or name another. Nothing was changed"
-            )
+            names = ", ".join(self._wanted.unknown_names)
+            raise ConfigTreeError(f"the host has no {names}; create it or name another. Nothing was changed")
 
-    def _refusal(self, verdict: Verdict) -> str:
-        assert self._checker  # noqa: S101 - only a checker gives a verdict
-        return f"`{' '.join(self._checker.argv)}` refuses the new configuration ({verdict.reason}):\n{verdict.output}"
+    def _state_in_words(self) -> str:
+        if self._entry.phase == "trial":
+            return "The swap could not be taken back at once; the next run does that first"
+        return "Nothing was changed"
+
+
+def _refusal(checker: Checker, verdict: Verdict) -> str:
+    return f"`{' '.join(checker.argv)}` refuses the new configuration ({verdict.reason}):\n{verdict.output}"
 
 
 def _undo(steps: list[Step]) -> None:
