@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import glob
 import json
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -47,12 +48,21 @@ def arrived(image: dict) -> datetime:
     return max(moment(image["Created"]), moment(tagged))
 
 
-def words_of_releases(pattern: str) -> set[str]:
-    """Every word in the files of kept releases that could be an image's name, as the engine would write that name."""
-    found: set[str] = set()
-    for path in map(Path, glob.iglob(pattern, recursive=True)):  # noqa: PTH207 - the pattern is absolute
-        if path.is_file():
-            found.update(re.findall(r"[\w./:@-]+", path.read_text(encoding="utf-8", errors="replace")))
+def files_of_releases(root: Path) -> Iterator[Path]:
+    """Files below <root>/<service>/releases; a directory that cannot be read is an error, not an empty one."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for service in root.iterdir() if root.exists() else []:
+        if (service / "releases").is_dir():
+            for directory, _, files in os.walk(service / "releases", onerror=refuse):
+                yield from (path for path in (Path(directory, name) for name in files) if path.is_file())
+
+
+def words(path: Path) -> set[str]:
+    """Every word of a file that could be an image's name, as the engine would write that name."""
+    found = set(re.findall(r"[\w./:@-]+", path.read_text(encoding="utf-8", errors="replace")))
     short = {re.sub(r"^docker\.io/(library/)?", "", word) for word in found}
     return found | {re.sub(r":[^:/@]+@", "@", word) for word in short} | short
 
@@ -81,7 +91,7 @@ def main() -> int:
     containers = docker("ps", "--all", "--quiet", "--no-trunc").split()
     images = json.loads(docker("image", "inspect", *sorted(set(identifiers)))) if identifiers else []
     used = set(docker("inspect", "--format", "{{.Image}}", *containers).split()) if containers else set()
-    named = words_of_releases(settings["release_files"])
+    named = set().union(*map(words, files_of_releases(Path(settings["releases"]))))
 
     failed = 0
     for image in unneeded(images, used, named, settings["keep"], before):
