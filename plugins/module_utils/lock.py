@@ -1,0 +1,138 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A lock that people can read: one JSON file with its owner, its purpose and its end.
+
+The file is the lock; a kernel lock on a file beside it makes each look-and-change one step. Times are those of the host
+that keeps the file, so the clocks of controllers do not matter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock. ``process`` names one process of one boot of one controller; ``expires`` is Unix time."""
+
+    run: str
+    owner: str
+    purpose: str
+    process: str
+    since: str
+    expires: float
+
+    def describe(self, now: float) -> str:
+        """For an operator who waits for it."""
+        left = self.expires - now
+        end = f"expires in {left:.0f} s" if left > 0 else f"expired {-left:.0f} s ago"
+        return f"{self.owner} ({self.purpose}, run {self.run}, since {self.since}, {end})"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What one attempt came to. ``holder`` is who holds the lock now, ``replaced`` whose dead lock was taken over."""
+
+    acquired: bool
+    changed: bool
+    holder: Holder
+    replaced: Holder | None = None
+
+
+def acquire(path: Path, wanted: dict[str, str], expiry: float, dead: str | None = None, dry: bool = False) -> Attempt:
+    """Takes the lock when it is free, expired, ours, or held by the process that the caller knows is ``dead``.
+
+    ``wanted`` has the text fields of :class:`Holder`; ``expiry`` is seconds from now; ``dry`` writes nothing.
+    """
+    with _guard(path, dry):
+        current = read(path)
+        now = time.time()
+        ours = current is not None and current.run == wanted["run"]
+        if current and not ours and current.expires > now and current.process != dead:
+            return Attempt(acquired=False, changed=False, holder=current)
+        since = current.since if current and ours else timestamp()
+        mine = Holder(**wanted, since=since, expires=now + expiry)
+        if not dry:
+            _write(path, asdict(mine))
+        return Attempt(acquired=True, changed=True, holder=mine, replaced=None if ours else current)
+
+
+def release(path: Path, run: str, dry: bool = False) -> bool:
+    """Gives the lock back when ``run`` holds it; a lock that someone took over since is left to them."""
+    with _guard(path, dry):
+        current = read(path)
+        if not current or current.run != run:
+            return False
+        if not dry:
+            path.unlink()
+        return True
+
+
+def read(path: Path) -> Holder | None:
+    """Who holds the lock; a file that no version of this code wrote counts as no lock."""
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return Holder(**data)
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+@contextlib.contextmanager
+def _guard(path: Path, dry: bool) -> Iterator[None]:
+    if dry:
+        yield
+        return
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with Path(f"{path}.guard").open("w", encoding="utf-8") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        yield
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(data, file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def process_identity(pid: int) -> str:
+    """Names one process so that nobody else can have its name: boot, PID namespace, PID, start time."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    namespace = Path("/proc/self/ns/pid").readlink().name
+    return f"{boot}/{namespace}/{pid}/{_start_time(pid)}"
+
+
+def provably_dead(identity: str) -> bool:
+    """True when the process was of this boot and PID namespace and is gone; False also when nobody here can know."""
+    here = process_identity(os.getpid()).split("/")
+    parts = identity.split("/")
+    if len(parts) != 4 or parts[:2] != here[:2]:
+        return False
+    return _start_time(int(parts[2])) != parts[3]
+
+
+def _start_time(pid: int) -> str:
+    """The kernel's start time of a process in ticks since boot; ``gone`` when it does not run (a zombie does not)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "gone"
+    fields = stat.rpartition(")")[2].split()
+    return "gone" if fields[0] in ("Z", "X") else fields[19]

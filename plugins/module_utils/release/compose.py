@@ -1,0 +1,169 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The Compose project of one release on one host: ``compose.yml`` as data, and an environment file per container."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.release.service import Service, Worker
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@,+=-]*")
+# An image brings one of these, or its service sets health.command.
+_PROBE = """\
+if command -v curl >/dev/null; then exec curl --fail --silent --output /dev/null {url}
+elif command -v wget >/dev/null; then exec wget -q -O /dev/null {url}
+elif command -v python3 >/dev/null; then exec python3 -c 'import urllib.request as u; u.urlopen("{url}")'
+else echo 'no curl, wget or python3 in the image: set health.command' >&2; exit 1; fi"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a release runs: the host, the address its ports are bound to, and the service's directory."""
+
+    host: str
+    address: str
+    directory: str
+
+
+def project_name(service: str, colour: str) -> str:
+    """One Compose project per colour."""
+    return f"{service}-{colour}"
+
+
+def image_reference(service: Service, version: str) -> str:
+    """The image of a version; the version is the tag."""
+    return f"{service.image}:{version}"
+
+
+def release_files(service: Service, version: str, colour: str, place: Place) -> dict[str, str | dict[str, Any]]:
+    """The files of a release by name: ``compose.yml`` and ``release.json`` as data, environment files as text."""
+    release = _Release(service, version, colour, place)
+    services: dict[str, Any] = {}
+    files: dict[str, str | dict[str, Any]] = {}
+    for number in range(1, service.instances + 1):
+        name = f"app-{number}"
+        services[name] = release.instance(name, number)
+        files[f"{name}.env"] = env_file(release.environment(f"{place.host}-{number}") | {"PORT": service.port})
+    workers = [(f"{worker.name}-{n}", worker) for worker in service.workers for n in range(1, worker.instances + 1)]
+    for name, worker in workers:
+        services[name] = release.worker(name, worker)
+        files[f"{name}.env"] = env_file(release.environment(f"{place.host}-{name}") | worker.environment)
+    networks: dict[str, Any] = {"default": {}} | {network: {"external": True} for network in service.networks}
+    files["compose.yml"] = {"name": release.project, "services": services, "networks": networks}
+    files["release.json"] = {
+        "image": image_reference(service, version),
+        "version": version,
+        "colour": colour,
+        "workers": [name for name, _worker in workers],
+    }
+    return files
+
+
+class _Release:
+    def __init__(self, service: Service, version: str, colour: str, place: Place) -> None:
+        self.service, self.version, self.colour, self.place = service, version, colour, place
+        self.project = project_name(service.name, colour)
+
+    def environment(self, instance: str) -> dict[str, Any]:
+        identity = {"INSTANCE_ID": instance, "SERVICE_VERSION": self.version, "SERVICE_COLOUR": self.colour}
+        return self.service.environment | identity
+
+    def instance(self, name: str, number: int) -> dict[str, Any]:
+        service = self.service
+        port = service.first_port(self.colour) + number - 1
+        definition = self._container(name, f"{self.project}-{number}", "instance")
+        definition["ports"] = [f"{self.place.address}:{port}:{service.port}"]
+        definition["healthcheck"] = {
+            "test": self._health_command(),
+            "interval": f"{service.health.interval}s",
+            "timeout": f"{service.health.timeout}s",
+            "retries": service.health.retries,
+            "start_period": f"{service.health.start_period}s",
+        }
+        if service.command:
+            definition["command"] = [_literal(word) for word in service.command]
+        return definition
+
+    def worker(self, name: str, worker: Worker) -> dict[str, Any]:
+        definition = self._container(name, f"{self.project}-{name}", "worker")
+        definition["command"] = [_literal(word) for word in worker.command]
+        definition["healthcheck"] = {"disable": True}
+        # Without its profile a plain `docker compose up` leaves the workers of the colour that is not live alone.
+        definition["profiles"] = ["live"]
+        return definition
+
+    def _health_command(self) -> list[str]:
+        health = self.service.health
+        if health.command:
+            return ["CMD", *(_literal(word) for word in health.command)]
+        return ["CMD-SHELL", _literal(_PROBE.format(url=f"http://127.0.0.1:{self.service.port}{health.path}"))]
+
+    def _container(self, name: str, container_name: str, role: str) -> dict[str, Any]:
+        service = self.service
+        definition: dict[str, Any] = {
+            "image": image_reference(service, self.version),
+            "pull_policy": "never",
+            "container_name": container_name,
+            "user": service.user,
+            "env_file": [f"{name}.env"],
+            "labels": {
+                "slipway.service": service.name,
+                "slipway.version": self.version,
+                "slipway.colour": self.colour,
+                "slipway.role": role,
+            },
+            "networks": ["default", *service.networks],
+            "volumes": self._volumes(),
+            "read_only": service.read_only,
+            "tmpfs": service.tmpfs,
+            "cap_drop": ["ALL"],
+            "cap_add": service.capabilities,
+            "security_opt": ["no-new-privileges:true"],
+            "cpus": service.resources.cpus,
+            "mem_limit": service.resources.memory,
+            "pids_limit": service.resources.pids,
+            "restart": service.restart,
+            "stop_grace_period": f"{service.stop_timeout}s",
+        }
+        if service.logging:
+            definition["logging"] = service.logging
+        return definition
+
+    def _volumes(self) -> list[dict[str, Any]]:
+        directory = self.place.directory
+        mounts = [_bind(f"{directory}/volumes/{volume.name}", volume.path) for volume in self.service.volumes]
+        if self.service.secrets:
+            # The directory, not each file: a secret that site.yml replaces is seen without a restart.
+            mounts.append(_bind(f"{directory}/secrets", "/run/secrets", read_only=True))
+        return mounts
+
+
+def _bind(source: str, target: str, read_only: bool = False) -> dict[str, Any]:
+    mount = {"type": "bind", "source": source, "target": target, "bind": {"create_host_path": False}}
+    return mount | ({"read_only": True} if read_only else {})
+
+
+def _literal(text: str) -> str:
+    """Compose reads ``$`` as the start of a variable; doubled it is itself."""
+    return text.replace("$", "$$")
+
+
+def env_file(values: dict[str, Any]) -> str:
+    """Lines that Compose reads back as exactly these values."""
+    return "".join(f"{name}={_quoted(_plain_text(values[name]))}\n" for name in sorted(values))
+
+
+def _plain_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _quoted(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("\n", "\\n")
+    return f'"{escaped}"'

@@ -1,0 +1,175 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Changes releases on this host: starts and stops a colour, hands the workers over, clears old versions away."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history
+from ansible_collections.slipway.ops.plugins.module_utils.release.compose import project_name
+from ansible_collections.slipway.ops.plugins.module_utils.release.service import COLOURS, check_version
+
+BUSY = 120  # seconds: how long a command that a killed run left behind may still hold the service
+
+
+class ReleaseError(Exception):
+    """A change was not possible; the message says which, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A service's place on this host. ``timeout`` bounds each command of Docker's, in seconds."""
+
+    service: str
+    directory: Path
+    timeout: float = 300
+
+    @property
+    def history(self) -> Path:
+        """Where the history is."""
+        return self.directory / "history.jsonl"
+
+    def release_directory(self, version: str, colour: str) -> Path:
+        """Where the files of a version are, for one colour: both can run the same version."""
+        return self.directory / "releases" / check_version(version) / colour
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[int]:
+        """One change at a time on this host, also against a command that outlived its killed run.
+
+        The descriptor goes to Docker's commands: the kernel frees the lock when the last of them ends.
+        """
+        self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        descriptor = os.open(self.directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _lock(descriptor, time.monotonic() + BUSY)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def start(self, version: str, colour: str, files: Mapping[str, str], held: int) -> bool:
+        """Writes the release's files and starts its instances, not its workers; true when anything changed."""
+        place = self.release_directory(version, colour)
+        changed = write_files(place, files) if files else False
+        if not (place / "compose.yml").exists():
+            raise ReleaseError(f"{place}/compose.yml is not there: this host has no release {version} to start again.")
+        before = self._started(colour)
+        self._compose(place, colour, ["up", "--detach", "--no-build", "--remove-orphans", "--quiet-pull"], held)
+        return changed or self._started(colour) != before
+
+    def stop(self, colour: str, held: int) -> bool:
+        """Removes the containers of a colour; true when there were any."""
+        if not self._containers(colour):
+            return False
+        command = ["docker", "compose", "--project-name", project_name(self.service, colour), "--profile", "live"]
+        engine.run([*command, "down", "--remove-orphans"], self.timeout, [held])
+        return True
+
+    def hand_over_workers(self, version: str, colour: str, held: int) -> bool:
+        """Workers run in the live colour only: stops the other colour's, then starts this one's."""
+        changed = False
+        for other in COLOURS:
+            names = [c["Names"][0].lstrip("/") for c in self._containers(other, "worker") if c["State"] == "running"]
+            if other != colour and names:
+                engine.run(["docker", "stop", *names], self.timeout, [held])
+                changed = True
+        place = self.release_directory(version, colour)
+        workers = _manifest(place).get("workers", [])
+        if workers:
+            before = self._started(colour, "worker")
+            self._compose(place, colour, ["up", "--detach", "--no-build", *workers], held)
+            changed = changed or self._started(colour, "worker") != before
+        return changed
+
+    def clear(self, keep: int) -> list[str]:
+        """Removes files and images of versions beyond the ``keep`` newest, never of one that runs; returns which."""
+        running = {c["Labels"].get("slipway.version", "") for c in self._containers()}
+        kept = history.versions_to_keep(history.read(self.history), running, keep)
+        removed = []
+        for place in sorted((self.directory / "releases").glob("*")):
+            if place.name in kept:
+                continue
+            images = {_manifest(colour).get("image", "") for colour in place.iterdir()}
+            for image in images:
+                if image and engine.image_id(image):
+                    engine.run(["docker", "image", "rm", image], self.timeout)
+            shutil.rmtree(place)
+            removed.append(place.name)
+        return removed
+
+    def logs(self, colour: str, lines: int = 10) -> dict[str, str]:
+        """The last lines of each instance of a colour, and its state: what an operator asks for after a failed gate."""
+        report = {}
+        for container in self._containers(colour, "instance"):
+            name = container["Names"][0].lstrip("/")
+            command = ["docker", "logs", "--tail", str(lines), name]
+            with contextlib.suppress(engine.EngineError):
+                report[name] = f"{container['Status']}: {engine.last_words(_both(command), lines)}"
+        return report
+
+    def _containers(self, colour: str = "", role: str = "") -> list[dict[str, Any]]:
+        labels = [f"slipway.service={self.service}"]
+        labels += [f"slipway.colour={colour}"] if colour else []
+        labels += [f"slipway.role={role}"] if role else []
+        return engine.containers(labels)
+
+    def _started(self, colour: str, role: str = "instance") -> set[tuple[str, str]]:
+        return {(c["Id"], c["State"]) for c in self._containers(colour, role)}
+
+    def _compose(self, place: Path, colour: str, command: Sequence[str], held: int) -> None:
+        project = ["--project-name", project_name(self.service, colour), "--file", str(place / "compose.yml")]
+        engine.run(["docker", "compose", "--progress", "quiet", *project, *command], self.timeout, [held])
+
+
+def _both(command: Sequence[str]) -> str:
+    return engine.run(["sh", "-c", 'exec "$@" 2>&1', "sh", *command], 20)
+
+
+def _lock(descriptor: int, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise ReleaseError(f"another change of this service still runs on this host after {BUSY} s") from error
+            time.sleep(0.2)
+
+
+def _manifest(place: Path) -> dict[str, Any]:
+    """A release's ``release.json``: its image and the names of its workers."""
+    try:
+        return dict(json.loads((place / "release.json").read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+
+
+def write_files(place: Path, files: Mapping[str, str]) -> bool:
+    """Brings a directory to exactly these files, each replaced whole; true when one differed."""
+    place.mkdir(mode=0o755, parents=True, exist_ok=True)
+    changed = False
+    for name, content in files.items():
+        path = place / name
+        if path.exists() and path.read_text(encoding="utf-8") == content:
+            continue
+        temporary = path.with_name(f".{name}.new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        changed = True
+    for stray in {path for path in place.iterdir() if path.name not in files}:
+        stray.unlink()
+        changed = True
+    return changed

@@ -1,0 +1,179 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is true on all hosts together, and what a deploy or a rollback has to do about it. Touches no host."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.release import history
+from ansible_collections.slipway.ops.plugins.module_utils.release.service import COLOURS, ServiceError
+
+Surveys = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A version in a colour."""
+
+    colour: str
+    version: str
+
+
+@dataclass
+class Truth:
+    """What the hosts say.
+
+    ``pointed`` is the colour that the edges send requests to, ``live`` what runs there, ``idle`` what runs in the other
+    colour on every host (a release that is warm), ``split`` the edges' colours when they disagree.
+    """
+
+    pointed: str
+    live: Running | None
+    idle: Running | None
+    incomplete: list[str]
+    split: dict[str, str]
+    events: list[history.Event]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Plan:
+    """What a run does.
+
+    ``start`` are the hosts on which the target must be started, ``previous`` is what a failure restores, ``warm`` the
+    release that starting the target pushes out, ``found`` a live release that the history does not know yet.
+    """
+
+    target: Running
+    previous: Running | None
+    start: list[str]
+    switch: bool
+    nothing: bool
+    action: str
+    pointed: str
+    warm: Running | None = None
+    found: dict[str, str] | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for playbooks."""
+        return asdict(self)
+
+
+def other(colour: str) -> str:
+    """The colour that is not this one."""
+    return COLOURS[1 - COLOURS.index(colour)]
+
+
+def find_truth(edges: Mapping[str, str], surveys: Surveys) -> Truth:
+    """Puts together each edge's live colour and each app host's survey (see :func:`host.survey`)."""
+    events = history.merge(survey["history"] for survey in surveys.values())
+    pointed = _agreed_colour(edges, events)
+    truth = Truth(
+        pointed=pointed,
+        live=_most_common(pointed, surveys),
+        idle=_everywhere(other(pointed), surveys),
+        incomplete=[],
+        split=dict(edges) if len(set(edges.values())) > 1 else {},
+        events=events,
+    )
+    if truth.live:
+        truth.incomplete = [host for host, survey in surveys.items() if not _complete(survey, truth.live)]
+    if truth.split:
+        told = ", ".join(f"{edge} {colour}" for edge, colour in truth.split.items())
+        truth.notes.append(f"the edges disagreed ({told}); {pointed} counts")
+    killed = history.unfinished(events)
+    if killed:
+        truth.notes.append(
+            f"the {killed.get('action', 'deploy')} of {killed['version']} by {killed.get('by', 'someone')} "
+            f"at {killed['at']} never ended"
+        )
+    return truth
+
+
+def _agreed_colour(edges: Mapping[str, str], events: Sequence[history.Event]) -> str:
+    """The majority; when there is none, the colour that was recorded live last."""
+    votes = Counter(edges.values()).most_common()
+    if len(votes) > 1 and votes[0][1] == votes[1][1]:
+        recorded = [str(event["colour"]) for event in events if event["event"] in history.LIVE_EVENTS]
+        if recorded and recorded[-1] in edges.values():
+            return recorded[-1]
+    return str(votes[0][0])
+
+
+def _version(survey: Mapping[str, Any], colour: str) -> str | None:
+    """The version of a colour whose instances all run on a host."""
+    state = survey["colours"].get(colour)
+    return str(state["version"]) if state and state["version"] and state["complete"] else None
+
+
+def _complete(survey: Mapping[str, Any], running: Running) -> bool:
+    return _version(survey, running.colour) == running.version
+
+
+def _most_common(colour: str, surveys: Surveys) -> Running | None:
+    versions = Counter(version for survey in surveys.values() if (version := _version(survey, colour)))
+    return Running(colour, versions.most_common(1)[0][0]) if versions else None
+
+
+def _everywhere(colour: str, surveys: Surveys) -> Running | None:
+    versions = {_version(survey, colour) for survey in surveys.values()}
+    version = versions.pop() if len(versions) == 1 else None
+    return Running(colour, version) if version else None
+
+
+def plan_deploy(truth: Truth, surveys: Surveys, version: str, force: bool = False) -> Plan:
+    """A new version goes beside the live one; the live one is left alone; an interrupted run is taken up again."""
+    live, idle = truth.live, truth.idle
+    common: dict[str, Any] = {"action": "deploy", "pointed": truth.pointed, "notes": truth.notes}
+    if live and live.version == version and not force:
+        killed = history.unfinished(truth.events)
+        proving = killed is not None and killed["version"] == version and killed.get("colour") == live.colour
+        before = (killed or {}).get("previous") or {}
+        previous = idle if proving and idle and idle.version == before.get("version") else None
+        nothing = not proving and not truth.incomplete
+        found = None if proving else _found(truth)
+        return Plan(live, previous, truth.incomplete, switch=False, nothing=nothing, found=found, **common)
+    target = Running(other(truth.pointed), version)
+    warm = idle if idle and idle.version != version else None
+    return Plan(target, live, list(surveys), switch=True, nothing=False, warm=warm, found=_found(truth), **common)
+
+
+def plan_rollback(truth: Truth, surveys: Surveys, to: str | None = None) -> Plan:
+    """Back to ``to`` or to the version before the live one; by a switch alone when it is warm on every host."""
+    version = to or _before(truth)
+    live, idle = truth.live, truth.idle
+    common: dict[str, Any] = {"action": "rollback", "pointed": truth.pointed, "notes": truth.notes}
+    common["found"] = _found(truth)
+    if live and live.version == version:
+        return Plan(live, None, truth.incomplete, switch=False, nothing=not truth.incomplete, **common)
+    if idle and idle.version == version:
+        return Plan(idle, live, [], switch=True, nothing=False, **common)
+    target = Running(other(truth.pointed), version)
+    return Plan(target, live, list(surveys), switch=True, nothing=False, warm=idle, **common)
+
+
+def _before(truth: Truth) -> str:
+    stack = history.live_versions(truth.events)
+    if truth.live and truth.live.version in stack:
+        del stack[stack.index(truth.live.version) :]
+    if stack:
+        return stack[-1]
+    if truth.idle and not truth.events:
+        return truth.idle.version
+    raise ServiceError("There is no earlier release in the history; name one with -e to=VERSION.")
+
+
+def _found(truth: Truth) -> dict[str, str] | None:
+    """What a killed run left live without a word in the history."""
+    if not truth.live:
+        return None
+    stack = history.live_versions(truth.events)
+    if stack and stack[-1] == truth.live.version:
+        return None
+    action = "rollback" if truth.live.version in stack else "deploy"
+    return {"action": action, **asdict(truth.live)}

@@ -1,0 +1,114 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is true on this host about a service: containers, image, ports, free space, history. Reads only."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history
+from ansible_collections.slipway.ops.plugins.module_utils.release.service import COLOURS
+
+_HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to look for: how many ``instances`` a colour should have, an ``image`` with its tag, and the ``ports`` that
+    the colours publish on ``address`` (the default route's when empty)."""
+
+    service: str
+    instances: int = 1
+    image: str = ""
+    ports: Sequence[int] = ()
+    address: str = ""
+
+
+def survey(question: Question, directory: Path) -> dict[str, Any]:
+    """Everything a release needs to know of this host; ``directory`` is the service's."""
+    found = [_container(item) for item in engine.containers([f"slipway.service={question.service}"])]
+    address = question.address or default_address()
+    ours = {port for item in found for port in item["ports"]}
+    image = question.image
+    return {
+        "address": address,
+        "containers": found,
+        "colours": {colour: _colour(colour, found, question.instances) for colour in COLOURS},
+        "image": {"reference": image, "id": engine.image_id(image)} if image else None,
+        "ports_taken": taken_ports(address, question.ports, ours),
+        "disk": [free_space(path) for path in (directory, Path(engine.get("/info")["DockerRootDir"]))],
+        "history": history.read(directory / "history.jsonl"),
+    }
+
+
+def _container(item: Mapping[str, Any]) -> dict[str, Any]:
+    labels = item["Labels"]
+    health = _HEALTH.search(item.get("Status", ""))
+    return {
+        "name": item["Names"][0].lstrip("/"),
+        "colour": labels.get("slipway.colour", ""),
+        "version": labels.get("slipway.version", ""),
+        "role": labels.get("slipway.role", ""),
+        "state": item["State"],
+        "health": health.group(1) if health else "none",
+        "status": item.get("Status", ""),
+        "ports": sorted({port["PublicPort"] for port in item.get("Ports", []) if "PublicPort" in port}),
+    }
+
+
+def _colour(colour: str, found: Iterable[Mapping[str, Any]], instances: int) -> dict[str, Any]:
+    """One version, or none when the colour is empty or mixed; complete when every instance runs."""
+    ours = [item for item in found if item["colour"] == colour and item["role"] == "instance"]
+    versions = {item["version"] for item in ours}
+    running = sum(item["state"] == "running" and item["health"] != "unhealthy" for item in ours)
+    version = versions.pop() if len(versions) == 1 else None
+    return {"version": version, "running": running, "complete": version is not None and running >= instances}
+
+
+def default_address() -> str:
+    """The address of the interface that the default route uses; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def taken_ports(address: str, ports: Sequence[int], ours: set[int]) -> dict[str, str]:
+    """The ports that someone else listens on, each with who that is."""
+    return {str(port): _listener(port) for port in ports if port not in ours and not _can_bind(address, port)}
+
+
+def _can_bind(address: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
+
+
+def _listener(port: int) -> str:
+    command = ["ss", "--no-header", "--listening", "--tcp", "--processes", f"sport = :{port}"]
+    try:
+        listing = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return "another program"
+    process = re.search(r'users:\(\("([^"]+)",pid=(\d+)', listing)
+    return f"{process.group(1)} (process {process.group(2)})" if process else "another program"
+
+
+def free_space(path: Path) -> dict[str, Any]:
+    """Bytes that are free where ``path`` is or will be."""
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    state = os.statvfs(existing)
+    return {"path": str(path), "free": state.f_bavail * state.f_frsize, "inodes_free": state.f_favail}

@@ -1,0 +1,177 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release
+short_description: Start, stop and record a release of a service on an app host
+version_added: 0.1.0
+description:
+  - Each state is one step of a deploy on one host, in one call. The steps that span hosts (gate, switch, watch,
+    drain) are the C(deploy) role's.
+  - Waits up to 120 s for a Docker command that a killed run may have left behind.
+options:
+  service:
+    description: The service's name in C(app_services).
+    type: str
+    required: true
+  root:
+    description: The directory in which each service has its own.
+    type: path
+    default: /srv/slipway
+  state:
+    description:
+      - V(present) brings the O(image) here when it is missing.
+      - V(started) writes O(files) and starts the instances of O(version) in O(colour), replacing what ran in that
+        colour. Workers stay off.
+      - V(live) stops the workers of the other colour, starts this one's, and clears away releases beyond O(keep).
+      - V(stopped) removes the containers of O(colour).
+      - V(recorded) only writes O(events).
+    type: str
+    choices: [present, started, live, stopped, recorded]
+    required: true
+  version:
+    description: The version; for V(started) and V(live).
+    type: str
+  colour:
+    description: Which of the two Compose projects.
+    type: str
+    choices: [blue, green]
+  image:
+    description: The image with its tag; for V(present).
+    type: str
+  files:
+    description: >-
+      The release's files by name, C(compose.yml) among them, as the filter P(slipway.ops.release_files#filter)
+      renders them. None means that the
+      files of an earlier start are used as they are.
+    type: dict
+    default: {}
+  events:
+    description: >-
+      Events for C(history.jsonl). They are written before V(started) and after every other state. An event without
+      its time gets the host's.
+    type: list
+    elements: dict
+    default: []
+  keep:
+    description: How many versions' files and images stay on the host, besides the live and the warm one.
+    type: int
+    default: 5
+  timeout:
+    description: Seconds that one command of Docker's may take.
+    type: float
+    default: 300
+attributes:
+  check_mode:
+    support: none
+    description: A release is a sequence of steps across hosts, and half of it cannot be foreseen; C(deploy.yml
+      --check) stops after its preflight.
+  diff_mode:
+    support: none
+    description: See check_mode.
+  idempotent:
+    support: full
+    description: A colour that runs this version from these files is left alone. Events are always appended.
+author:
+  - The Slipway authors
+"""
+
+EXAMPLES = r"""
+- name: Start 2.0.0 beside the live release
+  slipway.ops.release:
+    service: shop
+    state: started
+    version: 2.0.0
+    colour: green
+    files: "{{ shop | slipway.ops.release_files('2.0.0', 'green', host=inventory_hostname, address='10.0.0.5',
+      directory='/srv/slipway/shop') }}"
+"""
+
+RETURN = r"""
+removed:
+  description: Versions whose files and images were cleared away.
+  type: list
+  elements: str
+  returned: when state is live
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history
+from ansible_collections.slipway.ops.plugins.module_utils.release.host import Host, ReleaseError
+from ansible_collections.slipway.ops.plugins.module_utils.release.service import ServiceError
+from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
+
+ARGUMENTS = {
+    "service": {"type": "str", "required": True},
+    "root": {"type": "path", "default": "/srv/slipway"},
+    "state": {"type": "str", "choices": ["present", "started", "live", "stopped", "recorded"], "required": True},
+    "version": {"type": "str"},
+    "colour": {"type": "str", "choices": ["blue", "green"]},
+    "image": {"type": "str"},
+    "files": {"type": "dict", "default": {}},
+    "events": {"type": "list", "elements": "dict", "default": []},
+    "keep": {"type": "int", "default": 5},
+    "timeout": {"type": "float", "default": 300},
+}
+NEEDS = [
+    ("state", "present", ["image"]),
+    ("state", "started", ["version", "colour"]),
+    ("state", "live", ["version", "colour"]),
+    ("state", "stopped", ["colour"]),
+]
+
+
+def pull(host: Host, image: str) -> bool:
+    if engine.image_id(image):
+        return False
+    engine.run(["docker", "pull", "--quiet", image], host.timeout)
+    return True
+
+
+def record(host: Host, events: list[dict]) -> None:
+    for event in events:
+        history.append(host.history, {"at": timestamp()} | {k: v for k, v in event.items() if v not in (None, "")})
+
+
+def change(host: Host, params: dict) -> dict:
+    """Does what the state says; returns the module's result."""
+    state, version, colour = params["state"], params["version"], params["colour"]
+    result: dict = {"changed": bool(params["events"])}
+    with host.held() as held:
+        if state == "started":
+            record(host, params["events"])
+            result["changed"] |= host.start(version, colour, params["files"], held)
+            return result
+        if state == "live":
+            result["changed"] |= host.hand_over_workers(version, colour, held)
+        elif state == "stopped":
+            result["changed"] |= host.stop(colour, held)
+        record(host, params["events"])
+        if state == "live":
+            result["removed"] = host.clear(params["keep"])
+            result["changed"] |= bool(result["removed"])
+    return result
+
+
+def main() -> None:
+    module = AnsibleModule(ARGUMENTS, required_if=NEEDS)
+    params = module.params
+    host = Host(params["service"], Path(params["root"]) / params["service"], params["timeout"])
+    try:
+        if params["state"] == "present":
+            module.exit_json(changed=pull(host, params["image"]))
+        module.exit_json(**change(host, params))
+    except engine.EngineError as error:
+        module.fail_json(msg=f"{params['service']} {params['version'] or params['image'] or ''}: {error}")
+    except (ReleaseError, ServiceError) as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"Files of {params['service']} under {host.directory} could not be changed: {error}.")
+
+
+if __name__ == "__main__":
+    main()

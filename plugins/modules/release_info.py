@@ -1,0 +1,145 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_info
+short_description: What is true about a service's releases on an app host
+version_added: 0.1.0
+description:
+  - Reads containers by their labels, the image, who has the ports, free space and the history, in one call.
+  - Containers, not files, say what runs; so a run that was killed is seen for what it left.
+options:
+  service:
+    description: The service's name in C(app_services).
+    type: str
+    required: true
+  root:
+    description: The directory in which each service has its own.
+    type: path
+    default: /srv/slipway
+  instances:
+    description: How many instances a complete release has on this host.
+    type: int
+    default: 1
+  image:
+    description: An image, with its tag, to look for on this host.
+    type: str
+    default: ""
+  ports:
+    description: Host ports that the service publishes, of both colours.
+    type: list
+    elements: int
+    default: []
+  address:
+    description: Address that the ports are bound to. Empty means that of the default route.
+    type: str
+    default: ""
+  logs_of:
+    description: A colour whose instances' last log lines are read too.
+    type: str
+    choices: [blue, green]
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is ever changed.
+  diff_mode:
+    support: none
+    description: Nothing is ever changed.
+  idempotent:
+    support: full
+    description: Nothing is ever changed.
+author:
+  - The Slipway authors
+"""
+
+EXAMPLES = r"""
+- name: See which versions run here
+  slipway.ops.release_info:
+    service: shop
+    instances: 2
+  register: shop
+"""
+
+RETURN = r"""
+address:
+  description: Address that ports are bound to.
+  type: str
+  returned: success
+colours:
+  description: >-
+    For C(blue) and C(green) the C(version) whose instances exist (null when there are none or several), how many are
+    C(running), and whether
+    that is C(complete).
+  type: dict
+  returned: success
+  sample: {blue: {version: 1.0.0, running: 2, complete: true}, green: {version: null, running: 0, complete: false}}
+containers:
+  description: Each container's C(name), C(colour), C(version), C(role) (instance or worker), C(state), C(health),
+    C(status) and host C(ports).
+  type: list
+  elements: dict
+  returned: success
+image:
+  description: The C(reference) looked for, and its C(id), null when it is not on this host.
+  type: dict
+  returned: when an image was asked for
+ports_taken:
+  description: Ports that something else listens on, with who that is.
+  type: dict
+  returned: success
+  sample: {"8100": "nginx (process 812)"}
+disk:
+  description: For the service's directory and the engine's, C(path), C(free) in bytes and C(inodes_free).
+  type: list
+  elements: dict
+  returned: success
+history:
+  description: The events of C(history.jsonl), oldest first.
+  type: list
+  elements: dict
+  returned: success
+logs:
+  description: State and last log lines of each instance of O(logs_of).
+  type: dict
+  returned: when asked for
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.release.engine import EngineError
+from ansible_collections.slipway.ops.plugins.module_utils.release.host import Host
+from ansible_collections.slipway.ops.plugins.module_utils.release.survey import Question, survey
+
+ARGUMENTS = {
+    "service": {"type": "str", "required": True},
+    "root": {"type": "path", "default": "/srv/slipway"},
+    "instances": {"type": "int", "default": 1},
+    "image": {"type": "str", "default": ""},
+    "ports": {"type": "list", "elements": "int", "default": []},
+    "address": {"type": "str", "default": ""},
+    "logs_of": {"type": "str", "choices": ["blue", "green"]},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    directory = Path(params["root"]) / params["service"]
+    try:
+        question = Question(**{name: params[name] for name in ("service", "instances", "image", "ports", "address")})
+        found = survey(question, directory)
+        if params["logs_of"]:
+            found["logs"] = Host(params["service"], directory).logs(params["logs_of"])
+    except (EngineError, OSError) as error:
+        module.fail_json(
+            msg=f"The state of {params['service']} could not be read: {error}. "
+            "Is Docker running here (systemctl status docker)? site.yml installs and starts it."
+        )
+    module.exit_json(changed=False, **found)
+
+
+if __name__ == "__main__":
+    main()

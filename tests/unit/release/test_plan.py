@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.release.plan import (
+    Running,
+    find_truth,
+    plan_deploy,
+    plan_rollback,
+)
+from ansible_collections.slipway.ops.plugins.module_utils.release.service import ServiceError
+
+Events = list[dict[str, Any]]
+
+
+def events(*words: str) -> Events:
+    """``"done 1 blue"`` or ``"done 1 blue rollback"``, one run each; ``"+failed …"`` belongs to the run before."""
+    made: Events = []
+    for number, text in enumerate(words):
+        kind, version, colour, *action = text.lstrip("+").split()
+        run = number - 1 if text.startswith("+") else number
+        made.append(
+            {
+                "run": f"r{run}",
+                "at": f"2026-11-21T00:00:{number:02d}Z",
+                "event": kind,
+                "version": version,
+                "colour": colour,
+                "action": action[0] if action else "deploy",
+                "by": "kim@laptop",
+            }
+        )
+    return made
+
+
+def host(blue: str | None = None, green: str | None = None, history: Events | None = None) -> dict[str, Any]:
+    def colour(version: str | None) -> dict[str, Any]:
+        return {"version": version, "running": 2 if version else 0, "complete": bool(version)}
+
+    return {"colours": {"blue": colour(blue), "green": colour(green)}, "history": history or []}
+
+
+def deploy(edges: dict[str, str], hosts: dict[str, Any], version: str, force: bool = False) -> Any:
+    return plan_deploy(find_truth(edges, hosts), hosts, version, force)
+
+
+def rollback(edges: dict[str, str], hosts: dict[str, Any], to: str | None = None) -> Any:
+    return plan_rollback(find_truth(edges, hosts), hosts, to)
+
+
+def test_the_first_release_goes_beside_the_colour_that_the_edge_points_at() -> None:
+    plan = deploy({"e": "blue"}, {"a": host(), "b": host()}, "1")
+    assert plan.target == Running("green", "1") and plan.previous is None and plan.start == ["a", "b"] and plan.switch
+
+
+def test_a_new_version_goes_beside_the_live_one_and_pushes_out_the_warm_one() -> None:
+    plan = deploy({"e": "green"}, {"a": host("1", "2"), "b": host("1", "2")}, "3")
+    assert plan.target == Running("blue", "3")
+    assert plan.previous == Running("green", "2") and plan.warm == Running("blue", "1")
+
+
+def test_the_live_version_again_changes_nothing_unless_forced() -> None:
+    hosts = {"a": host("1", history=events("done 1 blue"))}
+    assert deploy({"e": "blue"}, hosts, "1").nothing
+    forced = deploy({"e": "blue"}, hosts, "1", force=True)
+    assert not forced.nothing and forced.target == Running("green", "1")
+
+
+def test_a_host_without_the_live_version_gets_it() -> None:
+    plan = deploy({"e": "blue"}, {"a": host("1"), "b": host("1"), "new": host()}, "1")
+    assert plan.start == ["new"] and not plan.switch and not plan.nothing
+
+
+def test_edges_that_disagree_follow_the_majority() -> None:
+    truth = find_truth({"x": "blue", "y": "green", "z": "green"}, {"a": host("1", "2")})
+    assert truth.live == Running("green", "2") and truth.split and "disagreed" in truth.notes[0]
+
+
+def test_edges_that_disagree_evenly_follow_the_last_record() -> None:
+    hosts = {"a": host("1", "2", events("done 1 blue", "begun 2 green"))}
+    assert find_truth({"x": "green", "y": "blue"}, hosts).live == Running("blue", "1")
+
+
+def test_a_run_killed_after_its_switch_is_taken_up_and_can_still_be_taken_back() -> None:
+    begun = events("done 1 blue", "begun 2 green")
+    begun[-1]["previous"] = {"version": "1", "colour": "blue"}
+    hosts = {"a": host("1", "2", begun)}
+    plan = deploy({"e": "green"}, hosts, "2")
+    assert not plan.nothing and not plan.switch and plan.start == []
+    assert plan.target == Running("green", "2") and plan.previous == Running("blue", "1")
+
+
+def test_another_version_after_a_killed_run_records_what_was_found() -> None:
+    hosts = {"a": host("1", "2", events("done 1 blue", "begun 2 green"))}
+    plan = deploy({"e": "green"}, hosts, "3")
+    assert plan.found == {"action": "deploy", "colour": "green", "version": "2"}
+    assert plan.previous == Running("green", "2") and "never ended" in plan.notes[0]
+
+
+def test_a_warm_rollback_is_a_switch_alone() -> None:
+    hosts = {"a": host("1", "2", events("done 1 blue", "done 2 green"))}
+    plan = rollback({"e": "green"}, hosts)
+    assert plan.target == Running("blue", "1") and plan.previous == Running("green", "2")
+    assert plan.start == [] and plan.switch
+
+
+def test_a_rollback_after_a_rollback_goes_further_back_and_is_cold() -> None:
+    done = events("done 1 blue", "done 2 green", "done 3 blue", "done 2 green rollback")
+    plan = rollback({"e": "green"}, {"a": host("3", "2", done)})
+    assert plan.target == Running("blue", "1") and plan.start == ["a"] and plan.warm == Running("blue", "3")
+
+
+def test_a_rollback_killed_before_its_record_does_not_go_back_to_the_bad_version() -> None:
+    hosts = {"a": host("2", "3", events("done 1 blue", "done 2 blue", "done 3 green"))}
+    plan = rollback({"e": "blue"}, hosts)  # the edges already point at 2
+    assert plan.target.version == "1"
+    assert plan.found == {"action": "rollback", "colour": "blue", "version": "2"}
+
+
+def test_a_rollback_to_a_named_version() -> None:
+    done = events("done 1 blue", "done 2 green", "done 3 blue")
+    hosts = {"a": host("3", "2", done)}
+    assert rollback({"e": "blue"}, hosts, "1").target == Running("green", "1")
+    assert rollback({"e": "blue"}, hosts, "2").start == []
+    assert rollback({"e": "blue"}, hosts, "3").nothing
+
+
+def test_warm_on_one_host_only_is_not_warm() -> None:
+    done = events("done 1 blue", "done 2 green")
+    plan = rollback({"e": "green"}, {"a": host("1", "2", done), "b": host(None, "2", done)})
+    assert plan.target == Running("blue", "1") and plan.start == ["a", "b"]
+
+
+def test_nothing_to_go_back_to() -> None:
+    with pytest.raises(ServiceError, match="no earlier release"):
+        rollback({"e": "blue"}, {"a": host("1", history=events("done 1 blue"))})
