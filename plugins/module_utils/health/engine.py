@@ -89,11 +89,12 @@ class _Runner:
 
     async def _enter(self, ends: float) -> bool:
         """Waits for a free place; False when the deadline came first."""
-        if ends == math.inf or not self._gate.locked():
-            await self._gate.acquire()
-            return True
+        left = ends - time.monotonic()
+        if left <= 0:
+            return False
         try:
-            await asyncio.wait_for(self._gate.acquire(), max(0.0, ends - time.monotonic()))
+            # The common case, a free place, is spared the timer.
+            await (asyncio.wait_for(self._gate.acquire(), left) if self._gate.locked() else self._gate.acquire())
         except (TimeoutError, asyncio.TimeoutError):
             return False
         return True

@@ -35,7 +35,7 @@ class Limit:
     unit: str = ""
 
     def __str__(self) -> str:
-        return f"{self.bare} {self.unit}".rstrip()
+        return self.bare if self.unit in ("", "1") else f"{self.bare} {self.unit}"
 
     @property
     def bare(self) -> str:

@@ -18,7 +18,7 @@ Parser = Callable[[Any], Any]
 
 def option(parse: Parser, default: Any = MISSING, *, secret: bool = False) -> Any:
     """A field read by ``parse``. ``default`` is as an operator would write it; a ``secret`` never shows in output."""
-    metadata = {"parse": parse, "secret": secret}
+    metadata = {"parse": parse, "secret": secret, "default": default}
     if default is MISSING or default is None:
         return field(default=default, metadata=metadata)
     return field(default_factory=lambda: parse(default), metadata=metadata)

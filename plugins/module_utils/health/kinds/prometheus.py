@@ -49,7 +49,7 @@ class Prometheus(Check):
 
     def __post_init__(self) -> None:
         if isinstance(self.limit.value, str):
-            raise ValueError(f"limit: {self.limit} is not a limit on a number")
+            raise ValueError(f"limit: '{self.limit}' is not a limit on a number")
         if self.unit and self.limit.unit and not known(self.unit):
             raise ValueError(f"unit: {self.unit!r} cannot be compared with {self.limit.unit!r}")
         if self.unit and self.limit.unit:
