@@ -1,0 +1,168 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a prober saw: its journal as one summary, and the summary as results."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterable
+from typing import Any, get_args
+
+from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit, parse_limit
+from ansible_collections.slipway.ops.plugins.module_utils.result import Area, Result, timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.traffic.plan import TrafficError
+from ansible_collections.slipway.ops.plugins.module_utils.traffic.tally import FAILURES_KEPT, Successes, Tally
+from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError
+
+SOURCE = "traffic 0.1.0"
+PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+# what a result can be made of: its unit and what a manager reads
+MEASURES = {
+    "failed_requests": ("1", "Requests that failed while it went on"),
+    "error_rate": ("%", "Share of requests that failed while it went on"),
+    "requests": ("1", "Requests sent while it went on"),
+    "latency_p50": ("ms", "Half of the answers came within this time"),
+    "latency_p95": ("ms", "95 % of the answers came within this time"),
+    "latency_p99": ("ms", "99 % of the answers came within this time"),
+    "latency_max": ("ms", "The slowest answer took this time"),
+    "longest_gap": ("s", "Longest time without a single successful request"),
+}
+ALWAYS = ("failed_requests", "latency_p95")
+
+
+def read_journal(lines: Iterable[str]) -> list[dict[str, Any]]:
+    """The journal's entries; a line that a full disk or a kill tore is left out, for a whole one follows or none."""
+    entries = []
+    for line in lines:
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            continue
+    return entries
+
+
+def summarise(entries: list[dict[str, Any]], now: float, running: bool, window: float | None = None) -> dict[str, Any]:
+    """Everything of a journal, or with `window` what ended in the last so many seconds; `now` is Unix time."""
+    started = entries[0]["started"]
+    seconds = [entry for entry in entries if "clients" in entry]
+    last = entries[-1]
+    ended = now if running else last.get("ended", seconds[-1]["time"] if seconds else started)
+    if window is not None:
+        earlier = [entry["time"] for entry in seconds if entry["time"] <= ended - window]
+        seconds = seconds[len(earlier) :]
+        started = earlier[-1] if earlier else started  # an entry covers the time since the one before
+    clients: dict[str, Tally] = {}
+    successes = Successes()
+    for entry in seconds:
+        successes.merge(Successes(**entry["successes"]))
+        for client, data in entry["clients"].items():
+            clients.setdefault(client, Tally()).merge(Tally.from_dict(data))
+    total = Tally()
+    for tally in clients.values():
+        total.merge(tally)
+    total.successes = successes
+    failures = sorted((failure for tally in clients.values() for failure in tally.failures), key=lambda one: one["at"])
+    # The journal's last line may be up to a second old, and answers may come a moment after the stop.
+    covered = max(min(ended, seconds[-1]["time"] if seconds and running else ended), started)
+    return {
+        "url": entries[0]["url"],
+        "running": running,
+        "ended_because": None if running else last.get("because", "killed"),
+        "started_at": _rfc3339(started),
+        "ended_at": None if running else _rfc3339(ended),
+        "seconds": round(covered - started, 3),
+        "total": _figures(total, started, covered),
+        "clients": {client: _figures(tally, started, covered) for client, tally in sorted(clients.items())},
+        "reasons": dict(total.reasons.most_common()),
+        "failures": failures[:FAILURES_KEPT],
+        "versions": [
+            {"version": version, **seen, "first": _rfc3339(seen["first"]), "last": _rfc3339(seen["last"])}
+            for version, seen in sorted(total.versions.items(), key=lambda item: item[1]["first"])
+        ],
+    }
+
+
+def _figures(tally: Tally, start: float, end: float) -> dict[str, Any]:
+    period = end - start
+    latency = {name: tally.percentile(share) for name, share in PERCENTILES.items()}
+    latency["max"] = tally.slowest if tally.latency else None
+    return {
+        "requests": tally.requests,
+        "failed": tally.failed,
+        "error_rate": round(100 * tally.failed / tally.requests, 4) if tally.requests else None,
+        "rate": round(tally.requests / period, 2) if period > 0 else None,
+        "latency": {name: None if value is None else round(value, 2) for name, value in latency.items()},
+        "longest_gap": round(tally.successes.longest_gap_between(start, end), 3),
+        "answers": dict(tally.answers),
+        "closes": dict(tally.closes),
+        "prober_late": round(tally.late, 2),
+    }
+
+
+def _rfc3339(moment: float) -> str:
+    return timestamp(datetime.datetime.fromtimestamp(moment, datetime.timezone.utc))
+
+
+def check_results(prefix: str, limits: dict[str, str]) -> dict[str, Limit]:
+    """The limits as comparisons; TrafficError when the prefix or one of them cannot be used."""
+    if prefix.partition(".")[0] not in get_args(Area) or "." not in prefix:
+        raise TrafficError(f"id_prefix {prefix!r} must be an area and a kind such as delivery.deploy")
+    parsed = {}
+    for name, text in limits.items():
+        if name not in MEASURES:
+            raise TrafficError(f"limits has no measure {name!r}; there are {', '.join(MEASURES)}")
+        try:
+            parsed[name] = parse_limit(text)
+            parsed[name].measured(0.0, MEASURES[name][0])
+        except (ValueError, UnitError) as error:
+            raise TrafficError(f"limits.{name}: {error}") from None
+    return parsed
+
+
+def results(summary: dict[str, Any], prefix: str, subject: str, limits: dict[str, Limit]) -> list[dict[str, Any]]:
+    """One result for each limit, and always failed requests and the 95th percentile."""
+    names = [name for name in MEASURES if name in limits or name in ALWAYS]
+    return [_result(summary, name, f"{prefix}.{name}", subject, limits.get(name)).as_dict() for name in names]
+
+
+def _result(summary: dict[str, Any], name: str, identifier: str, subject: str, limit: Limit | None) -> Result:
+    unit, claim = MEASURES[name]
+    value = _measure(summary["total"], name)
+    area: Area = identifier.partition(".")[0]  # type: ignore[assignment]  # check_results saw that it is one
+    result = Result(identifier, area, subject, claim, "pass", value, unit, at=summary["started_at"], source=SOURCE)
+    result.took = summary["seconds"]
+    if limit is not None:
+        result.limit, result.unit = limit.bare, limit.unit or unit
+        result.measured = None if value is None else round(limit.measured(value, unit), 6)
+    if not summary["total"]["requests"] or value is None:
+        result.verdict = "unknown"
+        result.reason = f"Nothing was measured at {summary['url']}: {_most_common(summary) or 'no request was sent'}"
+    elif limit is not None and not limit.satisfied(result.measured):
+        result.verdict = "fail"
+        result.reason = _reason(summary, name, limit)
+    return result
+
+
+def _measure(total: dict[str, Any], name: str) -> float | None:
+    if name == "failed_requests":
+        return total["failed"]
+    if name.startswith("latency_"):
+        return total["latency"][name.partition("_")[2]]
+    return total[name]
+
+
+def _most_common(summary: dict[str, Any]) -> str:
+    return ", ".join(f"{reason} ({count})" for reason, count in list(summary["reasons"].items())[:3])
+
+
+def _reason(summary: dict[str, Any], name: str, limit: Limit) -> str:
+    total = summary["total"]
+    text = f"{total['failed']} of {total['requests']} requests to {summary['url']} failed"
+    if summary["failures"]:
+        first, last = summary["failures"][0]["at"], summary["failures"][-1]["at"]
+        text += f", from {first} to {last}: {_most_common(summary)}"
+    if name in ("failed_requests", "error_rate"):
+        return f"{text}; look at the service's and the proxy's log at that time"
+    return f"{name} is not {limit}; {text}; {total['requests']} requests in {summary['seconds']:g} s"
