@@ -33,7 +33,7 @@ options:
     default: []
   max_age:
     description:
-      - Only records whose measurement began at most so long ago, for example C(24h) or C(30d); a bare number is seconds.
+      - Only records whose measurement began at most so long ago, for example C(24h), C(30d), or a number of seconds.
     type: str
   history:
     description: Also return older records that fit, in the order in which they were written for each id and subject.
@@ -97,7 +97,8 @@ records:
       reason: null
       artifacts: [artifacts/20261121T114000Z-rollback/timeline.json]
       sha256:
-        artifacts/20261121T114000Z-rollback/timeline.json: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
+        artifacts/20261121T114000Z-rollback/timeline.json: >-
+          2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
 history:
   description: The records that fit, at most O(history_size) of each id and subject.
   returned: when O(history=true)

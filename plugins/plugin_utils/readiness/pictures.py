@@ -1,0 +1,162 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Pictures of a report as inline SVG: no script, colours from the page, so they follow light, dark and print."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+# The order in which a bar's parts stand.
+BAR_STATES = ("pass", "warn", "waived", "stale", "missing", "unknown", "fail")
+RING = 42
+MARK_LINES = 3
+LANE_NAME = 18
+
+
+def ring(percent: int | None, label: str) -> Markup:
+    """A ring that is filled as far as something is proven."""
+    length = 2 * math.pi * RING
+    arc = Markup("")
+    if percent:
+        arc = Markup('<circle class="ring-value" cx="50" cy="50" r="{}" stroke-dasharray="{:.1f} {:.1f}"/>').format(
+            RING, length * percent / 100, length
+        )
+    text = "—" if percent is None else Markup('{}<tspan class="ring-unit" dx="1">%</tspan>').format(percent)
+    return Markup(
+        '<svg class="ring" viewBox="0 0 100 100" role="img" aria-label="{}">'
+        '<circle class="ring-track" cx="50" cy="50" r="{}"/>{}<text x="50" y="51">{}</text></svg>'
+    ).format(label, RING, arc, text)
+
+
+def bar(states: Mapping[str, int], label: str) -> Markup:
+    """Requirements side by side, each a piece in the colour of its state; proven ones first."""
+    pieces = [state for state in BAR_STATES for _ in range(states.get(state, 0))]
+    if not pieces:
+        return Markup("")
+    width = 100 / len(pieces)
+    gap = min(0.4, width / 8)
+    drawn = Markup("").join(
+        Markup('<rect class="is-{}" x="{:.3f}" y="0" width="{:.3f}" height="10"/>').format(
+            state, number * width, max(width - gap, 0.1)
+        )
+        for number, state in enumerate(pieces)
+    )
+    return Markup(
+        '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
+    ).format(label, drawn)
+
+
+def sparkline(values: Sequence[float], limit: float | None, label: str) -> Markup:
+    """The last measured values, the newest as a dot, with the limit as a dashed line."""
+    if len(values) < 2:
+        return Markup("")
+    shown = [*values, limit] if limit is not None else list(values)
+    low, high = min(shown), max(shown)
+    scale = (high - low) or 1
+
+    def height(value: float) -> float:
+        return 24 - 20 * (value - low) / scale
+
+    points = [(4 + 92 * number / (len(values) - 1), height(value)) for number, value in enumerate(values)]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    dashed = Markup("")
+    if limit is not None:
+        dashed = Markup('<line class="spark-limit" x1="2" x2="98" y1="{0:.1f}" y2="{0:.1f}"/>').format(height(limit))
+    return Markup(
+        '<svg class="spark" viewBox="0 0 100 28" role="img" aria-label="{}">{}'
+        '<polyline points="{}"/><circle cx="{:.1f}" cy="{:.1f}" r="2.4"/></svg>'
+    ).format(label, dashed, line, *points[-1])
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Where things stand in a timeline: seconds from left to right, lanes from top to bottom."""
+
+    end: float
+    lanes: int
+    left: float = 130
+    width: float = 650
+    top: float = 26
+    lane: float = 30
+
+    @property
+    def bottom(self) -> float:
+        return self.top + self.lane * self.lanes
+
+    def x(self, second: float) -> float:
+        return self.left + self.width * min(max(second, 0) / self.end, 1)
+
+
+def timeline(picture: Mapping[str, Any], label: str) -> Markup:
+    """Lanes of spans over seconds, with marks across them: who answered when, and what happened.
+
+    ``lanes`` are ``{name, spans: [{from, to, label}]}``, ``marks`` are ``{at, label, kind}`` with the kind ``fail`` or
+    ``info``; all times are seconds since the picture's start.
+    """
+    lanes = picture["lanes"]
+    marks = sorted(picture["marks"], key=lambda one: one["at"])
+    ends = [span["to"] for lane in lanes for span in lane["spans"]] + [mark["at"] for mark in marks]
+    frame = _Frame(max([*ends, 0.001]), len(lanes))
+    parts = [
+        _axis(frame),
+        *(_lane(frame, number, lane) for number, lane in enumerate(lanes)),
+        *(_mark(frame, number % MARK_LINES, mark) for number, mark in enumerate(marks)),
+    ]
+    height = frame.bottom + 10 + 14 * min(len(marks), MARK_LINES)
+    return Markup('<svg class="timeline" viewBox="0 0 800 {:g}" role="img" aria-label="{}">{}</svg>').format(
+        height, label, Markup("").join(parts)
+    )
+
+
+def _axis(frame: _Frame) -> Markup:
+    step = nice_step(frame.end)
+    tick = Markup(
+        '<line class="tl-grid" x1="{0:.1f}" x2="{0:.1f}" y1="{1:g}" y2="{2:g}"/>'
+        '<text class="tl-tick" x="{0:.1f}" y="{3:g}">{4:g} s</text>'
+    )
+    seconds = [number * step for number in range(int(frame.end / step + 1e-9) + 1)]
+    return Markup("").join(
+        tick.format(frame.x(second), frame.top, frame.bottom, frame.top - 8, second) for second in seconds
+    )
+
+
+def _lane(frame: _Frame, number: int, lane: Mapping[str, Any]) -> Markup:
+    y = frame.top + frame.lane * number
+    name = lane["name"] if len(lane["name"]) <= LANE_NAME else lane["name"][: LANE_NAME - 1] + "…"
+    drawn = Markup('<text class="tl-lane" x="{:g}" y="{:g}">{}</text>').format(frame.left - 12, y + 19, name)
+    for span in lane["spans"]:
+        start = frame.x(span["from"])
+        drawn += Markup(
+            '<rect class="tl-{}" x="{:.1f}" y="{:g}" width="{:.1f}" height="18" rx="3"><title>{}</title></rect>'
+        ).format(number % 4, start, y + 6, max(frame.x(span["to"]) - start, 2), span["label"] or lane["name"])
+    return drawn
+
+
+def _mark(frame: _Frame, line: int, mark: Mapping[str, Any]) -> Markup:
+    x = frame.x(mark["at"])
+    before = x > frame.left + frame.width * 0.8
+    return Markup(
+        '<g class="tl-mark tl-{}"><line x1="{x:.1f}" x2="{x:.1f}" y1="{:g}" y2="{:g}"/>'
+        '<text x="{:.1f}" y="{:g}" text-anchor="{}">{}</text></g>'
+    ).format(
+        "fail" if mark["kind"] == "fail" else "info",
+        frame.top,
+        frame.bottom + 8 + 14 * line,
+        x + (-5 if before else 5),
+        frame.bottom + 12 + 14 * line,
+        "end" if before else "start",
+        mark["label"],
+        x=x,
+    )
+
+
+def nice_step(end: float, wanted: int = 6) -> float:
+    """A round distance between ticks, so that about ``wanted`` of them reach ``end``."""
+    rough = end / wanted
+    magnitude = 10 ** math.floor(math.log10(rough))
+    return next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= rough * 0.999)
