@@ -49,6 +49,10 @@ def _item(item: Any, name: str, keys: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(item, Mapping) or not isinstance(item.get("path"), str) or not item["path"]:
         raise ConfigTreeError(f"each of {name} is a mapping with a `path`, unlike {_without_content(item)!r:.80}")
     _refuse_unknown(item["path"], item, keys)
+    if not isinstance(item.get("mode") or "", str):
+        raise ConfigTreeError(
+            f"{item['path']}: mode {item['mode']!r} is a number; write octal digits in quotes, '0644'"
+        )
     return {key: value for key, value in item.items() if value is not None}
 
 
