@@ -1,0 +1,134 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What must be true on a host before its pools are configured: free addresses, and a map that knows every pool."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Worker, started_at
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy_live import LiveMap
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What will be configured: pool → its sets (a new pool starts with the first), addresses, and the file of it."""
+
+    pools: dict[str, list[str]]
+    binds: list[str]
+    config: Path
+
+
+@dataclass
+class Prepared:
+    """The map before and after, and whether the running process has the configuration that is on the disk."""
+
+    before: str
+    after: str
+    live: dict[str, str] = field(default_factory=dict)
+    stale: bool = False
+
+
+def prepare(worker: Worker, live_map: LiveMap, wanted: Wanted, dry_run: bool) -> Prepared:
+    """Check the addresses, keep the map file, look at the running process."""
+    taken = [problem for problem in map(address_problem, wanted.binds) if problem]
+    if taken:
+        raise HaproxyError("HAProxy could not listen: " + "; ".join(taken))
+    if not dry_run:
+        live_map.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with contextlib.nullcontext() if dry_run else live_map.locked():
+        prepared = _keep(live_map, _running_map(worker, live_map.path), wanted.pools, dry_run)
+    prepared.stale = _runs_older_configuration(worker, wanted.config)
+    return prepared
+
+
+def _keep(live_map: LiveMap, running: dict[str, str], pools: dict[str, list[str]], dry_run: bool) -> Prepared:
+    known = {**live_map.entries(), **running}
+    live = {pool: known.get(pool, sets[0]) for pool, sets in pools.items() if sets}
+    lost = {pool: name for pool, name in live.items() if name not in pools[pool]}
+    if lost:
+        raise HaproxyError(
+            "The configuration would take away what is live: "
+            + "; ".join(
+                f"pool {p!r} serves set {s!r} and would have only {', '.join(pools[p])}" for p, s in lost.items()
+            )
+            + ". Switch first (slipway.ops.pool_switch), then take the set away."
+        )
+    prepared = Prepared(before=live_map.text(), after=live_map.render(live), live=live)
+    if prepared.before != prepared.after and not dry_run:
+        live_map.stage(live)
+        live_map.commit()
+    return prepared
+
+
+def _running_map(worker: Worker, path: Path) -> dict[str, str]:
+    """What the running process serves; nothing when there is none, or one that this role has not configured yet."""
+    try:
+        return worker.map_entries(str(path))
+    except HaproxyError:
+        return {}
+
+
+def _runs_older_configuration(worker: Worker, config: Path) -> bool:
+    """Whether the process was started before its configuration was last written: a reload that failed or never came."""
+    try:
+        started = started_at(int(worker.info()["Pid"]))
+        return started is not None and config.stat().st_mtime > started
+    except (HaproxyError, OSError, KeyError):
+        return False  # nothing runs: whoever starts it starts the new configuration
+
+
+def address_problem(bind: str) -> str | None:
+    """Why `address:port` cannot be listened on, or None. Addresses that HAProxy itself has are fine."""
+    host, _colon, port = bind.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("" if host == "*" else host, int(port)))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                return f"{bind}: {error.strerror}"
+            return _held_by_another(bind, int(port))
+    return None
+
+
+def _held_by_another(bind: str, port: int) -> str | None:
+    owners = _listeners(port)
+    others = [f"{name} (pid {pid})" for pid, name in owners if name != "haproxy"]
+    if owners and not others:
+        return None
+    who = ", ".join(others) or "a process that cannot be seen from here"
+    return f"{bind} is in use by {who}; stop it or choose another address"
+
+
+def _listeners(port: int) -> list[tuple[int, str]]:
+    """The processes that listen on a TCP port: (pid, name)."""
+    inodes = set()
+    for table in ("tcp", "tcp6"):
+        lines = Path(f"/proc/net/{table}").read_text(encoding="ascii").splitlines()[1:]
+        fields = (line.split() for line in lines)
+        inodes |= {f"socket:[{f[9]}]" for f in fields if f[3] == "0A" and int(f[1].rpartition(":")[2], 16) == port}
+    return [(pid, name) for pid, name in _processes() if inodes & _links(pid)]
+
+
+def _processes() -> list[tuple[int, str]]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                found.append((int(entry.name), (entry / "comm").read_text(encoding="utf-8").strip()))
+    return found
+
+
+def _links(pid: int) -> set[str]:
+    try:
+        return {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}  # noqa: PTH115  Path cannot read it
+    except OSError:
+        return set()

@@ -1,0 +1,115 @@
+#!/usr/bin/python
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pool_prepare
+short_description: Get a host ready for a HAProxy configuration with pools
+version_added: 0.1.0
+author: The Slipway authors
+description:
+  - Used by role C(slipway.ops.haproxy) before it writes the configuration, so that what HAProxy's own checker cannot
+    see fails while nothing has changed.
+  - Looks whether HAProxy can listen on its addresses, and names the process that has one of them.
+  - Keeps the map file of live sets. A new pool starts with its first set, a pool that is gone loses its line; which
+    set is live is never changed. A map file behind the running process, as a killed M(slipway.ops.pool_switch) leaves
+    it, is brought up to date. Refuses a configuration without the set that is live.
+  - Tells whether the running process is older than its configuration, because an earlier reload failed or never came.
+extends_documentation_fragment:
+  - slipway.ops.haproxy
+attributes:
+  check_mode:
+    support: full
+    description: Makes the same checks and says what would change.
+  diff_mode:
+    support: full
+    description: Shows the map file before and after.
+  idempotent:
+    support: full
+    description: A second run changes nothing.
+options:
+  pools:
+    description: For each pool the list of its sets, the first of which a new pool starts with; empty for a pool without
+      sets.
+    type: dict
+    required: true
+  binds:
+    description: The addresses that HAProxy will listen on, C(address:port).
+    type: list
+    elements: str
+    default: []
+  config:
+    description: HAProxy's configuration file.
+    type: path
+    default: /etc/haproxy/haproxy.cfg
+"""
+
+EXAMPLES = r"""
+- name: Keep the map of live sets
+  slipway.ops.pool_prepare:
+    pools:
+      sample: [blue, green]
+    binds: ["127.0.0.1:18000", "127.0.0.1:8404"]
+"""
+
+RETURN = r"""
+live:
+  description: The live set of each pool.
+  type: dict
+  returned: success
+  sample: {sample: blue}
+stale:
+  description: Whether the running process was started before its configuration was last written.
+  type: bool
+  returned: success
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Worker
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy_live import LiveMap
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy_prepare import Wanted, prepare
+
+
+def main() -> None:
+    """Read the options, prepare, and answer."""
+    module = AnsibleModule(
+        argument_spec={
+            "pools": {"type": "dict", "required": True},
+            "binds": {"type": "list", "elements": "str", "default": []},
+            "config": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
+            "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
+            "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
+            "map": {"type": "path", "default": "/var/lib/slipway/haproxy/live.map"},
+        },
+        supports_check_mode=True,
+    )
+    options: dict[str, Any] = module.params
+    try:
+        prepared = prepare(
+            Worker(options["socket"]),
+            LiveMap(Path(options["map"])),
+            Wanted(options["pools"], options["binds"], Path(options["config"])),
+            dry_run=module.check_mode,
+        )
+    except HaproxyError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=prepared.before != prepared.after,
+        live=prepared.live,
+        stale=prepared.stale,
+        diff={
+            "before_header": options["map"],
+            "after_header": options["map"],
+            "before": prepared.before,
+            "after": prepared.after,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
