@@ -1,0 +1,297 @@
+"""nginx as its clients see it: headers on every answer, limits, TLS, streams; and what must be refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+SCENARIO = Path(__file__).resolve().parents[1]
+ROOT = SCENARIO.parents[1]
+CA = "/usr/local/share/ca-certificates/slipway-internal-ca.crt"
+HEADERS = {
+    "strict-transport-security": "max-age=31536000; includeSubDomains",
+    "content-security-policy": "default-src 'self'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "x-xss-protection": "1; mode=block",
+    "referrer-policy": "strict-origin-when-cross-origin",
+}
+
+
+class Answer:
+    """Status, headers (lower case, every value) and body of one request by curl, TLS verified."""
+
+    def __init__(self, host, url, *options):
+        names = " ".join(
+            f"--resolve {name}:{port}:127.0.0.1" for name in ("www.example.test", "other.test") for port in (80, 443)
+        )
+        self.command = host.run(
+            f"curl -sS --max-time 10 {names} -D /tmp/headers -o /tmp/body {' '.join(options)} '{url}'"
+        )
+        self.code = self.command.rc
+        if self.code:
+            return
+        first, *lines = (
+            host.file("/tmp/headers").content_string.replace("\r", "").strip().split("\n\n")[-1].splitlines()
+        )
+        self.protocol, self.status = first.split()[0], int(first.split()[1])
+        self.headers: dict[str, list[str]] = {}
+        for line in lines:
+            name, _, value = line.partition(": ")
+            self.headers.setdefault(name.lower(), []).append(value)
+        self.body = host.run("cat /tmp/body").stdout
+
+
+@pytest.fixture
+def get(host):
+    host.run("rm -f /tmp/body")
+    return lambda path, *options: Answer(host, f"https://www.example.test{path}", *options)
+
+
+def settle():
+    time.sleep(6)  # the five requests of /login's burst are free again, one a second
+
+
+def exhaust(get):
+    settle()
+    return [get("/login").status for _ in range(8)]
+
+
+def converge(**variables):
+    """Run the role again with other variables; returns exit code and output in one line."""
+    done = subprocess.run(
+        ["ansible-playbook", "-i", SCENARIO / "inventory.yml", SCENARIO / "converge.yml", "-e", json.dumps(variables)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.memory",
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def site(**more):
+    return {"name": "www", "domains": ["www.example.test"], "locations": [{"path": "/", "respond": 204}], **more}
+
+
+def digest(host):
+    return host.check_output(
+        "find /etc/nginx /etc/systemd/system/nginx.service.d -type f -exec sha256sum {} + | sort | sha256sum"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "status"),
+    [
+        ("/", [], 200),
+        ("/static/page/", [], 200),
+        ("/static/page", [], 301),
+        ("/old", [], 308),
+        ("/private", [], 403),
+        ("/static/nothing", [], 404),
+        ("/missing", [], 404),
+        ("/static/page/", ["-X", "POST"], 405),
+        ("/", ["--data-binary", "@/usr/bin/curl"], 413),
+        ("/gone", [], 502),
+    ],
+)
+def test_headers_on_every_answer(get, path, options, status):
+    answer = get(path, *options)
+    assert answer.status == status
+    assert {name: answer.headers.get(name) for name in HEADERS} == {name: [value] for name, value in HEADERS.items()}
+    assert answer.headers["server"] == ["nginx"]
+    assert len(answer.headers["x-request-id"]) == 1 and len(answer.headers["x-request-id"][0]) == 32
+
+
+def test_the_redirect_to_https_has_them_too(host):
+    answer = Answer(host, "http://www.example.test/a?b=c")
+    assert (answer.status, answer.headers["location"]) == (308, ["https://www.example.test/a?b=c"])
+    assert all(answer.headers.get(name) == [HEADERS[name]] for name in HEADERS if name != "strict-transport-security")
+    assert "strict-transport-security" not in answer.headers  # RFC 6797: not over plain HTTP
+
+
+def test_a_location_overrides_headers(get):
+    headers = get("/app/").headers
+    assert headers["content-security-policy"] == ["default-src 'self' https://cdn.example.test"]
+    assert headers["x-frame-options"] == ["SAMEORIGIN"]  # left to the pool
+    assert headers["x-content-type-options"] == ["nosniff"]
+
+
+def test_rate_limit_answers_429_and_recovers(get):
+    statuses = exhaust(get)
+    assert statuses[:5] == [200] * 5 and 429 in statuses[5:]
+    answer = get("/login", "-H", "'Accept: application/json'")
+    assert answer.status == 429
+    assert {name: answer.headers.get(name) for name in HEADERS} == {name: [value] for name, value in HEADERS.items()}
+    assert answer.headers["retry-after"] == ["60"]
+    assert json.loads(answer.body) == {"status": 429, "request_id": answer.headers["x-request-id"][0]}
+    assert get("/").status == 200  # other paths have their own count
+    settle()
+    assert get("/login").status == 200
+
+
+def test_error_pages_say_status_and_request_and_no_version(get):
+    answer = get("/gone")
+    assert "<h1>502</h1>" in answer.body and answer.headers["x-request-id"][0] in answer.body
+    assert "nginx" not in answer.body
+    assert get("/missing").body == '{"error": "the pool\'s own"}'
+
+
+def test_the_pool_learns_who_asked(get):
+    answer = get("/", "-H", "'X-Forwarded-For: 6.6.6.6'", "-H", "'X-Request-ID: forged-by-client'")
+    seen = json.loads(answer.body)["headers"]
+    assert seen["x-forwarded-for"] == seen["x-real-ip"] == "127.0.0.1"
+    assert (seen["x-forwarded-proto"], seen["host"]) == ("https", "www.example.test")
+    assert seen["x-request-id"] == answer.headers["x-request-id"][0] != "forged-by-client"
+
+
+def test_body_limits_differ_by_path(host, get):
+    host.run("head -c 300000 /dev/zero > /tmp/upload")
+    assert get("/", "--data-binary", "@/tmp/upload").status == 413
+    answer = get("/upload", "--data-binary", "@/tmp/upload")
+    assert (answer.status, json.loads(answer.body)) == (200, {"length": 300000})
+
+
+def test_http2_and_tls(host, get):
+    assert get("/", "--http2").protocol == "HTTP/2"
+    assert get("/", "--http1.1").protocol == "HTTP/1.1"
+    assert get("/", "--tls-max", "1.2").status == 200
+    assert get("/", "--tls-max", "1.1", "--tlsv1.0", "--ciphers", "DEFAULT@SECLEVEL=0").code == 35
+    groups = host.run(f"openssl s_client -connect 127.0.0.1:443 -servername edge1 -CAfile {CA} </dev/null 2>&1").stdout
+    assert "X25519MLKEM768" in groups  # OpenSSL 3.5
+
+
+def test_unknown_names_get_no_answer(host):
+    assert Answer(host, "http://other.test/").code == 52  # empty reply
+    assert Answer(host, "https://other.test/").code == 35  # handshake refused
+    assert Answer(host, "https://www.example.test/", "--http1.1", "-H", "'Host: other.test'").code == 52
+
+
+def test_hidden_files_stay_hidden(get):
+    assert get("/static/.env").status == 404
+
+
+def test_websocket_passes(host):
+    script = (
+        "import asyncio, ssl, websockets\n"
+        "async def main():\n"
+        "    async with websockets.connect('wss://edge1/ws', host='127.0.0.1') as s:\n"
+        "        for n in range(3):\n"
+        "            await s.send(f'hello {n}'); print(await s.recv())\n"
+        "asyncio.run(main())\n"
+    )
+    assert host.run(f'python3 -c "{script}"').stdout.split("\n")[:3] == ["hello 0", "hello 1", "hello 2"]
+
+
+def test_events_come_as_they_are_sent(host):
+    script = (
+        "import time, httpx, ssl\n"
+        "start = time.monotonic()\n"
+        f"client = httpx.Client(http2=True, verify=ssl.create_default_context(cafile='{CA}'))\n"
+        "with client.stream('GET', 'https://edge1/events', headers={'Accept-Encoding': 'gzip'}) as answer:\n"
+        "    for chunk in answer.iter_text(): print(round(time.monotonic() - start, 2), chunk.strip())\n"
+    )
+    moments = [
+        float(line.split()[0]) for line in host.check_output(f'python3 -c "{script}"').splitlines() if "data" in line
+    ]
+    assert len(moments) == 3
+    assert moments[1] - moments[0] > 0.3 and moments[2] - moments[1] > 0.3
+
+
+def test_log_is_json_and_follows_the_request(host, get):
+    answer = get("/?token=secret", "-H", "'User-Agent: \"quoted\" \\x'")
+    time.sleep(0.2)
+    lines = [json.loads(line) for line in host.file("/var/log/nginx/access.log").content_string.splitlines()]
+    line = next(line for line in lines if line["request_id"] == answer.headers["x-request-id"][0])
+    assert (line["status"], line["path"], line["upstream"], line["upstream_status"]) == (
+        200,
+        "/",
+        "127.0.0.1:18000",
+        "200",
+    )
+    assert line["seconds"] < 5 and line["user_agent"].startswith('"quoted"') and "secret" not in json.dumps(line)
+    limited = [line for line in lines if line["status"] == 429]
+    assert limited and limited[0]["path"] == "/login" and limited[0]["limit"] == "REJECTED"
+
+
+def test_logs_rotate(host, get):
+    host.check_output("logrotate --force /etc/logrotate.d/nginx")
+    assert get("/after-rotation").status == 200
+    time.sleep(0.2)
+    assert "/after-rotation" in host.file("/var/log/nginx/access.log").content_string
+
+
+def test_status_is_for_this_host_only(host):
+    assert "Active connections" in host.check_output("curl -sS http://127.0.0.1:8081/nginx_status")
+    assert host.run("curl -sS http://edge1:8081/nginx_status").rc == 7
+    assert (
+        host.run("curl -sSk -o /dev/null -w '%{http_code}' https://edge1/nginx_status").stdout == "200"
+    )  # the pool's, not nginx's
+
+
+def test_sslyze_calls_it_intermediate(host, tmp_path):
+    authority = tmp_path / "ca.pem"
+    authority.write_text(host.file(CA).content_string)
+    target = "www.example.test:18443{127.0.0.1}"
+    done = subprocess.run(
+        ["sslyze", "--mozilla_config", "intermediate", "--certinfo_ca_file", authority, target],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0 and "OK - Compliant" in done.stdout, done.stdout[-3000:]
+
+
+def test_nginx_comes_back_when_killed(host, get):
+    host.check_output("kill -KILL $(cat /run/nginx.pid)")
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline and get("/").code:
+        time.sleep(0.5)
+    assert get("/").status == 200
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"nginx_sites": [site(extra="nonsense on;")]}, 'unknown directive "nonsense"'),
+        (
+            {"nginx_sites": [site(certificate={"name": "absent"})]},
+            "/etc/slipway/certificates/absent/key.pem is named in",
+        ),
+        ({"nginx_sites": [site(), site(name="two")]}, "www.example.test is a domain of two sites"),
+        ({"nginx_sites": [site(locations=[{"path": "/"}])]}, "needs exactly one of pool, root, redirect, respond"),
+        ({"nginx_http_port": 18000}, "another program listens on 127.0.0.1:18000"),
+        ({"nginx_porst": 80}, "nginx_porst"),
+        (
+            {"nginx_sites": [site(locations=[{"path": "/", "respond": 204, "rate_limit": {"rate": "5/h"}}])]},
+            "the rate 5/h, not like",
+        ),
+    ],
+    ids=["syntax", "no certificate", "same domain", "no purpose", "port in use", "misspelt", "rate"],
+)
+def test_bad_input_is_refused_and_the_old_configuration_serves(host, get, variables, message):
+    before = digest(host)
+    code, output = converge(**variables)
+    assert code != 0 and message in output, output[-3000:]
+    assert digest(host) == before
+    assert get("/").status == 200
+
+
+def test_a_removed_site_is_gone_and_others_stay(host, get):
+    """Strays in sites/ are removed, the reload takes effect, and a run with the inventory's own values restores all."""
+    host.run("echo 'nonsense' > /etc/nginx/sites/stray.conf")
+    code, output = converge()
+    assert code == 0, output[-3000:]
+    assert not host.file("/etc/nginx/sites/stray.conf").exists
+    assert get("/").status == 200
