@@ -73,7 +73,7 @@ def to_duration(seconds: str | int | float) -> str:
 
 
 def byte_size(value: str | int | float) -> int:
-    """Bytes in ``256MiB``, ``1.5 GB``, ``512`` (a bare number is bytes); ``M`` alone is MiB, as for Docker and systemd."""
+    """Bytes in ``256MiB``, ``1.5 GB``, ``512`` (a bare number is bytes); ``M`` alone is MiB, as in Docker."""
     text = str(value).strip()
     if _NUMBER.fullmatch(text):
         return round(float(text))
@@ -85,7 +85,7 @@ def byte_size(value: str | int | float) -> int:
 
 
 def to_byte_size(size: str | int | float, decimal: bool = False) -> str:
-    """Bytes as text in the largest unit that leaves at least 1, to two digits: ``256MiB``, ``1.5GiB``; MB when decimal."""
+    """Bytes as text in the largest unit that leaves at least 1, to two digits: ``256MiB``, ``1.5GiB`` (MB: decimal)."""
     number = _non_negative(size, "bytes")
     name, factor = "B", 1
     for candidate, bytes_in_it in (DECIMAL if decimal else BINARY).items():
@@ -105,7 +105,7 @@ def convert(value: float, unit: str, to: str) -> float:
 
 
 def known(unit: str) -> bool:
-    """Whether ``convert`` knows the unit: times, bytes, ``%``, ``1``, UCUM annotations ``{…}``, any of them per time."""
+    """Whether ``convert`` knows the unit: times, bytes, ``%``, ``1``, annotations ``{…}``, any of them per time."""
     return _dimension(unit) is not None
 
 

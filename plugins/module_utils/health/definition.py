@@ -25,12 +25,21 @@ if TYPE_CHECKING:
 
 SECRET_HEADER = re.compile(r"auth|cookie|token|key|secret|signature", re.IGNORECASE)
 _SHOWN_ERRORS = 20
+_ID = re.compile(r"[a-z]+(\.[A-Za-z0-9_][A-Za-z0-9_-]*)+")
 
 Options = Mapping[str, Field[Any]]
 
 
 class DefinitionError(ValueError):
     """Definitions that make no sense; the message names each check, the option, and what is allowed."""
+
+
+def dotted_id(value: Any) -> str:
+    """An id as the evidence store keeps it, which begins with its area."""
+    words = text(value)
+    if not _ID.fullmatch(words) or words.split(".")[0] not in AREAS:
+        raise ValueError(f"{words!r} is not an id such as application.shop.answers; it begins with {', '.join(AREAS)}")
+    return words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +53,7 @@ class Check:
     AREA: ClassVar[Area]
 
     name: str | None = option(text, None)
-    id: str | None = option(text, None)
+    id: str | None = option(dotted_id, None)
     area: Area | None = option(choice(*AREAS), None)
     subject: str | None = option(text, None)
     claim: str | None = option(text, None)
@@ -78,10 +87,14 @@ class Check:
         raise NotImplementedError
 
     @property
+    def measured_area(self) -> Area:
+        """The area of the check's results: the first part of a given id."""
+        return self.area or (self.id.split(".")[0] if self.id else self.AREA)  # type: ignore[return-value]
+
+    @property
     def identity(self) -> str:
         """The dotted id of the check's results."""
-        area = self.area or self.AREA
-        return self.id or f"{area}.{self.KIND}.{slug(self.name or self.aspect)}"
+        return self.id or f"{self.measured_area}.{self.KIND}.{slug(self.name or self.aspect)}"
 
 
 def slug(words: str) -> str:
@@ -92,7 +105,8 @@ def slug(words: str) -> str:
 def define(definitions: Sequence[Any], kinds: Mapping[str, type[Check]]) -> list[Check]:
     """The checks that a list of mappings describes; every mistake in it at once as one DefinitionError."""
     options = {name: {item.name: item for item in fields(kind)} for name, kind in kinds.items()}
-    checks, errors = [], []
+    checks: list[Check] = []
+    errors = []
     for position, definition in enumerate(definitions, start=1):
         try:
             checks.append(_define_one(definition, kinds, options))
@@ -140,7 +154,10 @@ def _define_one(definition: Any, kinds: Mapping[str, type[Check]], options: Mapp
     missing = [name for name, item in known.items() if _required(item) and name not in values]
     if missing:
         raise ValueError(f"{kind.KIND} needs {' and '.join(missing)}")
-    return kind(**values)
+    check = kind(**values)
+    if check.id and check.area not in (None, check.id.split(".")[0]):
+        raise ValueError(f"the id {check.id} is of another area than {check.area}")
+    return check
 
 
 def _required(item: Field[Any]) -> bool:

@@ -121,9 +121,9 @@ class _Runner:
     def _tell(self, check: Check, finding: Finding, at: str, took: float) -> Result:
         return Result(
             id=check.identity,
-            area=check.area or check.AREA,
-            subject=check.subject or check.endpoint or self._host,
-            claim=check.claim or check.statement,
+            area=check.measured_area,
+            subject=_cut(check.subject or check.endpoint or self._host, 255),
+            claim=_cut(check.claim or check.statement, 500),
             verdict="warn" if finding.verdict == "fail" and check.severity == "warn" else finding.verdict,
             measured=finding.measured,
             unit=finding.unit,
@@ -131,5 +131,10 @@ class _Runner:
             at=at,
             took=round(took, 4),
             source=f"health_check/{check.KIND} {VERSION}",
-            reason=finding.reason,
+            reason=_cut(finding.reason, 1000) if finding.reason else None,
         )
+
+
+def _cut(words: str, longest: int) -> str:
+    """What evidence records have room for."""
+    return words if len(words) <= longest else words[: longest - 1] + "…"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import socket
 import ssl
 from collections.abc import Iterable
@@ -52,12 +53,19 @@ def worst(findings: Iterable[Finding]) -> Finding:
 def within(limit: Limit, value: float, unit: str, what: str) -> Finding:
     """Compares a value in ``unit`` with the limit and tells both in the limit's unit."""
     measured = limit.measured(value, unit)
-    shown = int(measured) if float(measured).is_integer() else round(measured, _DIGITS)
+    shown = _shown(measured)
     told_unit = limit.unit or unit
     kept = limit.satisfied(value, unit if limit.unit else "")
     said = f"{shown} {told_unit}" if told_unit not in ("", "1") else f"{shown}"
     reason = None if kept else f"{what} is {said}, wanted {limit}"
     return Finding("pass" if kept else "fail", shown, told_unit or "1", limit.bare, reason)
+
+
+def _shown(value: float) -> float | int | str:
+    """The number as results keep it; not a number and infinities, which JSON has not, are texts."""
+    if not math.isfinite(value):
+        return str(value)
+    return int(value) if float(value).is_integer() else round(value, _DIGITS)
 
 
 def same(measured: str | int, wanted: Iterable[str | int], reason: str) -> Finding:

@@ -220,7 +220,7 @@ def _json_value(path: str, expected: Any, found: Any) -> Finding:
     else:
         # Ansible's templates may have made text of a number or a truth.
         kept = found == expected or str(found).lower() == str(expected).lower()
-        wanted, shown = repr(expected), f"= {expected}"
+        wanted, shown = repr(expected), f"= {' '.join(str(expected).split()) or repr('')}"
     told = found if isinstance(found, (str, int, float)) and not isinstance(found, bool) else json.dumps(found)[:_SHOWN]
     reason = None if kept else f"{path} in the JSON body is {told!r}, wanted {wanted}"
     return Finding("pass" if kept else "fail", told, limit=shown, reason=reason)
