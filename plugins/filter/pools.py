@@ -1,0 +1,27 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From services to HAProxy's pools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy_plan import pools_of
+
+
+def pools(services: list[dict[str, Any]], hosts: list[str], hostvars: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """See pools.yml."""
+    try:
+        return pools_of(services, hosts, hostvars)
+    except HaproxyError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"pools": pools}
