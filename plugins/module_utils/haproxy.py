@@ -169,14 +169,14 @@ def old_workers(worker: Worker, master_socket: str) -> list[Worker]:
     Found as the current process's siblings: `show proc` says the same, but only to the master's socket.
     """
     pid = int(worker.info().get("Pid", 0))
-    master = _parent(pid)
+    master = parent_of(pid)
     if master in (None, 0, 1) or not Path(master_socket).exists():
         return []
     siblings = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     return [
         Worker(master_socket, f"@!{other} ")
         for other in sorted(siblings)
-        if other != pid and _parent(other) == master and _name(other) == _name(pid)
+        if other != pid and parent_of(other) == master and _name(other) == _name(pid)
     ]
 
 
@@ -197,7 +197,8 @@ def _stat(pid: int) -> list[str] | None:
         return None
 
 
-def _parent(pid: int) -> int | None:
+def parent_of(pid: int) -> int | None:
+    """The process that started another; None when that one has ended."""
     fields = _stat(pid)
     return int(fields[1]) if fields and fields[0] != "Z" else None
 

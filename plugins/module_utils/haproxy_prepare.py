@@ -11,27 +11,29 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Worker, started_at
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Worker, parent_of, started_at
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy_live import LiveMap
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What will be configured: pool → its sets (a new pool starts with the first), addresses, and the file of it."""
+    """What will be configured: pool → its sets (a new pool starts with the first), addresses, and its files."""
 
     pools: dict[str, list[str]]
     binds: list[str]
     config: Path
+    unit: Path
 
 
 @dataclass
 class Prepared:
-    """The map before and after, and whether the running process has the configuration that is on the disk."""
+    """The map before and after, and whether the running process is older than its configuration or its unit."""
 
     before: str
     after: str
     live: dict[str, str] = field(default_factory=dict)
     stale: bool = False
+    stale_unit: bool = False
 
 
 def prepare(worker: Worker, live_map: LiveMap, wanted: Wanted, dry_run: bool) -> Prepared:
@@ -43,7 +45,9 @@ def prepare(worker: Worker, live_map: LiveMap, wanted: Wanted, dry_run: bool) ->
         live_map.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with contextlib.nullcontext() if dry_run else live_map.locked():
         prepared = _keep(live_map, _running_map(worker, live_map.path), wanted.pools, dry_run)
-    prepared.stale = _runs_older_configuration(worker, wanted.config)
+    pid = _running_pid(worker)
+    prepared.stale = _older(pid, wanted.config)
+    prepared.stale_unit = _older(parent_of(pid) if pid else None, wanted.unit)
     return prepared
 
 
@@ -74,13 +78,20 @@ def _running_map(worker: Worker, path: Path) -> dict[str, str]:
         return {}
 
 
-def _runs_older_configuration(worker: Worker, config: Path) -> bool:
-    """Whether the process was started before its configuration was last written: a reload that failed or never came."""
+def _running_pid(worker: Worker) -> int | None:
     try:
-        started = started_at(int(worker.info()["Pid"]))
-        return started is not None and config.stat().st_mtime > started
-    except (HaproxyError, OSError, KeyError):
-        return False  # nothing runs: whoever starts it starts the new configuration
+        return int(worker.info()["Pid"])
+    except (HaproxyError, KeyError):
+        return None
+
+
+def _older(pid: int | None, file: Path) -> bool:
+    """Whether a process was started before a file of its was last written: a reload that failed or never came.
+
+    Where nothing runs, whoever starts it starts what is written.
+    """
+    started = started_at(pid) if pid else None
+    return started is not None and file.exists() and file.stat().st_mtime > started
 
 
 def address_problem(bind: str) -> str | None:

@@ -44,6 +44,10 @@ options:
     description: HAProxy's configuration file.
     type: path
     default: /etc/haproxy/haproxy.cfg
+  unit:
+    description: The systemd drop-in of HAProxy's unit.
+    type: path
+    default: /etc/systemd/system/haproxy.service.d/slipway.conf
 """
 
 EXAMPLES = r"""
@@ -64,6 +68,10 @@ stale:
   description: Whether the running process was started before its configuration was last written.
   type: bool
   returned: success
+stale_unit:
+  description: Whether the master process was started before its unit was last written.
+  type: bool
+  returned: success
 """
 
 from pathlib import Path
@@ -82,6 +90,7 @@ def main() -> None:
             "pools": {"type": "dict", "required": True},
             "binds": {"type": "list", "elements": "str", "default": []},
             "config": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
+            "unit": {"type": "path", "default": "/etc/systemd/system/haproxy.service.d/slipway.conf"},
             "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
             "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
             "map": {"type": "path", "default": "/var/lib/slipway/haproxy/live.map"},
@@ -93,7 +102,7 @@ def main() -> None:
         prepared = prepare(
             Worker(options["socket"]),
             LiveMap(Path(options["map"])),
-            Wanted(options["pools"], options["binds"], Path(options["config"])),
+            Wanted(options["pools"], options["binds"], Path(options["config"]), Path(options["unit"])),
             dry_run=module.check_mode,
         )
     except HaproxyError as error:
@@ -102,6 +111,7 @@ def main() -> None:
         changed=prepared.before != prepared.after,
         live=prepared.live,
         stale=prepared.stale,
+        stale_unit=prepared.stale_unit,
         diff={
             "before_header": options["map"],
             "after_header": options["map"],

@@ -1,15 +1,17 @@
 #!/usr/bin/python3
-"""Saves HAProxy's server state, and reloads it so that the caller learns whether that worked.
+"""What HAProxy's unit needs beside HAProxy.
 
-    haproxy-runtime save|reload
+    haproxy-runtime wait|save|reload
 
-`save` writes weights, drains and health, so that a new process starts with what the old one knew. `reload` saves, then
-asks the master process; from HAProxy 2.7 on it answers when the new process serves, or why it does not.
+`wait` returns when the process serves. `save` writes weights, drains and health, so that a new process starts with
+what the old one knew. `reload` saves, then asks the master process; from HAProxy 2.7 on it answers when the new
+process serves, or why it does not.
 """
 
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 
 ADMIN = "/run/haproxy/admin.sock"
@@ -40,6 +42,18 @@ def save():
     staged.replace(STATE)
 
 
+def wait():
+    """Return when the runtime socket answers, or give up."""
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            return ask(ADMIN, "show info")
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 def reload():
     """Reload; a process that cannot start leaves the old one serving."""
     try:
@@ -54,6 +68,6 @@ def reload():
 
 if __name__ == "__main__":
     try:
-        {"save": save, "reload": reload}[sys.argv[1]]()
+        {"wait": wait, "save": save, "reload": reload}[sys.argv[1]]()
     except (OSError, IndexError, KeyError) as error:
         sys.exit(f"haproxy-runtime: {error!r}")
