@@ -47,7 +47,7 @@ options:
     description:
       - The program's own configuration directory, the unit that is staged, checked and swapped. Made when missing,
         with mode C(0755).
-      - Files in it that are not listed stay, see O(directories[].owned).
+      - Files in it that are not listed stay, see O(directories[].owned). C(.) in O(directories) is the root itself.
       - Leave it out for files in shared directories, like C(/etc/sysctl.d); every path is absolute then.
     type: path
   files:
@@ -207,6 +207,9 @@ validation:
     output:
       description: The checker's output, at most 4000 characters, words of secret files hidden.
       type: str
+    reason:
+      description: Why the set was not checked in a namespace; empty when it was, or when nothing was to be checked.
+      type: str
 """
 
 import shlex
@@ -295,7 +298,7 @@ def _result(outcome: Outcome) -> dict[str, Any]:
         "recovered": outcome.recovered,
         "swap": outcome.swap,
         "validated": outcome.how in ("namespace", "fallback") and not outcome.warning,
-        "validation": {"how": outcome.how, "output": outcome.output},
+        "validation": {"how": outcome.how, "output": outcome.output, "reason": outcome.reason},
     }
 
 

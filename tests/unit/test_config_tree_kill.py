@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -151,6 +152,24 @@ def test_a_finished_swap_is_finished_though_the_next_run_wants_something_else(tm
     assert str(root / "main.conf") in outcome.recovered
     assert (root / "main.conf").read_text() == "new\n"
     assert not (root / "sites/stray.conf").exists()
+
+
+@pytest.mark.parametrize("point", ["before step 0", "before step 1", "before clean-up", "workspace removed"])
+@pytest.mark.parametrize("renames", [False, True])
+def test_a_program_removed_after_a_kill_stops_nobody(tmp_path, monkeypatch, point, renames):
+    if renames:
+        monkeypatch.setattr(steps, "exchange", cannot_exchange)
+    root = make_old(tmp_path)
+
+    def die(reached):
+        if reached == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    what = in_root_and_outside(root)
+    assert run_in_child(lambda: transaction(tmp_path, what, CHECK, reached=die).run()) == signal.SIGKILL
+    shutil.rmtree(root)
+    transaction(tmp_path, wanted(None, file(tmp_path / "unrelated", "x"))).run()
+    assert not (tmp_path / "state/journal.json").exists()
 
 
 def test_a_set_that_was_not_checked_yet_is_taken_back(tmp_path, monkeypatch):

@@ -133,6 +133,14 @@ def test_empty_new_directories_are_shown_to_the_checker(tmp_path, root):
     assert (root / "spool").stat().st_mode & 0o777 == 0o750
 
 
+def test_the_root_itself_can_have_an_owner_and_a_mode(tmp_path):
+    root = tmp_path / "private"
+    for mode in ("0700", "0750"):
+        files = (file("a", mode), file("b", mode))
+        transaction(tmp_path, wanted(root, *files, directories=(directory(".", mode),))).run()
+        assert f"{root.stat().st_mode & 0o7777:04o}" == mode
+
+
 def test_links_are_staged_and_swapped(tmp_path, root):
     what = new_set(root, file("enabled", link="sites/a.conf"), file("link", link="sites"))
     transaction(tmp_path, what, f"grep new {root}/enabled && test -d {root}/link/").run()
@@ -184,6 +192,7 @@ def test_without_namespaces_a_good_set_stays(tmp_path, root, monkeypatch):
     monkeypatch.setattr(subject, "run_with_view", no_namespace)
     outcome = transaction(tmp_path, new_set(root), f"grep -q new {root}/main.conf").run()
     assert (outcome.how, outcome.swap) == ("fallback", "rename")
+    assert "Operation not permitted" in outcome.reason
     assert (root / "main.conf").read_text() == "new\n"
     assert leftovers(tmp_path) == []
 
@@ -247,7 +256,7 @@ def test_a_checker_that_is_not_installed(tmp_path, root):
     with pytest.raises(ConfigTreeError, match="no-such-program is not installed"):
         subject.Transaction(what, checker, options).run()
     looked = subject.Transaction(what, checker, options).look()
-    assert (looked.how, looked.output) == ("skipped", "no-such-program is not there yet")
+    assert (looked.how, looked.reason) == ("skipped", "no-such-program is not there yet")
     assert (root / "main.conf").read_text() == "old\n"
 
 
@@ -290,6 +299,20 @@ def test_full_disk_while_staging_changes_nothing(tmp_path):
     assert "large: cannot be staged" in message
     assert "No space left on device. Nothing was changed" in message
     assert (names, content, beside) == (["main.conf"], "old\n", ["program"])
+
+
+def test_what_lies_about_in_the_workspace_is_in_nobodys_way(tmp_path, root):
+    stale = root.parent / stage.WORKSPACE
+    (stale / "0/sub").mkdir(parents=True)
+    (stale / "1").write_text("stale")
+    transaction(tmp_path, new_set(root), f"grep new {root}/main.conf").run()
+    assert leftovers(tmp_path) == []
+
+
+def test_special_files_in_the_root_are_no_obstacle(tmp_path, root):
+    os.mkfifo(root / "pipe")
+    assert transaction(tmp_path, new_set(root), "true").look().warning == ""
+    assert transaction(tmp_path, new_set(root), f"test -p {root}/pipe").run().swap == "exchange"
 
 
 def test_a_foreign_change_while_staging_is_not_lost(tmp_path, root):

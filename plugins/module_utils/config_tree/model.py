@@ -96,7 +96,7 @@ class _Reader:
         elif ".." in given.split("/"):
             raise ConfigTreeError(f"{given}: leaves the root; give files outside it by their absolute path")
         else:
-            absolute = os.path.join(self.root, os.path.normpath(given))
+            absolute = os.path.normpath(os.path.join(self.root, given))
         parent, name = os.path.split(absolute)
         if not name:
             raise ConfigTreeError(f"{given}: is no path of a file")

@@ -109,8 +109,9 @@ class Stage:
         workspace = self.workspace(path)
         with contextlib.suppress(FileExistsError):
             os.mkdir(workspace, 0o700)
-        self._count += 1
-        return os.path.join(workspace, str(self._count))
+        while os.path.lexists(place := os.path.join(workspace, str(self._count))):
+            self._count += 1
+        return place
 
 
 def can_be_exchanged(root: str) -> bool:

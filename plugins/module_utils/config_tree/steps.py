@@ -42,7 +42,7 @@ class Exchange:
             exchange(self.staged, self.path)
 
     def happened(self) -> bool:
-        return os.lstat(self.path).st_ino == self.inode
+        return os.path.isdir(self.path) and os.lstat(self.path).st_ino == self.inode
 
 
 @dataclass(frozen=True)

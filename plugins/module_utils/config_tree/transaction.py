@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -47,12 +48,16 @@ class Options:
 
 @dataclass
 class Outcome:
-    """What a run did. ``how``: `none`, `namespace`, `fallback`, `skipped`; ``swap``: `none`, `exchange`, `rename`."""
+    """What a run did. ``how``: `none`, `namespace`, `fallback`, `skipped`; ``swap``: `none`, `exchange`, `rename`.
+
+    ``reason`` says why the set was not checked in a namespace, ``warning`` what the checker refuses in check mode.
+    """
 
     changes: list[Change]
     recovered: list[str] = field(default_factory=list)
     how: str = "none"
     output: str = ""
+    reason: str = ""
     warning: str = ""
     swap: str = "none"
 
@@ -96,7 +101,7 @@ class Transaction:
         outcome.how = "skipped"
         if self._wanted.unknown_names or not self._checker.is_installed():
             missing = ", ".join(self._wanted.unknown_names) or self._checker.argv[0]
-            outcome.output = f"{missing} is not there yet"
+            outcome.reason = f"{missing} is not there yet"
             return outcome
         with tempfile.TemporaryDirectory(
             prefix="slipway-", dir="/run" if os.access("/run", os.W_OK) else None
@@ -106,8 +111,8 @@ class Transaction:
                 verdict = self._check_in_namespace(self._checker, staged, os.path.join(place, "view"))
                 outcome.how, outcome.output = "namespace", verdict.output
                 outcome.warning = "" if verdict.passed else _refusal(self._checker, verdict)
-            except NamespaceUnavailable as error:
-                outcome.output = f"no mount namespace: {error}"
+            except (NamespaceUnavailable, ConfigTreeError, OSError) as error:
+                outcome.reason = f"cannot be checked without a trace: {error}"
         return outcome
 
     # -- the way of a run -------------------------------------------------------------------------------------------
@@ -141,7 +146,9 @@ class Transaction:
             if self._options.require_namespace:
                 message = f"the set cannot be checked before it is live ({error}) and require_namespace is set"
                 raise ConfigTreeError(f"{message}. Nothing was changed") from error
-            return self._try_live(self._checker, changes, stage, staged)
+            outcome = self._try_live(self._checker, changes, stage, staged)
+            outcome.reason = f"no mount namespace: {error}"
+            return outcome
         if not verdict.passed:
             raise ConfigTreeError(f"{_refusal(self._checker, verdict)}\nNothing was changed")
         return Outcome(changes, how="namespace", output=verdict.output, swap=self._swap(changes, stage, staged))
@@ -217,11 +224,18 @@ class Transaction:
             return []
         steps = load_steps(entry.steps)
         finish = entry.phase == "commit" and any(step.happened() for step in steps)
-        if finish:
-            for step in steps:
-                step.apply()
-        elif entry.phase == "trial":
-            _undo(steps)
+        try:
+            if finish:
+                for step in steps:
+                    with contextlib.suppress(FileNotFoundError):  # somebody has removed the program since
+                        step.apply()
+            elif entry.phase == "trial":
+                _undo(steps)
+        except OSError as error:
+            what = f"{error.filename}: {error.strerror}"
+            raise ConfigTreeError(
+                f"an earlier run was killed in its swap, and clearing up after it failed: {what}"
+            ) from error
         self._clean_up(entry)
         return entry.changed if finish else []
 
@@ -259,4 +273,5 @@ def _refusal(checker: Checker, verdict: Verdict) -> str:
 
 def _undo(steps: list[Step]) -> None:
     for step in reversed(steps):
-        step.undo()
+        with contextlib.suppress(FileNotFoundError):  # as above
+            step.undo()
