@@ -68,15 +68,19 @@ def test_distribution_files_stay(host):
     assert host.check_output("readlink /etc/nginx/sites-enabled/default") == "/etc/nginx/sites-available/default"
 
 
-def test_a_directory_of_the_images_layer_is_configured_too(host):
+def test_a_directory_of_the_images_layer_is_configured_too(host, restored):
+    code, output = play("-v", layer="second")
+    assert code == 0, output
+    assert "swap: rename" in output
     dump = host.check_output("apt-config dump Scenario")
-    assert 'Scenario::One "1"' in dump
-    assert 'Scenario::Two "2"' in dump
+    assert 'Scenario::One "second"' in dump
+    assert 'Scenario::Two "second"' in dump
 
 
 def test_a_good_change_is_served(host, restored):
-    code, output = play("--diff", site={**SITE, "text": "second"})
+    code, output = play("--diff", "-v", site={**SITE, "text": "second"}, htpasswd="operator:{PLAIN}second")
     assert code == 0, output
+    assert "swap: exchange" in output
     assert '-    location /text { return 200 "first' in output
     assert '+    location /text { return 200 "second' in output
     time.sleep(0.5)  # workers of before the reload end

@@ -1,0 +1,109 @@
+"""What benchmarks share: containers that come and go with them, and runs of ansible-playbook measured alike."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+LONGEST_RUN = 900.0  # seconds
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: ``wall`` and the controller's processor time ``cpu`` in seconds, ``changed`` over all hosts."""
+
+    wall: float
+    cpu: float
+    changed: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Medians of several runs, in seconds."""
+
+    wall: float
+    cpu: float
+
+    def minus(self, other: Cost) -> Cost:
+        return Cost(self.wall - other.wall, self.cpu - other.cpu)
+
+
+def cost(runs: list[Run]) -> Cost:
+    """The medians of runs."""
+    return Cost(median(run.wall for run in runs), median(run.cpu for run in runs))
+
+
+def ansible_playbook(inventory: Path, playbook: Path, *options: str) -> tuple[Run, str]:
+    """Run a playbook in a fresh process with this checkout's settings; answers the measures and the output."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.monotonic()
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, playbook, *options],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+            "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.memory",
+            "ANSIBLE_NOCOLOR": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_RUN,
+        check=False,
+    )
+    wall = time.monotonic() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    output = done.stdout + done.stderr
+    if done.returncode != 0:
+        raise SystemExit(f"{playbook.name} failed:\n{output}")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Run(wall, cpu, sum(int(number) for number in re.findall(r"\bchanged=(\d+)", output))), output
+
+
+def side_by_side(inventory: Path, playbooks: Mapping[str, Path], rounds: int) -> dict[str, list[Run]]:
+    """Run the playbooks in turn, `rounds` times, so that a busy moment of the machine falls on all of them."""
+    runs: dict[str, list[Run]] = {name: [] for name in playbooks}
+    for _ in range(rounds):
+        for name, playbook in playbooks.items():
+            runs[name].append(ansible_playbook(inventory, playbook)[0])
+    return runs
+
+
+def module_calls(inventory: Path, playbook: Path) -> int:
+    """How many modules a run starts, over all hosts."""
+    return ansible_playbook(inventory, playbook, "-vvv")[1].count("Using module file ")
+
+
+@contextlib.contextmanager
+def containers(directory: Path, name: str, hosts: list[str], **variables: object) -> Iterator[Path]:
+    """Hosts as containers for the time of the block, by the test bed's playbooks; gives their inventory."""
+    inventory = directory / "inventory.yml"
+    described = {host: {"ansible_host": f"{name}-{host}"} for host in hosts}
+    connection = {"testbed_name": name, "ansible_connection": "community.docker.docker", **variables}
+    inventory.write_text(yaml.safe_dump({"all": {"vars": connection, "hosts": described}}))
+    try:
+        ansible_playbook(inventory, ROOT / "testbed/create.yml")
+        yield inventory
+    finally:
+        ansible_playbook(inventory, ROOT / "testbed/destroy.yml")
+
+
+def print_table(rows: list[tuple[str, ...]]) -> None:
+    """Aligned columns; the first is text, the others are numbers."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        print("  ".join([first.ljust(widths[0]), *cells]))
