@@ -5,7 +5,7 @@
     records/2026-11.jsonl     the records written in that month, one a line
     artifacts/<run>/<name>    raw output, named with its SHA-256 by the records it belongs to
     latest.json               the newest record per id and subject; derived, rebuilt when it is missing
-    settings.json             what the role set: retention and metrics
+    metrics/                  the same as a node-exporter textfile, the only part that everyone may read
     lock                      writers exclude each other and readers
 
 A batch is one write(2) at the end of the month's file, under the lock, synced before it counts. What a killed writer
@@ -29,6 +29,9 @@ from typing import Any
 
 from .evidence_record import ARTIFACT, RUN, EvidenceError, encoded, validated
 
+# Others may pass through to the metrics, and see nothing else.
+ROOT_MODE = 0o2751
+METRICS_MODE = 0o2755
 DIRECTORY_MODE = 0o2750
 FILE_MODE = 0o640
 LOCK_SECONDS = 30.0
@@ -76,7 +79,8 @@ def write_atomically(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
     """Replace a file so that a reader, or a crash, finds the old content or the new, never a mix."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
             file.write(content)
@@ -105,6 +109,7 @@ class Store:
         self.root = Path(root)
         self.records = self.root / "records"
         self.artifacts = self.root / "artifacts"
+        self.metrics = self.root / "metrics"
         self.lock_seconds = lock_seconds
 
     def check(
@@ -182,18 +187,6 @@ class Store:
             raise EvidenceError(f"artifacts: {name!r} was not given, and is no path artifacts/RUN/NAME in the store")
         return self.root / name
 
-    def settings(self) -> dict[str, Any]:
-        """What the role set for this store; empty for a store that no role made."""
-        try:
-            settings = json.loads((self.root / "settings.json").read_text())
-        except FileNotFoundError:
-            return {}
-        except ValueError as error:
-            raise EvidenceError(
-                f"{self.root}/settings.json is not JSON ({error}); run the role evidence again"
-            ) from error
-        return settings if isinstance(settings, dict) else {}
-
     def _caught_up(self) -> Snapshot:
         """``latest.json`` with what was appended since it was written; the caller holds the lock."""
         snapshot = Snapshot()
@@ -214,7 +207,7 @@ class Store:
         if not exclusive and not path.exists():
             yield
             return
-        descriptor = _open(path, os.O_RDWR | os.O_CREAT if exclusive else os.O_RDONLY)
+        descriptor = _open(path, os.O_RDONLY | (os.O_CREAT if exclusive else 0))
         try:
             _flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, self.lock_seconds, self.root)
             yield
@@ -222,10 +215,11 @@ class Store:
             os.close(descriptor)
 
     def _make_directories(self) -> None:
-        for path in (self.root, self.records, self.artifacts):
+        modes = {self.root: ROOT_MODE, self.metrics: METRICS_MODE}
+        for path in (self.root, self.records, self.artifacts, self.metrics):
             if not path.is_dir():
                 path.mkdir(parents=True, exist_ok=True)
-                path.chmod(DIRECTORY_MODE)
+                path.chmod(modes.get(path, DIRECTORY_MODE))
 
     def _append_lines(self, lines: bytes) -> None:
         path = self.records / datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m.jsonl")
@@ -285,7 +279,7 @@ class Store:
 def _open(path: Path, flags: int) -> int:
     """Open a file of the store; a new one gets the store's mode whatever the umask."""
     fresh = not path.exists()
-    descriptor = os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     if fresh:
         os.fchmod(descriptor, FILE_MODE)
     return descriptor

@@ -2,17 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What the evidence store's timer does: remove what is too old, and bring the derived files up to date.
 
-The role installs this with its neighbours and runs ``python3 -m slipway_evidence.evidence_maintain STORE``.
+The role installs this with its neighbours as the package ``slipway_evidence`` and runs it with ``python3 -m``.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .evidence import Reading, Store, key, newest, parsed, sync_directory, write_atomically
+from .evidence import Store, key, newest, parsed, sync_directory, write_atomically
 from .evidence_metrics import publish
 from .evidence_record import EvidenceError
 
@@ -82,22 +83,25 @@ def _sweep(directory: Path, named: set[Path], before: float) -> int:
     return removed
 
 
-def maintain(root: str) -> str:
-    """One run of the timer; returns what it did, for the journal."""
+def maintain(root: str, keep_days: int) -> str:
+    """One run of the timer; returns what it did, for the journal. Nothing is removed when ``keep_days`` is 0."""
     store = Store(root)
-    keep_days = store.settings().get("keep_days", 0)
     pruned = prune(store, keep_days) if keep_days else Pruned()
-    reading: Reading = publish(store)
+    reading = publish(store)
     return (
-        f"{root}: removed {pruned.records} records and {pruned.artifacts} artifacts older than {keep_days} days;"
-        f" {len(reading.records)} current, {len(reading.damaged)} damaged lines"
+        f"{root}: removed {pruned.records} records and {pruned.artifacts} artifacts;"
+        f" {len(reading.records)} are current, {len(reading.damaged)} lines are damaged"
     )
 
 
 def main() -> int:
     """Entry point of the timer's service."""
+    parser = argparse.ArgumentParser(description="Keep an evidence store small and its metrics current.")
+    parser.add_argument("store")
+    parser.add_argument("--keep-days", type=int, default=0, help="0 keeps everything")
+    arguments = parser.parse_args()
     try:
-        print(maintain(sys.argv[1]))
+        print(maintain(arguments.store, arguments.keep_days))
     except (EvidenceError, OSError) as error:
         print(f"evidence store: {error}", file=sys.stderr)
         return 1

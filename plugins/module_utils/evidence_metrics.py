@@ -6,21 +6,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from .evidence import Reading, Record, Store, write_atomically
 from .evidence_record import EvidenceError, parse_time
 
+FILE = "slipway_evidence.prom"
 LEVELS = {"skip": -1, "pass": 0, "warn": 1, "fail": 2, "unknown": 3}
 
 
 def publish(store: Store) -> Reading:
-    """Bring the derived files up to date: the store's ``latest.json`` and, where the role set one, the metrics file."""
+    """Bring what is derived from the records up to date: ``latest.json`` and the metrics."""
     try:
         reading = store.keep_latest()
-        textfile = store.settings().get("textfile")
-        if textfile:
-            write_atomically(Path(textfile), exposition(reading).encode(), mode=0o644)
+        write_atomically(store.metrics / FILE, exposition(reading).encode(), mode=0o644)
     except OSError as error:
         name = os.fsdecode(error.filename or store.root)
         raise EvidenceError(f"recorded, but {name} could not be written: {error.strerror or error}") from error

@@ -10,7 +10,7 @@ version_added: 0.1.0
 description:
   - Validates results and appends them to the evidence store of the host it runs on, all of them or none.
   - When the task has succeeded the records are on disk. Records are never changed afterwards.
-  - A metrics file that the role P(slipway.ops.evidence#role) set up for the store is brought up to date too.
+  - Then the metrics of the store, a node-exporter textfile, are brought up to date.
 options:
   store:
     description: Directory of the store; it is made when it is missing.
