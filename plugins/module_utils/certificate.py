@@ -143,40 +143,32 @@ def brought(certificate: str, key: str, chain: str, names: list[str], now: datet
     missing = [name for name in names if not covers(known, name)]
     if missing:
         raise CertificateError(f"it is for {', '.join(known) or 'no name'}, not for {', '.join(missing)}")
-    for lower, upper in zip([leaf, *rest], rest):
+    for lower, upper in zip([leaf, *rest], rest, strict=False):
         if not issued_by(lower, upper):
-            raise CertificateError(
-                f"its chain is broken: {lower.subject.rfc4514_string()} was not issued by {upper.subject.rfc4514_string()}"
-            )
-    is_root = [parsed.subject == parsed.issuer for parsed in rest]
-    return Bundle(
-        key=key,
-        leaf=blocks[0],
-        intermediates=[block for block, root in zip(blocks[1:], is_root) if not root],
-        roots=[block for block, root in zip(blocks[1:], is_root) if root],
-    )
+            pair = f"{lower.subject.rfc4514_string()} was not issued by {upper.subject.rfc4514_string()}"
+            raise CertificateError(f"its chain is broken: {pair}")
+    roots = [block for block, parsed in zip(blocks[1:], rest, strict=True) if parsed.subject == parsed.issuer]
+    intermediates = [block for block in blocks[1:] if block not in roots]
+    return Bundle(key=key, leaf=blocks[0], intermediates=intermediates, roots=roots)
 
 
-def why_renew(
-    certificate: str, key: str, names: list[str], authority: str, renew_below: float, now: datetime.datetime
-) -> str | None:
-    """The reason to ask the internal authority for a new certificate; None while the installed one is good."""
-    if not certificate or not key:
+def why_renew(bundle: Bundle, names: list[str], renew_below: float, now: datetime.datetime) -> str | None:
+    """Why the authority, ``bundle.roots[0]``, must sign a new certificate; None while the installed one is good."""
+    if not bundle.leaf or not bundle.key:
         return "there is none yet"
     try:
-        installed = parse(certificate)
-        if not belongs(key, installed):
-            return "the installed key does not belong to it"
+        installed = parse(bundle.leaf)
+        matches = belongs(bundle.key, installed)
     except CertificateError as error:
         return str(error)
     left = days_left(installed, now)
-    if left < renew_below:
-        return f"{left} days are left, fewer than {renew_below:g}"
-    if sorted(names_of(installed)) != sorted(names):
-        return f"its names are {', '.join(names_of(installed))}"
-    if not issued_by(installed, parse(authority)):
-        return "another authority or generation issued it"
-    return None
+    reasons = {
+        "the installed key does not belong to it": not matches,
+        f"{left} days are left, fewer than {renew_below:g}": left < renew_below,
+        f"it is for {', '.join(names_of(installed))}": sorted(names_of(installed)) != sorted(names),
+        "another authority or generation issued it": not issued_by(installed, parse(bundle.roots[0])),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
 
 
 def issued(certificate: str, key: str, names: list[str], authority: str) -> Bundle:

@@ -88,9 +88,9 @@ class Store:
             return x.issued(signed, self._read(item, PENDING_KEY), item.names, authority), None
         if not item.names:
             raise CertificateError("an internal certificate needs at least one of `names`")
-        key, leaf = self._read(item, "key.pem"), self._read(item, "fullchain.pem")
-        reason = x.why_renew(leaf, key, item.names, authority, self.renew_below, self.now)
-        return (None, reason) if reason else (Bundle(key=key, leaf=leaf, roots=[authority]), None)
+        installed = Bundle(self._read(item, "key.pem"), self._read(item, "fullchain.pem"), roots=[authority])
+        reason = x.why_renew(installed, item.names, self.renew_below, self.now)
+        return (None, reason) if reason else (installed, None)
 
     def _read(self, item: Wanted, name: str) -> str:
         path = self.root / item.name / name

@@ -10,11 +10,12 @@ short_description: Keep all certificates of a host, brought or from an internal 
 version_added: 0.1.0
 description:
   - Installs C(key.pem), C(fullchain.pem) (certificate and intermediates) and C(chain.pem) (what it is verified with)
-    under I(root)/I(name).
-  - Certificates an operator brings are checked first; the key must belong to the certificate, it must be in date, cover its names and
-    have an unbroken chain. When one of the list is bad nothing of the list is changed.
-  - For internal certificates that are missing, near their end, for other names or of another authority, the key is made on the host, and never
-    leaves it; the module returns signing requests. Sign them where the authority is and call the module again with I(signed).
+    under O(root)/NAME.
+  - Certificates an operator brings are checked first; the key must belong to the certificate, it must be in date, cover
+    its names and have an unbroken chain. When one of the list is bad nothing of the list is changed.
+  - For internal certificates that are missing, near their end, for other names or of another authority, the key is made
+    on the host and never leaves it; the module returns signing requests. Sign them where the authority is and call the
+    module again with O(signed).
 options:
   root:
     description: Directory that holds one directory per certificate.
@@ -31,7 +32,7 @@ options:
         type: str
         required: true
       names:
-        description: DNS names and addresses it must be for. Required with I(source=internal).
+        description: DNS names and addresses it must be for. Required with O(certificates[].source=internal).
         type: list
         elements: str
         default: []
@@ -41,15 +42,15 @@ options:
         choices: [internal, files]
         default: internal
       certificate:
-        description: With I(source=files) the PEM certificate, optionally followed by its intermediates.
+        description: With O(certificates[].source=files) the PEM certificate, optionally followed by its intermediates.
         type: str
         default: ""
       key:
-        description: With I(source=files) the PEM private key without pass phrase.
+        description: With O(certificates[].source=files) the PEM private key without pass phrase.
         type: str
         default: ""
       chain:
-        description: With I(source=files) PEM intermediates that are not in I(certificate) already.
+        description: PEM intermediates of a brought certificate that O(certificates[].certificate) does not hold.
         type: str
         default: ""
       owner:
@@ -78,7 +79,7 @@ options:
     type: dict
     default: {}
   renew_below:
-    description: Days left below which an internal certificate is renewed, and below which a brought one gives a warning.
+    description: Days left below which an internal certificate is renewed and a brought one gives a warning.
     type: float
     default: 30
 requirements:

@@ -9,9 +9,9 @@ module: trust_store
 short_description: Make a host trust certificate authorities
 version_added: 0.1.0
 description:
-  - Keeps C(slipway-NAME.crt) for each authority in the system's directory of local authorities, removes those of earlier runs that
-    are no longer listed, and runs C(update-ca-certificates) whenever the system's bundle does not say the same, so also after an
-    earlier run was killed in between.
+  - Keeps C(slipway-NAME.crt) for each authority in the system directory of local authorities, removes those of earlier
+    runs that are no longer listed, and runs C(update-ca-certificates) whenever the system's bundle does not say the
+    same, so also after an earlier run was killed in between.
 options:
   authorities:
     description: PEM certificates by name; one certificate each.
