@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Remove old tags and what no tag needs, then free the space. Written by the role slipway.ops.registry; changes here are lost.
+"""Remove old tags and what no tag needs, then free the space.
 
-Of each repository the `keep_tags` tags pushed last stay (0: all), and every tag that a pattern of `keep_always` matches.
+Written by the role slipway.ops.registry; changes here are lost.
+Of each repository the `keep_tags` tags pushed last stay (0: all), and tags that a pattern of `keep_always` matches.
 Manifests without a tag go, unless a kept manifest list names them or they are younger than a day: a push in progress.
 While blobs are swept the registry answers pulls and refuses pushes.
 """
@@ -26,10 +27,12 @@ from pathlib import Path
 
 SETTINGS = Path("/etc/slipway/registry/gc.json")
 CONFIGURATION = "/etc/docker/registry/config.yml"
+READ_ONLY_CONFIGURATION = "/etc/docker/registry/read-only.yml"
 UNIT = "docker-registry.service"
 READ_ONLY = Path(f"/run/systemd/system/{UNIT}.d/slipway-read-only.conf")
 LOCK = Path("/run/slipway-registry-gc.lock")
 DAY = 86400
+PATIENCE = 60
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def delete(settings: dict, repository: str, digest: str) -> None:
         method="DELETE",
         headers={"Authorization": f"Basic {login}"},
     )
-    with urllib.request.urlopen(request, timeout=30, context=ssl.create_default_context()):
+    with urllib.request.urlopen(request, timeout=30, context=ssl.create_default_context()):  # noqa: S310
         pass
 
 
@@ -96,19 +99,32 @@ def run(*command: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
+def restart(health: str) -> None:
+    """Restart, and wait until the registry answers: its unit counts as started before it does."""
+    run("systemctl", "daemon-reload")
+    run("systemctl", "restart", UNIT)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            urllib.request.urlopen(health, timeout=5).close()  # noqa: S310
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 @contextmanager
-def read_only() -> Iterator[None]:
+def read_only(health: str) -> Iterator[None]:
     """Below /run, so that no accident leaves the registry read-only over a reboot."""
     READ_ONLY.parent.mkdir(parents=True, exist_ok=True)
-    READ_ONLY.write_text("[Service]\nEnvironment=REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED=true\n")
+    READ_ONLY.write_text(f"[Service]\nExecStart=\nExecStart=/usr/bin/docker-registry serve {READ_ONLY_CONFIGURATION}\n")
     try:
-        run("systemctl", "daemon-reload")
-        run("systemctl", "restart", UNIT)
+        restart(health)
         yield
     finally:
         READ_ONLY.unlink()
-        run("systemctl", "daemon-reload")
-        run("systemctl", "restart", UNIT)
+        restart(health)
 
 
 def main() -> int:
@@ -129,7 +145,7 @@ def main() -> int:
                 delete(settings, repository.name, digest)
     if not dry_run:
         free = shutil.disk_usage(storage).free
-        with read_only():
+        with read_only(settings["health"]):
             run("runuser", "-u", "docker-registry", "--", "docker-registry", "garbage-collect", CONFIGURATION)
         print(f"freed {max(0, shutil.disk_usage(storage).free - free) / 1e6:.1f} MB")
     return 0
