@@ -13,7 +13,13 @@ install_engine() {
   need_root "install Docker (on Debian: 'sudo apt-get install docker.io')"
   echo "── installing the Docker engine from the distribution (about 20 seconds)"
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq docker.io iptables mmdebstrap >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq docker.io iptables >/dev/null
+}
+install_mmdebstrap() { # builds the base image where no image registry answers
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+  echo "── installing mmdebstrap"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mmdebstrap >/dev/null
 }
 start_engine() {
   need_root "start Docker or join the group 'docker'"
@@ -29,6 +35,6 @@ start_engine() {
   exit 1
 }
 
-answers && exit 0
-command -v dockerd >/dev/null || install_engine
+answers || command -v dockerd >/dev/null || install_engine
 answers || start_engine
+command -v mmdebstrap >/dev/null || install_mmdebstrap

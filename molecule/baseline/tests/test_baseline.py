@@ -1,0 +1,64 @@
+"""What an administrator and a program find on a host."""
+
+from __future__ import annotations
+
+
+def test_an_administrator_becomes_root_without_a_password(host):
+    assert host.run("runuser -u jiwoo -- sudo --non-interactive id -u").stdout.strip() == "0"
+
+
+def test_somebody_without_sudo_does_not(host):
+    refused = host.run("runuser -u reader -- sudo --non-interactive id -u")
+    assert refused.rc != 0
+    assert "password is required" in refused.stderr
+
+
+def test_nobody_logs_in_by_password(host):
+    for name in ("jiwoo", "reader"):
+        assert host.user(name).password in ("*", "!", "!*")
+
+
+def test_only_the_administrator_reads_their_keys(host):
+    keys = host.file("/home/jiwoo/.ssh/authorized_keys")
+    assert keys.mode == 0o600
+    assert keys.user == "jiwoo"
+    assert keys.content_string.count("ssh-ed25519") == 1
+
+
+def test_who_left_is_gone_but_not_their_work(host):
+    assert not host.user("leaver").exists
+    assert not host.file("/home/leaver/.ssh/authorized_keys").exists
+    assert host.file("/home/leaver").is_directory
+
+
+def test_clocks_read_local_time(host):
+    assert host.check_output("date +%Z") == "KST"
+    assert host.check_output("python3 -c 'import time; print(time.tzname[0])'") == "KST"
+
+
+def test_the_locale_works(host):
+    assert host.check_output("LC_ALL=ko_KR.UTF-8 date -d 2026-11-21 +%A") == "토요일"
+
+
+def test_the_journal_has_its_limit_and_survives_a_flood(host):
+    assert "SystemMaxUse=64M" in host.check_output("systemd-analyze cat-config systemd/journald.conf")
+    assert host.service("systemd-journald").is_running
+    host.run_test("logger -t slipway-flood 'still logging'")
+    assert "still logging" in host.check_output("journalctl --sync; journalctl -q -t slipway-flood")
+
+
+def test_security_updates_run_and_spare_what_is_excluded(host):
+    settings = host.check_output("apt-config dump")
+    assert 'APT::Periodic::Unattended-Upgrade "1"' in settings
+    assert 'Unattended-Upgrade::Package-Blacklist:: "postgresql.*"' in settings
+    tried = host.run("unattended-upgrade --dry-run --debug")
+    assert tried.rc == 0, tried.stderr
+    assert "postgresql.*" in tried.stdout
+
+
+def test_kernel_settings_are_written_and_never_switch_forwarding_off(host):
+    """A container may not apply them; what a real host reads at its start must be right all the same."""
+    read = host.run("sysctl --pattern '.*' --dry-run --load /etc/sysctl.d/60-slipway.conf")
+    assert read.rc == 0, read.stderr
+    assert "vm.swappiness" in read.stdout
+    assert "ip_forward" not in read.stdout
