@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .evidence import newest
 from .evidence_query import age
-from .evidence_record import CLOCK_SKEW
+from .evidence_record import CLOCK_SKEW, EvidenceError
 from .readiness_policy import TIERS, Requirement, Waiver, load_policy
 from .result import AREAS, VERDICTS, timestamp
 from .units import UnitError
@@ -26,6 +26,8 @@ from .units import UnitError
 STATES = ("fail", "unknown", "missing", "stale", "waived", "warn", "pass", "not_applicable")
 PROVEN = ("pass", "warn")
 SATISFIED = (*PROVEN, "waived", "not_applicable")
+
+KEY_FIELDS = ("id", "subject", "at")
 
 Record = Mapping[str, Any]
 
@@ -73,7 +75,7 @@ def assess(
     """The verdict as plain data; the filter's documentation describes it. Raises PolicyError for a faulty policy."""
     now = now or datetime.datetime.now(datetime.timezone.utc)
     requirements = load_policy(policy, waivers)
-    assigned = _assigned(requirements, newest(dict(record) for record in records).values())
+    assigned = _assigned(requirements, newest(_checked(records)).values())
     judgements = [judge(one, assigned[one.id], now) for one in requirements]
     blocking = [judgement.requirement.id for judgement in judgements if judgement.blocking]
     return {
@@ -90,6 +92,13 @@ def assess(
         "requirements": [_described(judgement) for judgement in judgements],
         "waivers": [_waiver_described(waiver, now) for one in judgements for waiver in one.requirement.waivers],
     }
+
+
+def _checked(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+    for number, record in enumerate(records, start=1):
+        if not (isinstance(record, Mapping) and all(isinstance(record.get(name), str) for name in KEY_FIELDS)):
+            raise EvidenceError(f"record {number} is no evidence: it has no {', '.join(KEY_FIELDS)}")
+        yield dict(record)
 
 
 def _assigned(requirements: Sequence[Requirement], records: Iterable[Record]) -> dict[str, list[Record]]:

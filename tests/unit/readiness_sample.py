@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
 
 NOW = datetime.datetime(2026, 11, 21, 12, 0, tzinfo=datetime.timezone.utc)
@@ -88,7 +87,7 @@ def record(id: str, subject: str, claim: str, measured: Any = None, unit: str = 
     hours = more.pop("hours", 1.0)
     return {
         "id": id,
-        "area": id.split(".")[0],
+        "area": id.partition(".")[0],
         "subject": subject,
         "claim": claim,
         "measured": measured,
@@ -106,34 +105,51 @@ def record(id: str, subject: str, claim: str, measured: Any = None, unit: str = 
     }
 
 
-TIMELINE = {
-    "picture": "timeline",
-    "title": "Release v2 of sample under traffic",
-    "lanes": [
-        {"name": "v1", "spans": [{"from": 0, "to": 14.2, "label": "v1: 1,420 answers"}]},
-        {"name": "v2", "spans": [{"from": 14.19, "to": 31.0, "label": "v2: 1,680 answers"}]},
+def figures(requests: int, p50: float, p95: float, p99: float, slowest: float) -> dict[str, Any]:
+    """What the prober says of one client."""
+    latency = {"p50": p50, "p95": p95, "p99": p99, "max": slowest}
+    return {"requests": requests, "failed": 0, "latency": latency, "longest_gap": 0.11}
+
+
+# What `traffic` returned around a release, with the steps of the release as events.
+SWITCH = {
+    "traffic": {
+        "name": "deploy-sample",
+        "started_at": "2026-11-20T09:15:00.000Z",
+        "ended_at": "2026-11-20T09:15:31.000Z",
+        "total": figures(3100, 8.1, 21.4, 48.2, 113.9),
+        "clients": {
+            "keep_alive": figures(1550, 6.2, 14.8, 31.0, 71.5),
+            "fresh": figures(620, 11.4, 28.1, 52.7, 113.9),
+            "post": figures(620, 9.0, 22.6, 44.1, 88.0),
+            "http2": figures(310, 7.4, 18.0, 40.3, 69.2),
+        },
+        "failures": [],
+        "versions": [
+            {"version": "v1", "first": "2026-11-20T09:15:00.01Z", "last": "2026-11-20T09:15:14.2Z", "responses": 1420},
+            {"version": "v2", "first": "2026-11-20T09:15:14.19Z", "last": "2026-11-20T09:15:30.9Z", "responses": 1680},
+        ],
+    },
+    "events": [
+        {"at": "2026-11-20T09:15:02.1Z", "label": "start v2"},
+        {"at": "2026-11-20T09:15:11.6Z", "label": "healthy"},
+        {"at": "2026-11-20T09:15:14.19Z", "label": "switch"},
+        {"at": "2026-11-20T09:15:29.8Z", "label": "v1 drained"},
     ],
-    "marks": [
-        {"at": 2.1, "label": "start v2"},
-        {"at": 11.6, "label": "healthy"},
-        {"at": 14.19, "label": "switch"},
-        {"at": 29.8, "label": "v1 drained"},
-    ],
-    "facts": {"Requests": "3,100", "Failed": "0", "p50": "8 ms", "p95": "21 ms", "p99": "48 ms"},
 }
 
 
 def evidence() -> dict[str, Any]:
     """What ``slipway.ops.evidence_info`` returns with history and artifacts."""
     path = "artifacts/20261120T091500Z-deploy/switch.json"
-    content = json.dumps(TIMELINE, indent=1)
+    content = json.dumps(SWITCH, indent=1)
     digest = hashlib.sha256(content.encode()).hexdigest()
-    release = {"source": "deploy 0.1.0", "run": "20261120T091500Z-deploy", "hours": 26.7}
+    release: dict[str, Any] = {"source": "deploy 0.1.0", "run": "20261120T091500Z-deploy", "hours": 26.7}
     pictured = {**release, "artifacts": [path], "sha256": {path: digest}}
-    back = {"source": "rollback 0.1.0", "run": "20261120T094200Z-rollback", "hours": 26.3}
+    back: dict[str, Any] = {"source": "rollback 0.1.0", "run": "20261120T094200Z-rollback", "hours": 26.3}
     disk = {"edge1": 31.4, "app1": 58.9, "app2": 61.2, "monitor1": 83.6}
     records = [
-        record("delivery.deploy.result", "sample", "Release v2 of sample succeeded", "v2", **release),
+        record("delivery.deploy.result", "sample", "The last release went live", "v2", **release),
         record("delivery.deploy.failed_requests", "sample", "No request failed", 0, limit="= 0", **pictured),
         record("delivery.switch.duration", "sample", "Traffic switched to v2", 0.041, "s", limit="< 5", **release),
         record("delivery.rollback.duration", "sample", "v1 answered again", 1.84, "s", limit="<= 5", **back),

@@ -15,6 +15,10 @@ from markupsafe import Markup
 BAR_STATES = ("pass", "warn", "waived", "stale", "missing", "unknown", "fail")
 RING = 42
 MARK_LINES = 3
+TICK = Markup(
+    '<line class="tl-grid" x1="{0:.1f}" x2="{0:.1f}" y1="{1:g}" y2="{2:g}"/>'
+    '<text class="tl-tick" x="{0:.1f}" y="{3:g}">{4}</text>'
+)
 LANE_NAME = 18
 
 
@@ -80,7 +84,7 @@ class _Frame:
     end: float
     lanes: int
     left: float = 130
-    width: float = 650
+    width: float = 635
     top: float = 26
     lane: float = 30
 
@@ -95,8 +99,8 @@ class _Frame:
 def timeline(picture: Mapping[str, Any], label: str) -> Markup:
     """Lanes of spans over seconds, with marks across them: who answered when, and what happened.
 
-    ``lanes`` are ``{name, spans: [{from, to, label}]}``, ``marks`` are ``{at, label, kind}`` with the kind ``fail`` or
-    ``info``; all times are seconds since the picture's start.
+    ``lanes`` are ``{name, kind, spans: [{from, to, label}]}`` with the kind ``fail`` or empty, ``marks`` are ``{at,
+    label}``; all times are seconds since the picture's start.
     """
     lanes = picture["lanes"]
     marks = sorted(picture["marks"], key=lambda one: one["at"])
@@ -115,13 +119,9 @@ def timeline(picture: Mapping[str, Any], label: str) -> Markup:
 
 def _axis(frame: _Frame) -> Markup:
     step = nice_step(frame.end)
-    tick = Markup(
-        '<line class="tl-grid" x1="{0:.1f}" x2="{0:.1f}" y1="{1:g}" y2="{2:g}"/>'
-        '<text class="tl-tick" x="{0:.1f}" y="{3:g}">{4:g} s</text>'
-    )
     seconds = [number * step for number in range(int(frame.end / step + 1e-9) + 1)]
     return Markup("").join(
-        tick.format(frame.x(second), frame.top, frame.bottom, frame.top - 8, second) for second in seconds
+        TICK.format(frame.x(second), frame.top, frame.bottom, frame.top - 8, f"{second:g} s") for second in seconds
     )
 
 
@@ -129,11 +129,12 @@ def _lane(frame: _Frame, number: int, lane: Mapping[str, Any]) -> Markup:
     y = frame.top + frame.lane * number
     name = lane["name"] if len(lane["name"]) <= LANE_NAME else lane["name"][: LANE_NAME - 1] + "…"
     drawn = Markup('<text class="tl-lane" x="{:g}" y="{:g}">{}</text>').format(frame.left - 12, y + 19, name)
+    kind = "tl-bad" if lane["kind"] == "fail" else f"tl-{number % 4}"
     for span in lane["spans"]:
         start = frame.x(span["from"])
         drawn += Markup(
-            '<rect class="tl-{}" x="{:.1f}" y="{:g}" width="{:.1f}" height="18" rx="3"><title>{}</title></rect>'
-        ).format(number % 4, start, y + 6, max(frame.x(span["to"]) - start, 2), span["label"] or lane["name"])
+            '<rect class="{}" x="{:.1f}" y="{:g}" width="{:.1f}" height="18" rx="3"><title>{}</title></rect>'
+        ).format(kind, start, y + 6, max(frame.x(span["to"]) - start, 2), span["label"] or lane["name"])
     return drawn
 
 
@@ -141,10 +142,9 @@ def _mark(frame: _Frame, line: int, mark: Mapping[str, Any]) -> Markup:
     x = frame.x(mark["at"])
     before = x > frame.left + frame.width * 0.8
     return Markup(
-        '<g class="tl-mark tl-{}"><line x1="{x:.1f}" x2="{x:.1f}" y1="{:g}" y2="{:g}"/>'
+        '<g class="tl-mark"><line x1="{x:.1f}" x2="{x:.1f}" y1="{:g}" y2="{:g}"/>'
         '<text x="{:.1f}" y="{:g}" text-anchor="{}">{}</text></g>'
     ).format(
-        "fail" if mark["kind"] == "fail" else "info",
         frame.top,
         frame.bottom + 8 + 14 * line,
         x + (-5 if before else 5),
@@ -152,6 +152,38 @@ def _mark(frame: _Frame, line: int, mark: Mapping[str, Any]) -> Markup:
         "end" if before else "start",
         mark["label"],
         x=x,
+    )
+
+
+def latency(clients: Mapping[str, Mapping[str, float]], label: str) -> Markup:
+    """A row per client: a dot at the median, ticks at 95 and 99 %, a line to the slowest; milliseconds, logarithmic."""
+    values = [max(value, 0.1) for client in clients.values() for value in client.values()]
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)) + 1e-9)
+    frame = _Frame(max(high - low, 1), len(clients), lane=24)
+
+    def x(milliseconds: float) -> float:
+        return frame.x(math.log10(max(milliseconds, 0.1)) - low)
+
+    drawn = Markup("")
+    for power in range(low, high + 1):
+        drawn += TICK.format(x(10**power), frame.top, frame.bottom, frame.top - 8, f"{10.0**power:,g} ms")
+    for number, (name, client) in enumerate(clients.items()):
+        drawn += Markup(
+            '<text class="tl-lane" x="{left:g}" y="{base:g}">{name}</text>'
+            '<line class="lat-range" x1="{p50:.1f}" x2="{max:.1f}" y1="{y:g}" y2="{y:g}"/>'
+            '<circle class="lat-p50" cx="{p50:.1f}" cy="{y:g}" r="4.5"/>'
+            '<path class="lat-tick" d="M{p95:.1f} {up:g}V{down:g}M{p99:.1f} {up:g}V{down:g}"/>'
+        ).format(
+            name=name,
+            left=frame.left - 12,
+            y=(y := frame.top + frame.lane * (number + 0.5)),
+            base=y + 4,
+            up=y - 6,
+            down=y + 6,
+            **{point: x(value) for point, value in client.items()},
+        )
+    return Markup('<svg class="timeline" viewBox="0 0 800 {:g}" role="img" aria-label="{}">{}</svg>').format(
+        frame.bottom + 6, label, drawn
     )
 
 

@@ -67,7 +67,7 @@ class Page:
         self._history: dict[tuple[str, str], list[Record]] = {}
         for record in evidence.get("history") or []:
             self._history.setdefault((record["id"], record["subject"]), []).append(record)
-        self.timelines = timelines(self.records, self.artifacts)
+        self.timelines = timelines(self.records, self.artifacts, words)
         self.areas = [(area, [one for one in self.requirements if one["area"] == area]) for area in assessment["areas"]]
         self.blocking = [one for one in self.requirements if one["blocking"]]
         self.waived = sum(one["tier"] == 1 and one["state"] == "waived" for one in self.requirements)
