@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -94,6 +95,7 @@ def containers(directory: Path, name: str, hosts: list[str], **variables: object
     described = {host: {"ansible_host": f"{name}-{host}"} for host in hosts}
     connection = {"testbed_name": name, "ansible_connection": "community.docker.docker", **variables}
     inventory.write_text(yaml.safe_dump({"all": {"vars": connection, "hosts": described}}))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a benchmark that is stopped tidies up
     try:
         ansible_playbook(inventory, ROOT / "testbed/create.yml")
         yield inventory
