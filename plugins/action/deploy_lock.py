@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
         if arguments.get("state", "present") == "absent":
             return result | self._execute_module(module_args=arguments, task_vars=task_vars)
         arguments |= {"owner": owner(task_vars), "process": lock.process_identity(controller_process())}
-        return result | self._wait(arguments, task_vars)
+        return result | self._wait(arguments, task_vars) | {"controller_started": lock.started_at(controller_process())}
 
     def _wait(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         started = time.monotonic()

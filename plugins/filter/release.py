@@ -11,13 +11,14 @@ from typing import Any
 
 import yaml
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.release import compose, plan
+from ansible_collections.slipway.ops.plugins.module_utils.release import compose, plan, report, request
 from ansible_collections.slipway.ops.plugins.module_utils.release.service import (
+    COLOURS,
     ServiceError,
-    check_version,
     find_service,
     parse_service,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.units import byte_size
 
 
 class _Dumper(yaml.SafeDumper):
@@ -44,17 +45,6 @@ def service(services: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
     except ServiceError as error:
         raise AnsibleFilterError(str(error)) from error
     return found | {"secrets": dict.fromkeys(found["secrets"], "")}
-
-
-def service_problem(services: Sequence[Mapping[str, Any]], name: str, version: str = "") -> str:
-    """What is wrong with a service's description, its name or a version, as a sentence; empty when nothing is."""
-    try:
-        find_service(services, name)
-        if version:
-            check_version(version)
-    except ServiceError as error:
-        return str(error)
-    return ""
 
 
 def services_problems(services: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -107,28 +97,99 @@ def _text(name: str, content: str | dict[str, Any]) -> str:
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=120)
 
 
-def release_plan(
-    surveys: Mapping[str, Any], edges: Mapping[str, str], action: str, version: str = "", force: bool = False
+def release_request(
+    hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], action: str, name: str, version: str = ""
 ) -> dict[str, Any]:
-    """What a run has to do, from the app hosts' surveys and each edge's live colour; ``problem`` when it cannot."""
-    truth = plan.find_truth(edges, surveys)
+    """The run's id and hosts, and its ``problem`` when it cannot be meant."""
+    asked = request.Request("", action, str(name), str(version), [], [])
+    read = request.read_request(hostvars, groups, asked)
+    return asdict(read) | {"hosts": read.hosts}
+
+
+def answers(hostvars: Mapping[str, Any], variable: str, hosts: Sequence[str], *keys: str) -> dict[str, Any]:
+    """By host, a variable that a task registered there, or what is under ``keys`` in it; others are left out."""
+    found = {}
+    for host in hosts:
+        value = hostvars[host].get(variable)
+        for key in keys:
+            value = value.get(key) if value else None
+        if value and not (isinstance(value, Mapping) and (value.get("skipped") or value.get("failed"))):
+            found[host] = value
+    return found
+
+
+def host_ports(description: Mapping[str, Any]) -> dict[str, list[int]]:
+    """The host ports of each colour."""
+    found = parse_service(description)
+    return {colour: found.host_ports(colour) for colour in COLOURS}
+
+
+def pool_url(pools: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Where HAProxy's frontend of a pool answers on its own host; empty when there is no such pool."""
+    for pool in pools:
+        if pool["name"] == name:
+            host, _, port = str(pool["bind"]).rpartition(":")
+            return f"http://{'127.0.0.1' if host in ('', '*', '0.0.0.0') else host}:{port}"  # noqa: S104 (compared)
+    return ""
+
+
+def gate_checks(description: Mapping[str, Any], colour: str, address: str, host: str) -> list[dict[str, Any]]:
+    """Checks of every instance of a colour for ``health_check``."""
+    return request.gate_checks(parse_service(description), colour, address, host)
+
+
+def release_plan(
+    surveys: Mapping[str, Any], pools: Mapping[str, Any], asked: Mapping[str, Any], force: bool = False
+) -> dict[str, Any]:
+    """What a run has to do, from the app hosts' surveys and the edges' pools; ``problem`` when it cannot be done."""
+    truth = plan.find_truth({edge: pool["live"] for edge, pool in pools.items()}, surveys)
     try:
-        if action == "rollback":
-            decided = plan.plan_rollback(truth, surveys, version or None)
+        if asked["action"] == "rollback":
+            decided = plan.plan_rollback(truth, surveys, asked["version"] or None)
         else:
-            decided = plan.plan_deploy(truth, surveys, version, force)
+            decided = plan.plan_deploy(truth, surveys, asked["version"], force)
     except ServiceError as error:
-        return {"problem": str(error), "live": asdict(truth.live) if truth.live else None, "notes": truth.notes}
-    return {"problem": "", "live": asdict(truth.live) if truth.live else None, **decided.as_dict()}
+        return {"problem": str(error), "nothing": True}
+    return {"problem": "", **decided.as_dict()}
+
+
+def release_problems(
+    surveys: Mapping[str, Any], pools: Mapping[str, Any], decided: Mapping[str, Any], min_free: str
+) -> list[str]:
+    """Why a plan cannot end well, each as a sentence."""
+    return request.problems(surveys, pools, decided, byte_size(min_free))
+
+
+def release_failure(failures: Mapping[str, Mapping[str, str]], unreachable: Sequence[str]) -> str:
+    """Why a run failed, in one sentence."""
+    return report.why(failures, list(unreachable))
+
+
+def release_report(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The lines of the summary and the records of the evidence."""
+    outcome = report.Outcome(**facts)
+    return {
+        "summary": report.summary(outcome),
+        "records": report.records(outcome),
+        "artifacts": report.artifacts(outcome),
+    }
 
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {
-            "service": service,
-            "service_problem": service_problem,
-            "services_problems": services_problems,
-            "services_tree": services_tree,
-            "release_files": release_files,
-            "release_plan": release_plan,
-        }
+        public = (
+            answers,
+            gate_checks,
+            host_ports,
+            pool_url,
+            release_failure,
+            release_files,
+            release_plan,
+            release_problems,
+            release_report,
+            release_request,
+            service,
+            services_problems,
+            services_tree,
+        )
+        return {function.__name__: function for function in public}

@@ -119,6 +119,12 @@ def process_identity(pid: int) -> str:
     return f"{boot}/{namespace}/{pid}/{_start_time(pid)}"
 
 
+def started_at(pid: int) -> float:
+    """When a process was started, Unix time, exact to 10 ms."""
+    uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+    return round(time.time() - uptime + int(_start_time(pid)) / os.sysconf("SC_CLK_TCK"), 3)
+
+
 def provably_dead(identity: str) -> bool:
     """True when the process was of this boot and PID namespace and is gone; False also when nobody here can know."""
     here = process_identity(os.getpid()).split("/")

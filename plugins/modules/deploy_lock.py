@@ -1,3 +1,4 @@
+#!/usr/bin/python
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
@@ -96,6 +97,10 @@ holder:
 replaced:
   description: Whose lock was taken over, because it had expired or its process was dead; null otherwise.
   type: dict
+  returned: when state is present
+controller_started:
+  description: When this C(ansible-playbook) was started, Unix time.
+  type: float
   returned: when state is present
 waited:
   description: Seconds spent waiting.

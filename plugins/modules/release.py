@@ -1,3 +1,4 @@
+#!/usr/bin/python
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
@@ -41,6 +42,10 @@ options:
   image:
     description: The image with its tag; for V(present).
     type: str
+  pull:
+    description: Whether V(present) may pull; otherwise it fails where the image is missing.
+    type: bool
+    default: true
   files:
     description: >-
       The release's files by name, C(compose.yml) among them, as the filter P(slipway.ops.release_files#filter)
@@ -90,6 +95,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+image_id:
+  description: The image's id on this host.
+  type: str
+  returned: when state is present
 removed:
   description: Versions whose files and images were cleared away.
   type: list
@@ -112,6 +121,7 @@ ARGUMENTS = {
     "version": {"type": "str"},
     "colour": {"type": "str", "choices": ["blue", "green"]},
     "image": {"type": "str"},
+    "pull": {"type": "bool", "default": True},
     "files": {"type": "dict", "default": {}},
     "events": {"type": "list", "elements": "dict", "default": []},
     "keep": {"type": "int", "default": 5},
@@ -125,11 +135,21 @@ NEEDS = [
 ]
 
 
-def pull(host: Host, image: str) -> bool:
-    if engine.image_id(image):
-        return False
-    engine.run(["docker", "pull", "--quiet", image], host.timeout)
-    return True
+def bring(host: Host, image: str, pull: bool) -> dict:
+    """The image's id, after pulling it where it is missing."""
+    found = engine.image_id(image)
+    if found:
+        return {"changed": False, "image_id": found}
+    if not pull:
+        raise ReleaseError(f"the image {image} is not on this host, and this run does not pull. Nothing was changed.")
+    try:
+        engine.run(["docker", "pull", "--quiet", image], host.timeout)
+    except engine.EngineError as error:
+        raise ReleaseError(
+            f"the image {image} is not on this host and could not be pulled: {error}. Nothing was changed. "
+            "Is the version spelt right and pushed, and may this host log in to the registry?"
+        ) from error
+    return {"changed": True, "image_id": engine.image_id(image)}
 
 
 def record(host: Host, events: list[dict]) -> None:
@@ -163,7 +183,7 @@ def main() -> None:
     host = Host(params["service"], Path(params["root"]) / params["service"], params["timeout"])
     try:
         if params["state"] == "present":
-            module.exit_json(changed=pull(host, params["image"]))
+            module.exit_json(**bring(host, params["image"], params["pull"]))
         module.exit_json(**change(host, params))
     except engine.EngineError as error:
         module.fail_json(msg=f"{params['service']} {params['version'] or params['image'] or ''}: {error}")

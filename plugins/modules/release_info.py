@@ -1,3 +1,4 @@
+#!/usr/bin/python
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
@@ -28,10 +29,9 @@ options:
     type: str
     default: ""
   ports:
-    description: Host ports that the service publishes, of both colours.
-    type: list
-    elements: int
-    default: []
+    description: Host ports that the service publishes, as lists by colour.
+    type: dict
+    default: {}
   address:
     description: Address that the ports are bound to. Empty means that of the default route.
     type: str
@@ -86,10 +86,18 @@ image:
   type: dict
   returned: when an image was asked for
 ports_taken:
-  description: Ports that something else listens on, with who that is.
+  description: By colour, the ports that something else listens on, with who that is.
   type: dict
   returned: success
-  sample: {"8100": "nginx (process 812)"}
+  sample: {blue: {}, green: {"8100": "nginx (process 812)"}}
+directory:
+  description: The service's directory.
+  type: str
+  returned: success
+instances:
+  description: O(instances).
+  type: int
+  returned: success
 disk:
   description: For the service's directory and the engine's, C(path), C(free) in bytes and C(inodes_free).
   type: list
@@ -101,7 +109,7 @@ history:
   elements: dict
   returned: success
 logs:
-  description: State and last log lines of each instance of O(logs_of).
+  description: By container of O(logs_of), its C(status) and last log C(lines).
   type: dict
   returned: when asked for
 """
@@ -118,7 +126,7 @@ ARGUMENTS = {
     "root": {"type": "path", "default": "/srv/slipway"},
     "instances": {"type": "int", "default": 1},
     "image": {"type": "str", "default": ""},
-    "ports": {"type": "list", "elements": "int", "default": []},
+    "ports": {"type": "dict", "default": {}},
     "address": {"type": "str", "default": ""},
     "logs_of": {"type": "str", "choices": ["blue", "green"]},
 }

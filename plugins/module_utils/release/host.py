@@ -107,14 +107,14 @@ class Host:
             removed.append(place.name)
         return removed
 
-    def logs(self, colour: str, lines: int = 10) -> dict[str, str]:
-        """The last lines of each instance of a colour, and its state: what an operator asks for after a failed gate."""
-        report = {}
+    def logs(self, colour: str, lines: int = 50) -> dict[str, dict[str, Any]]:
+        """Status and last lines of each instance of a colour: what an operator asks for after a failed gate."""
+        report: dict[str, dict[str, Any]] = {}
         for container in self._containers(colour, "instance"):
             name = container["Names"][0].lstrip("/")
             command = ["docker", "logs", "--tail", str(lines), name]
             with contextlib.suppress(engine.EngineError):
-                report[name] = f"{container['Status']}: {engine.last_words(_both(command), lines)}"
+                report[name] = {"status": container["Status"], "lines": _both(command).splitlines()}
         return report
 
     def _containers(self, colour: str = "", role: str = "") -> list[dict[str, Any]]:

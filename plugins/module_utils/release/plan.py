@@ -55,6 +55,8 @@ class Plan:
     nothing: bool
     action: str
     pointed: str
+    live: Running | None = None
+    split: dict[str, str] = field(default_factory=dict)
     warm: Running | None = None
     found: dict[str, str] | None = None
     notes: list[str] = field(default_factory=list)
@@ -129,13 +131,13 @@ def _everywhere(colour: str, surveys: Surveys) -> Running | None:
 def plan_deploy(truth: Truth, surveys: Surveys, version: str, force: bool = False) -> Plan:
     """A new version goes beside the live one; the live one is left alone; an interrupted run is taken up again."""
     live, idle = truth.live, truth.idle
-    common: dict[str, Any] = {"action": "deploy", "pointed": truth.pointed, "notes": truth.notes}
+    common = _common("deploy", truth)
     if live and live.version == version and not force:
         killed = history.unfinished(truth.events)
         proving = killed is not None and killed["version"] == version and killed.get("colour") == live.colour
         before = (killed or {}).get("previous") or {}
         previous = idle if proving and idle and idle.version == before.get("version") else None
-        nothing = not proving and not truth.incomplete
+        nothing = not (proving or truth.incomplete or truth.split)
         found = None if proving else _found(truth)
         return Plan(live, previous, truth.incomplete, switch=False, nothing=nothing, found=found, **common)
     target = Running(other(truth.pointed), version)
@@ -147,14 +149,24 @@ def plan_rollback(truth: Truth, surveys: Surveys, to: str | None = None) -> Plan
     """Back to ``to`` or to the version before the live one; by a switch alone when it is warm on every host."""
     version = to or _before(truth)
     live, idle = truth.live, truth.idle
-    common: dict[str, Any] = {"action": "rollback", "pointed": truth.pointed, "notes": truth.notes}
-    common["found"] = _found(truth)
+    common = _common("rollback", truth) | {"found": _found(truth)}
     if live and live.version == version:
-        return Plan(live, None, truth.incomplete, switch=False, nothing=not truth.incomplete, **common)
+        nothing = not (truth.incomplete or truth.split)
+        return Plan(live, None, truth.incomplete, switch=False, nothing=nothing, **common)
     if idle and idle.version == version:
         return Plan(idle, live, [], switch=True, nothing=False, **common)
     target = Running(other(truth.pointed), version)
     return Plan(target, live, list(surveys), switch=True, nothing=False, warm=idle, **common)
+
+
+def _common(action: str, truth: Truth) -> dict[str, Any]:
+    return {
+        "action": action,
+        "pointed": truth.pointed,
+        "live": truth.live,
+        "split": truth.split,
+        "notes": truth.notes,
+    }
 
 
 def _before(truth: Truth) -> str:

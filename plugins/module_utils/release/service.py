@@ -41,9 +41,14 @@ class Health:
 
 @dataclass(frozen=True)
 class Ready:
-    """What must answer 200 before an instance gets traffic."""
+    """What must answer 200 before an instance gets traffic; an empty path means that of the health check.
 
-    path: str = "/ready"
+    ``interval`` and ``timeout`` are HAProxy's, in seconds.
+    """
+
+    path: str = ""
+    interval: float | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Watch:
     """What the prober asks while a release is watched, and the limits that keep it live."""
 
     path: str = "/"
-    status: list[int] = field(default_factory=lambda: [200])
+    status: list[int] = field(default_factory=list)
     post_path: str = ""
     post_body: str = "slipway"
 
@@ -110,6 +115,13 @@ class Service:
     logging: dict[str, Any] = field(default_factory=dict)
     workers: list[Worker] = field(default_factory=list)
     watch: Watch = field(default_factory=Watch)
+    edge_port: int | None = None
+    pool: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ready_path(self) -> str:
+        """Where readiness is asked."""
+        return self.ready.path or self.health.path
 
     def first_port(self, colour: str) -> int:
         """The host port of the colour's first instance."""
@@ -147,12 +159,24 @@ def _build(kind: type, data: Mapping[str, Any], where: str) -> Any:
     return kind(**values)
 
 
+def _plain(value: Any) -> Any:
+    """Plain data: what a template gives is of Ansible's own types, which can be neither copied nor written as YAML."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    for kind in (str, int, float):
+        if isinstance(value, kind) and not isinstance(value, bool):
+            return kind(value)
+    return value
+
+
 def parse_service(data: Mapping[str, Any]) -> Service:
     """An item of ``app_services`` with its defaults filled in; :class:`ServiceError` says what is wrong with it."""
     name = str(data.get("name", "?"))
     if not NAME.fullmatch(name):
         raise ServiceError(f"The service name {name!r} is not a DNS label: lower-case letters, digits and dashes.")
-    service: Service = _build(Service, data, f"service {name}")
+    service: Service = _build(Service, _plain(data), f"service {name}")
     if service.strategy != "blue_green":
         raise ServiceError(f"Service {name}: the strategy {service.strategy} is not known; use blue_green.")
     shared = set(service.host_ports("blue")) & set(service.host_ports("green"))

@@ -9,7 +9,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 @dataclass(frozen=True)
 class Question:
     """What to look for: how many ``instances`` a colour should have, an ``image`` with its tag, and the ``ports`` that
-    the colours publish on ``address`` (the default route's when empty)."""
+    each colour publishes on ``address`` (the default route's when empty)."""
 
     service: str
     instances: int = 1
     image: str = ""
-    ports: Sequence[int] = ()
+    ports: Mapping[str, Sequence[int]] = field(default_factory=dict)
     address: str = ""
 
 
@@ -39,10 +39,12 @@ def survey(question: Question, directory: Path) -> dict[str, Any]:
     image = question.image
     return {
         "address": address,
+        "directory": str(directory),
+        "instances": question.instances,
         "containers": found,
         "colours": {colour: _colour(colour, found, question.instances) for colour in COLOURS},
         "image": {"reference": image, "id": engine.image_id(image)} if image else None,
-        "ports_taken": taken_ports(address, question.ports, ours),
+        "ports_taken": {colour: taken_ports(address, ports, ours) for colour, ports in question.ports.items()},
         "disk": [free_space(path) for path in (directory, Path(engine.get("/info")["DockerRootDir"]))],
         "history": history.read(directory / "history.jsonl"),
     }

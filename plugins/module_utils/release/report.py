@@ -1,0 +1,268 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a run came to: a summary for the screen and the evidence of what it measured."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.result import Result, Verdict
+
+SOURCE = "deploy 0.1.0"
+LINE, INSTANCES = 160, 4  # characters of a log line, and how many instances' lines, that fit the screen
+
+
+@dataclass
+class Outcome:
+    """The facts of a run. By host: ``switches`` as ``pool_switch`` returns them, ``traffic`` as ``traffic`` does,
+    ``drains`` the sessions left, ``last_words`` of failed instances. ``began`` and ``ended`` are Unix time."""
+
+    request: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    failed: str
+    recorded: bool
+    began: float
+    ended: float
+    rollback_limit: float
+    switches: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    traffic: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    drains: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    last_words: dict[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    check: bool = False
+
+    @property
+    def version(self) -> str:
+        """The version that the run was about."""
+        return str(self.plan["target"]["version"])
+
+    @property
+    def requests(self) -> int:
+        """Probing requests of all edges."""
+        return sum(seen["total"]["requests"] for seen in self.traffic.values())
+
+    @property
+    def failed_requests(self) -> int:
+        """Those that failed."""
+        return sum(seen["total"]["failed"] for seen in self.traffic.values())
+
+    def answers_of(self, version: str) -> list[Mapping[str, Any]]:
+        """What the edges' probers saw of a version."""
+        return [entry for seen in self.traffic.values() for entry in seen["versions"] if entry["version"] == version]
+
+    def switch_seconds(self) -> float | None:
+        """From the first edge's switch to the end of the last one's."""
+        switches = [done for done in self.switches.values() if done.get("at")]
+        if not switches:
+            return None
+        moments = [_unix(str(done["at"])) for done in switches]
+        return round(max(moments) - min(moments) + max(float(done["switch_took"]) for done in switches), 3)
+
+    def rollback_seconds(self) -> float | None:
+        """From the start of ``ansible-playbook`` to the last answer of the version that was left."""
+        previous = self.plan["previous"]
+        lasts = [_unix(entry["last"]) for entry in self.answers_of(previous["version"])] if previous else []
+        lasts = lasts or [_unix(str(done["at"])) for done in self.switches.values() if done.get("at")]
+        return round(max(lasts) - self.began, 2) if lasts else None
+
+
+def _unix(moment: str) -> float:
+    return datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
+
+
+def records(outcome: Outcome) -> list[dict[str, Any]]:
+    """The evidence, none when nothing was done."""
+    if outcome.plan["nothing"] or outcome.check:
+        return []
+    kind = str(outcome.request["action"])
+    found = [_result(outcome, kind), _duration(outcome, kind)]
+    if outcome.traffic:
+        found.append(_failed_requests(outcome, kind))
+    seconds = outcome.switch_seconds()
+    if seconds is not None:
+        claim = "Seconds until every edge sent requests to the new release"
+        found.append(_record(outcome, _Measure("switch.duration", claim, seconds, "< 5")))
+    elif outcome.failed and outcome.traffic and kind == "deploy":
+        found.append(_gate(outcome))
+    return [result.as_dict() for result in found]
+
+
+@dataclass(frozen=True)
+class _Measure:
+    name: str
+    claim: str
+    measured: float | str | None
+    limit: str | None = None
+    unit: str = "s"
+
+
+def _record(outcome: Outcome, measure: _Measure) -> Result:
+    at = datetime.datetime.fromtimestamp(outcome.began, datetime.timezone.utc)
+    return Result(
+        id=f"delivery.{measure.name}",
+        area="delivery",
+        subject=str(outcome.request["service"]),
+        claim=measure.claim,
+        verdict="pass",
+        measured=measure.measured,
+        unit=measure.unit,
+        limit=measure.limit,
+        at=at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        took=round(outcome.ended - outcome.began, 3),
+        source=SOURCE,
+    )
+
+
+def _fail(result: Result, reason: str, verdict: Verdict = "fail") -> Result:
+    result.verdict, result.reason = verdict, reason
+    return result
+
+
+def _result(outcome: Outcome, kind: str) -> Result:
+    claim = "The last release went live" if kind == "deploy" else "The last rollback went live"
+    result = _record(outcome, _Measure(f"{kind}.result", claim, outcome.version, None, "1"))
+    if outcome.failed:
+        return _fail(result, f"{outcome.version}: {outcome.failed}")
+    return result if outcome.recorded else _fail(result, f"{outcome.version} is live, but not every host recorded it.")
+
+
+def _duration(outcome: Outcome, kind: str) -> Result:
+    if kind == "deploy":
+        seconds = round(outcome.ended - outcome.began, 1)
+        return _record(outcome, _Measure("deploy.duration", "Seconds that the release took", seconds, None))
+    claim = "Seconds from the start of the rollback to the last answer of the version that it left"
+    limit = f"<= {outcome.rollback_limit:g}"
+    measured = outcome.rollback_seconds()
+    if measured is None or outcome.failed:
+        result = _record(outcome, _Measure("rollback.duration", claim, None, limit))
+        return _fail(result, outcome.failed or "No edge had to switch, so nothing was measured.", "unknown")
+    result = _record(outcome, _Measure("rollback.duration", claim, measured, limit))
+    warm = "" if not outcome.plan["start"] else " The release was not warm and had to be started first."
+    return result if measured <= outcome.rollback_limit else _fail(result, f"It took {measured:g} s.{warm}")
+
+
+def _failed_requests(outcome: Outcome, kind: str) -> Result:
+    claim = f"Requests that failed during the {'release' if kind == 'deploy' else 'rollback'}"
+    failed, requests = outcome.failed_requests, outcome.requests
+    result = _record(outcome, _Measure(f"{kind}.failed_requests", claim, failed, "= 0", "1"))
+    if not requests:
+        return _fail(result, "No probing request was sent.", "unknown")
+    if not failed:
+        return result
+    reasons = {why: count for seen in outcome.traffic.values() for why, count in seen["reasons"].items()}
+    told = ", ".join(f"{why} ({count})" for why, count in list(reasons.items())[:3])
+    return _fail(result, f"{failed} of {requests} probing requests failed: {told}.")
+
+
+def _gate(outcome: Outcome) -> Result:
+    claim = "Requests that reached a release which failed before its switch"
+    reached = sum(int(entry["responses"]) for entry in outcome.answers_of(outcome.version))
+    result = _record(outcome, _Measure("gate.bad_release_requests", claim, reached, "= 0", "1"))
+    if not any(seen["versions"] for seen in outcome.traffic.values()):
+        return _fail(result, "The service's answers do not say which version gave them.", "unknown")
+    return _fail(result, f"{reached} requests reached {outcome.version}.") if reached else result
+
+
+def summary(outcome: Outcome) -> list[str]:
+    """One screen at most."""
+    service, plan = outcome.request["service"], outcome.plan
+    lines = [_headline(outcome, str(service))]
+    if outcome.failed:
+        lines.append(_row("why", outcome.failed))
+    lines += [_row("note", note) for note in plan["notes"]]
+    if not (outcome.failed or outcome.recorded or outcome.check):
+        lines.append(_row("note", "not every host could record it; the next run will"))
+    if not plan["nothing"]:
+        lines.append(
+            _row("hosts", f"{', '.join(outcome.request['apps'])} behind {', '.join(outcome.request['edges'])}")
+        )
+        lines += _measured(outcome)
+    lines += _last_words(outcome)
+    lines.append(_row("run", f"{outcome.request['run']}, {outcome.ended - outcome.began:.1f} s"))
+    if not outcome.failed and plan["previous"] and outcome.request["action"] == "deploy":
+        lines.append(_row("back", f"ansible-playbook playbooks/rollback.yml -e service={service}"))
+    return lines
+
+
+def _headline(outcome: Outcome, service: str) -> str:
+    plan = outcome.plan
+    target, live, previous = plan["target"], plan["live"], plan["previous"]
+    if plan["nothing"]:
+        return f"{service} {target['version']} is live already ({target['colour']}): nothing was changed."
+    if outcome.check:
+        return f"{service} {target['version']} could be released ({target['colour']}); check mode ends here."
+    if outcome.failed:
+        kept = f"{live['version']} ({live['colour']}) is live" if live else "nothing was live before"
+        if previous and previous != live:
+            kept = f"{previous['version']} ({previous['colour']}) is live again"
+        return f"{service} {target['version']} was NOT released: {kept}."
+    warm = f"; {previous['version']} ({previous['colour']}) stays warm" if previous else ""
+    return f"{service} {target['version']} is live ({target['colour']}){warm}."
+
+
+def _measured(outcome: Outcome) -> list[str]:
+    lines = []
+    if outcome.traffic:
+        worst = max((seen["total"]["latency"]["p95"] or 0.0) for seen in outcome.traffic.values())
+        told = f"{outcome.failed_requests} of {outcome.requests} failed, 95 % within {worst:.0f} ms"
+        reached = sum(int(entry["responses"]) for entry in outcome.answers_of(outcome.version))
+        lines.append(_row("requests", f"{told}, {reached} answered by {outcome.version}"))
+    seconds = outcome.switch_seconds()
+    if seconds is not None:
+        lines.append(_row("switch", f"{seconds:g} s"))
+    if outcome.request["action"] == "rollback" and not outcome.failed and outcome.rollback_seconds() is not None:
+        lines.append(
+            _row("rollback", f"{outcome.rollback_seconds():g} s from the start to the last answer of the other")
+        )
+    for edge, drained in outcome.drains.items():
+        left = f"{drained['left']} connections still open after" if drained["left"] else "nothing left after"
+        lines.append(_row("drain", f"{edge}: {left} {drained['took']:g} s"))
+    return lines
+
+
+def _last_words(outcome: Outcome) -> list[str]:
+    """Each failed instance's status and last line; the evidence keeps the rest."""
+    rows = [
+        _row(host, f"{name}, {said['status']}: {(said['lines'] or ['it said nothing'])[-1][:LINE]}")
+        for host, instances in outcome.last_words.items()
+        for name, said in sorted(instances.items())
+    ]
+    return rows[:INSTANCES]
+
+
+def artifacts(outcome: Outcome) -> list[dict[str, Any]]:
+    """What is kept beside the evidence: what failed instances logged last, and what the probers saw."""
+    words = [
+        f"== {host} {name}, {said['status']}\n" + "\n".join(said["lines"])
+        for host, instances in outcome.last_words.items()
+        for name, said in sorted(instances.items())
+    ]
+    kept: list[dict[str, Any]] = [{"name": "instances.log", "content": "\n".join(words) + "\n"}] if words else []
+    return kept + ([{"name": "traffic.json", "content": dict(outcome.traffic)}] if outcome.traffic else [])
+
+
+def _said(result: Mapping[str, Any]) -> str:
+    """What a failed task said, on one line. Of many measurements the first bad one speaks."""
+    bad = [one for one in result.get("results", []) if one.get("verdict") in ("fail", "unknown")]
+    if bad:
+        return f"{bad[0]['claim']}, but {bad[0]['reason']}"
+    return " ".join(str(result.get("msg") or "it did not succeed").split())
+
+
+def _row(name: str, text: str) -> str:
+    return f"  {name:<9} {text}"
+
+
+def why(failures: Mapping[str, Mapping[str, str]], unreachable: list[str]) -> str:
+    """One sentence: at which step what failed on which hosts. Hosts that say the same are named together."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for host, failure in failures.items():
+        by_reason.setdefault((failure["step"], failure["why"]), []).append(host)
+    parts = [
+        f"{step.partition(':')[0]} failed on {', '.join(hosts)}: {text}" for (step, text), hosts in by_reason.items()
+    ]
+    if unreachable:
+        parts.append(f"{', '.join(unreachable)} could not be reached")
+    return "; ".join(parts) or "a host failed without a word"

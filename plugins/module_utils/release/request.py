@@ -1,0 +1,139 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an operator asks for, on which hosts, and why it may have to be refused. Decided on the controller."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.release.service import (
+    Service,
+    ServiceError,
+    check_version,
+    find_service,
+)
+
+Variables = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run: its id and what it is about; ``problem`` is a sentence when it must be refused.
+
+    ``edges`` are all edge hosts: which of them have the service's pool only they can say.
+    """
+
+    run: str
+    action: str
+    service: str
+    version: str
+    apps: list[str]
+    edges: list[str]
+    problem: str = ""
+
+    @property
+    def hosts(self) -> list[str]:
+        """All hosts of the run, edges first: the first one keeps the lock."""
+        return list(dict.fromkeys(self.edges + self.apps))
+
+
+def read_request(hosts: Mapping[str, Variables], groups: Mapping[str, Sequence[str]], asked: Request) -> Request:
+    """Fills in the hosts of a request, or its problem. ``hosts`` are every host's variables."""
+    apps = [host for host in groups.get("app", []) if asked.service in _names(hosts, host)]
+    edges = list(groups.get("edge", []))
+    try:
+        _check(hosts, groups, asked)
+        problem = "" if edges else "The inventory has no hosts in group edge: nothing could switch."
+    except ServiceError as error:
+        problem = str(error)
+    run = f"{_stamp()}-{asked.action}-{asked.service}"
+    return Request(asked.run or run, asked.action, asked.service, asked.version, apps, edges, problem)
+
+
+def _check(hosts: Mapping[str, Variables], groups: Mapping[str, Sequence[str]], asked: Request) -> None:
+    known = {str(item.get("name")): item for host in groups.get("app", []) for item in _items(hosts, host)}
+    if not known:
+        raise ServiceError("No host of group app has app_services: is this the right inventory (-i)?")
+    if not asked.service:
+        raise ServiceError(f"Say which service with -e service=NAME (known: {', '.join(sorted(known))}).")
+    find_service(list(known.values()), asked.service)
+    if asked.action == "deploy" and not asked.version:
+        raise ServiceError("Say which version with -e version=VERSION; it is the image's tag.")
+    if asked.version:
+        check_version(asked.version)
+
+
+def _items(hosts: Mapping[str, Variables], host: str) -> list[Mapping[str, Any]]:
+    variables = hosts[host]
+    return list(variables["app_services"]) if "app_services" in variables else []
+
+
+def _names(hosts: Mapping[str, Variables], host: str) -> list[str]:
+    return [str(item.get("name")) for item in _items(hosts, host)]
+
+
+def _stamp() -> str:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return now.strftime("%Y%m%dT%H%M%S.") + f"{now.microsecond // 1000:03d}Z"
+
+
+def gate_checks(service: Service, colour: str, address: str, host: str) -> list[dict[str, Any]]:
+    """Definitions for ``health_check``: health and readiness of every instance, asked directly."""
+    reachable = "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104 (compared, not bound)
+    paths = {"health": service.health.path, "ready": service.ready_path}
+    return [
+        {
+            "id": f"application.instance.{kind}",
+            "kind": "http",
+            "url": f"http://{reachable}:{port}{path}",
+            "subject": f"{host}-{number}",
+        }
+        for number, port in enumerate(service.host_ports(colour), start=1)
+        for kind, path in paths.items()
+    ]
+
+
+def problems(
+    surveys: Mapping[str, Variables], pools: Mapping[str, Variables], plan: Mapping[str, Any], min_free: int
+) -> list[str]:
+    """Why a plan cannot end well, each as a sentence; nothing has been changed yet."""
+    if plan["problem"]:
+        return [plan["problem"]]
+    found = []
+    for host in plan["start"]:
+        found += _host_problems(host, surveys[host], plan["target"]["colour"], min_free)
+    instances = sum(int(survey["instances"]) for survey in surveys.values())
+    for edge, pool in pools.items():
+        found += _pool_problems(edge, pool, plan, instances)
+    return found
+
+
+def _host_problems(host: str, survey: Variables, colour: str, min_free: int) -> list[str]:
+    taken = survey["ports_taken"].get(colour, {})
+    found = [f"{host}: port {port}, which {colour} needs, is taken by {holder}." for port, holder in taken.items()]
+    for disk in survey["disk"]:
+        if disk["free"] < min_free:
+            free, wanted = disk["free"] // 2**20, min_free // 2**20
+            found.append(f"{host}: only {free} MiB are free at {disk['path']}, deploy_min_free wants {wanted} MiB.")
+    return found
+
+
+def _pool_problems(edge: str, pool: Variables, plan: Mapping[str, Any], instances: int) -> list[str]:
+    if plan["nothing"]:
+        return []
+    missing = {"blue", "green"} - set(pool["sets"])
+    if missing:
+        return [f"{edge}: the pool has no set {' and no set '.join(sorted(missing))}; run site.yml for haproxy_pools."]
+    target = pool["sets"][plan["target"]["colour"]]
+    if target["total"] != instances:
+        colour = plan["target"]["colour"]
+        return [
+            f"{edge}: set {colour} has {target['total']} servers and the app hosts have {instances} instances; "
+            "make haproxy_pools and app_services agree and run site.yml."
+        ]
+    if plan["switch"] and not plan["start"] and target["up"] < target["total"]:
+        return [f"{edge}: only {target['up']} of {target['total']} servers of {plan['target']['version']} are up."]
+    return []
