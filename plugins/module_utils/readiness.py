@@ -269,6 +269,7 @@ def _waiver_described(waiver: Waiver, now: datetime.datetime) -> dict[str, Any]:
         "owner": waiver.owner,
         "reason": waiver.reason,
         "expires": timestamp(waiver.expires),
+        "until": _day(waiver),
         "expired": waiver.expires <= now,
         "used": waiver.used,
     }
