@@ -11,7 +11,7 @@ description:
   - Starts a prober, a process of its own on the host, that sends requests at fixed rates while the play goes on to
     change something, and later tells how many failed, when and why, how long answers took and which versions answered.
   - Requests are sent on schedule whether or not earlier ones were answered, and their latency counts from the time at
-    which they were due. Nothing is ever sent twice. TLS certificates are always verified.
+    which they were due. Nothing that may have been processed is sent twice. TLS certificates are always verified.
   - A kept connection that the service closed I(between) requests is replaced and counted as a close. A connection that
     ends after the request was sent is a failed request.
   - The prober ends by itself after O(max_duration), also when the controller is gone.
@@ -67,7 +67,10 @@ options:
         type: float
         default: 0
       http2:
-        description: GET over one HTTP/2 connection; needs C(https) and C(python3-httpx) and C(python3-h2) on the host.
+        description:
+          - GET over one HTTP/2 connection; needs C(https), and C(python3-h2) on the host.
+          - A request that the service declares not processed (GOAWAY, REFUSED_STREAM) is sent again, as the protocol
+            means it.
         type: float
         default: 0
   address:
@@ -254,8 +257,8 @@ traffic:
           description: Answers by HTTP status; C(pong) for the WebSocket.
           type: dict
         closes:
-          description: C(idle) counts kept connections that the service closed between requests; a number is the code of
-            a WebSocket's close frame.
+          description: C(idle) counts kept connections that the service closed between requests, C(goaway) HTTP/2
+            connections that it ended in order; a number is the code of a WebSocket's close frame.
           type: dict
         prober_late:
           description: Milliseconds that the prober itself was behind its schedule at worst.

@@ -75,7 +75,8 @@ def test_rates_are_held_within_five_percent(probers):
 
 @pytest.mark.parametrize("client", ["keep_alive", "post", "fresh"])
 def test_each_reset_is_counted_exactly(probers, client):
-    with listening(http(lambda number: Answer(cut=number % 50 == 0), seen := [])) as port:
+    seen: list[bytes] = []
+    with listening(http(lambda number: Answer(cut=number % 50 == 0), seen)) as port:
         summary = probers.run(2.6, f"http://127.0.0.1:{port}/", {client: 100.0})
     assert len(seen) > 150
     assert summary["total"]["requests"] == len(seen), "nothing is sent twice"
@@ -84,21 +85,24 @@ def test_each_reset_is_counted_exactly(probers, client):
 
 
 def test_a_connection_closed_between_requests_is_no_failure(probers):
-    with listening(http(lambda number: Answer(idle=0.05), seen := [])) as port:
+    seen: list[bytes] = []
+    with listening(http(lambda number: Answer(idle=0.05), seen)) as port:
         summary = probers.run(2, f"http://127.0.0.1:{port}/", {"post": 20.0}, connections=4)
     assert summary["total"]["failed"] == 0, summary["failures"]
     assert summary["total"]["closes"]["idle"] > 10
     assert summary["total"]["requests"] == len(seen)
 
 
-def test_a_connection_closed_right_after_each_answer_is_no_failure(probers):
-    with listening(http(lambda number: Answer(close=True), [])) as port:
+def test_an_announced_close_is_honoured(probers):
+    with listening(http(lambda number: Answer(close=number % 2 == 0), [])) as port:
         summary = probers.run(2, f"http://127.0.0.1:{port}/", {"post": 200.0}, connections=1)
     assert summary["total"]["failed"] == 0, summary["reasons"]
+    assert summary["total"]["closes"] == {}
 
 
 def test_errors_of_the_service_are_counted_by_status(probers):
-    with listening(http(lambda number: Answer(status=503 if number % 5 == 0 else 200), seen := [])) as port:
+    seen: list[bytes] = []
+    with listening(http(lambda number: Answer(status=503 if number % 5 == 0 else 200), seen)) as port:
         summary = probers.run(2, f"http://127.0.0.1:{port}/", {"keep_alive": 100.0})
     assert summary["total"]["answers"]["503"] == summary["total"]["failed"] == len(seen) // 5
     assert summary["total"]["error_rate"] == pytest.approx(20, abs=1)
@@ -220,7 +224,33 @@ def test_http2(probers, tmp_path):
     assert summary["versions"][0]["version"] == "1.0.0"
     with listening(http(lambda number: Answer(), []), made.server_context("http/1.1")) as port:
         summary = probers.run(0.5, f"https://127.0.0.1:{port}/", {"http2": 20.0}, **options)
-    assert set(summary["reasons"]) == {"the service answered with HTTP/1.1, not HTTP/2"}
+    assert set(summary["reasons"]) == {"the service does not offer HTTP/2"}
+
+
+def test_http2_goodbyes_cost_nothing(probers, tmp_path):
+    """As nginx does after a number of requests and when it reloads; some requests are already on their way."""
+    made = authority(tmp_path / "authority")
+    answered: list[int] = []
+    handler = http2(lambda number: Answer(close=number % 20 == 0), answered)
+    with listening(handler, made.server_context("h2")) as port:
+        url = f"https://127.0.0.1:{port}/"
+        summary = probers.run(2, url, {"http2": 200.0}, ca_file=str(made.ca_file))
+    assert summary["total"]["failed"] == 0, summary["reasons"]
+    assert summary["total"]["closes"]["goaway"] > 5
+    assert summary["total"]["requests"] == len(answered)
+
+
+def test_http2_recovers_from_a_stall(probers, tmp_path):
+    """What took too long is given up; the connection, or a new one, goes on."""
+    made = authority(tmp_path / "authority")
+    stalls = iter([0.0] * 20 + [1.2])
+    with listening(http2(lambda number: Answer(delay=next(stalls, 0.0))), made.server_context("h2")) as port:
+        url = f"https://127.0.0.1:{port}/"
+        summary = probers.run(3, url, {"http2": 50.0}, ca_file=str(made.ca_file), timeout=0.5)
+    assert set(summary["reasons"]) == {"no complete answer within 0.5 s"}
+    assert 10 <= summary["total"]["failed"] <= 50
+    assert summary["total"]["longest_gap"] < 2
+    assert summary["total"]["answers"]["200"] > 90
 
 
 def test_the_cut_of_a_websocket_is_seen(probers):

@@ -20,10 +20,12 @@ from typing import Any
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hyperframe.frame import GoAwayFrame
 from websockets.asyncio.server import ServerConnection, serve
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
@@ -31,7 +33,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, 
 
 @dataclass
 class Answer:
-    """What becomes of one request. `cut` resets the connection, `close` ends it in order after the answer."""
+    """What becomes of one request. `cut` resets the connection, `close` announces its end, and ends it after the answer."""
 
     status: int = 200
     delay: float = 0.0
@@ -101,7 +103,9 @@ def message(answer: Answer) -> bytes:
     framing = "Transfer-Encoding: chunked" if answer.chunked else f"Content-Length: {len(body)}"
     if answer.chunked:
         body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
-    return f"HTTP/1.1 {answer.status} x\r\nX-Service-Version: {answer.version}\r\n{framing}\r\n\r\n".encode() + body
+    lines = [f"HTTP/1.1 {answer.status} x", f"X-Service-Version: {answer.version}", framing]
+    lines += ["Connection: close"] if answer.close else []
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -119,23 +123,35 @@ def listening(handler: Handler, context: ssl.SSLContext | None = None, port: int
         server.close()
 
 
-def http2(answer: Callable[[int], Answer]) -> Handler:
-    """HTTP/2 by the h2 library; TLS must have negotiated it."""
+def http2(answer: Callable[[int], Answer], answered: list[int] | None = None) -> Handler:
+    """HTTP/2 by the h2 library; TLS must have negotiated it. `close` says GOAWAY: what came is answered, the rest ignored."""
     numbers = itertools.count(1)
+    done = [] if answered is None else answered
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = h2.connection.H2Connection(config=h2.config.H2Configuration(client_side=False))
         connection.initiate_connection()
         writer.write(connection.data_to_send())
+        leaving = False
         while data := await reader.read(65536):
             for event in connection.receive_data(data):
                 if isinstance(event, h2.events.RequestReceived):
+                    if leaving:
+                        continue
                     wanted = answer(next(numbers))
+                    await asyncio.sleep(wanted.delay)
                     if wanted.cut:
                         reset(writer)
                         return
                     headers = [(":status", str(wanted.status)), ("x-service-version", wanted.version)]
-                    connection.send_headers(event.stream_id, headers, end_stream=True)
+                    if wanted.close:
+                        leaving = True
+                        goaway = GoAwayFrame(0, last_stream_id=event.stream_id)
+                        writer.write(connection.data_to_send() + goaway.serialize())
+                        await asyncio.sleep(0.02)
+                    with suppress(h2.exceptions.ProtocolError):  # given up meanwhile
+                        connection.send_headers(event.stream_id, headers, end_stream=True)
+                        done.append(event.stream_id)
             writer.write(connection.data_to_send())
         writer.close()
 

@@ -90,20 +90,29 @@ class Connection(asyncio.Protocol):
             raise self._cut()
         return self._take(len(self._buffer))
 
+    def alive(self) -> bool:
+        """Whether no end was seen yet."""
+        return self._transport is not None and not (self._ended or self._transport.is_closing())
+
+    def protocol(self) -> str | None:
+        """What was negotiated in the TLS handshake (ALPN)."""
+        tls = self._transport.get_extra_info("ssl_object") if self._transport else None
+        return tls.selected_alpn_protocol() if tls else None
+
     async def still_idle(self) -> bool:
         """Whether a kept connection can carry another request: neither closed nor holding bytes nobody asked for.
 
         An end that the kernel has but the event loop has not read yet is seen too, so only an end that arrives after
         the request has left counts against the service.
         """
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or not self.alive():
             return False
         poll = select.poll()
         poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
         if poll.poll(0):
             for _ in range(3):  # let the loop read it, and TLS decrypt it
                 await asyncio.sleep(0)
-        return not (self._ended or self._buffer or self._transport.is_closing())
+        return self.alive() and not self._buffer
 
     def close(self) -> None:
         if self._transport:

@@ -55,6 +55,7 @@ class Control:
         self._directory = root / name
         self._lock = self._directory / "lock"
         self._journal = self._directory / "journal.jsonl"
+        self._plan = self._directory / "plan.json"
 
     def running(self) -> int | None:
         """The prober's process number, or None: whoever holds the lock is alive, whatever the number says."""
@@ -78,7 +79,7 @@ class Control:
 
     def same_plan(self, wanted: Plan) -> bool:
         try:
-            return (self._directory / "plan.json").read_text(encoding="utf-8") == wanted.to_json()
+            return self._plan.read_text(encoding="utf-8") == wanted.to_json()
         except FileNotFoundError:
             return False
 
@@ -89,7 +90,8 @@ class Control:
             self._hold(lock)
             lock.truncate(0)
             self._journal.unlink(missing_ok=True)
-            (self._directory / "plan.json").write_text(wanted.to_json(), encoding="utf-8")
+            self._plan.touch(mode=0o600)  # it may hold a token
+            self._plan.write_text(wanted.to_json(), encoding="utf-8")
             archive = pack(self._directory / "prober.pyz")
             process = self._spawn(archive, lock.fileno())
             lock.write(str(process.pid))
@@ -108,12 +110,16 @@ class Control:
 
     def _prepare(self) -> None:
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for directory in (self._directory.parent, self._directory):
+            root = self._directory.parent
+            root.parent.mkdir(parents=True, exist_ok=True)
+            for directory in (root, self._directory):
+                directory.mkdir(mode=0o700, exist_ok=True)
                 found = directory.lstat()
-                if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid()):
-                    raise TrafficError(f"{directory} is not a directory of this user; set `state_directory` to another")
-            self._directory.chmod(0o700)
+                if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+                    raise TrafficError(
+                        f"{directory} is not a directory that only this user may write to: remove it, "
+                        "or set `state_directory` to another"
+                    )
         except OSError as error:
             raise TrafficError(f"{self._directory} cannot be made: {error.strerror}") from None
 
@@ -149,7 +155,7 @@ class Control:
         """Stops the prober and waits until what was under way has ended."""
         if self.running() is None:
             return
-        patience = Plan.from_json((self._directory / "plan.json").read_text(encoding="utf-8")).timeout + _STOP_SLACK
+        patience = Plan.from_json(self._plan.read_text(encoding="utf-8")).timeout + _STOP_SLACK
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self._ends_by(number, patience):
                 return

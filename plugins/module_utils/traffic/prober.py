@@ -80,10 +80,11 @@ class Journal:
         """Whether the line is in the file."""
         data = (b"\n" if self._torn else b"") + json.dumps(line).encode() + b"\n"
         try:
-            self._torn = self._file.write(data) < len(data)
+            written = self._file.write(data) or 0
         except OSError:
             return False
-        return not self._torn
+        self._torn = written < len(data)
+        return written >= len(data) - 1  # without its line end it is still whole
 
 
 class Prober:
@@ -131,7 +132,7 @@ class Prober:
             "fresh": lambda: Fresh(self._plan, name, closed),
             "post": lambda: Kept(self._plan, name, closed),
             "websocket": lambda: WebSocket(self._plan, closed, cut),
-            "http2": lambda: Http2(self._plan),
+            "http2": lambda: Http2(self._plan, closed),
         }
         return factories[name]()
 
