@@ -1,9 +1,11 @@
 """A tiny application server for the scenario: `backend.py <set>-<name>-<port>`.
 
 Answers with its identity; /ready says 503 while /run/backends/<identity>.down exists, and every other path 500 while
-….broken does; `?ms=` delays; a request to upgrade becomes an echo.
+….broken does; `?ms=` delays; a request to upgrade becomes an echo, without the frames of a real WebSocket.
 """
 
+import base64
+import hashlib
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,7 +52,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def echo(self):
         """Send back every byte, until the other side ends."""
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
         self.send_response(101)
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
         self.send_header("Connection", "Upgrade")
         self.send_header("Upgrade", self.headers["Upgrade"])
         self.end_headers()

@@ -1,4 +1,4 @@
-"""Steady traffic for the scenario: `load.py <port> <report>`, until <report>.stop exists (at most 150 s).
+"""Steady traffic for the scenario: `load.py <port> <report>`, until <report>.stop exists (at most 300 s).
 
 Keep-alive GET, keep-alive POST and fresh connections; a WebSocket-like echo stays open. Nothing is retried.
 """
@@ -14,7 +14,11 @@ from pathlib import Path
 
 PORT, REPORT = int(sys.argv[1]), Path(sys.argv[2])
 STOP = REPORT.with_name(REPORT.name + ".stop")
-DEADLINE = time.monotonic() + 150
+DEADLINE = time.monotonic() + 300
+HANDSHAKE = (
+    b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 counts = collections.Counter()
 failures = []
 
@@ -45,13 +49,15 @@ def client(kind, method, fresh):
 def tunnel():
     """One connection that is upgraded and echoes all the time."""
     with socket.create_connection(("127.0.0.1", PORT), timeout=5) as connection:
-        connection.sendall(b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-        connection.recv(4096)
+        connection.sendall(HANDSHAKE)
+        if not connection.recv(4096).startswith(b"HTTP/1.1 101"):
+            failures.append({"kind": "tunnel", "at": time.time(), "error": "not upgraded"})
+            return
         while not STOP.exists() and time.monotonic() < DEADLINE:
             try:
                 connection.sendall(b"ping")
-                if connection.recv(64) != b"ping":
-                    raise OSError("echo lost")
+                if (answer := connection.recv(64)) != b"ping":
+                    raise OSError(f"echo was {answer!r}")
                 counts["tunnel"] += 1
             except OSError as error:
                 failures.append({"kind": "tunnel", "at": time.time(), "error": repr(error)})

@@ -38,14 +38,15 @@ class Prepared:
 
 def prepare(worker: Worker, live_map: LiveMap, wanted: Wanted, dry_run: bool) -> Prepared:
     """Check the addresses, keep the map file, look at the running process."""
-    taken = [problem for problem in map(address_problem, wanted.binds) if problem]
+    pid = _running_pid(worker)
+    ours = _binds(wanted.config) if pid else set()
+    taken = [problem for problem in (address_problem(bind, ours) for bind in wanted.binds) if problem]
     if taken:
         raise HaproxyError("HAProxy could not listen: " + "; ".join(taken))
     if not dry_run:
         live_map.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with contextlib.nullcontext() if dry_run else live_map.locked():
         prepared = _keep(live_map, _running_map(worker, live_map.path), wanted.pools, dry_run)
-    pid = _running_pid(worker)
     prepared.stale = _older(pid, wanted.config)
     prepared.stale_unit = _older(parent_of(pid) if pid else None, wanted.unit)
     return prepared
@@ -94,8 +95,20 @@ def _older(pid: int | None, file: Path) -> bool:
     return started is not None and file.exists() and file.stat().st_mtime > started
 
 
-def address_problem(bind: str) -> str | None:
-    """Why `address:port` cannot be listened on, or None. Addresses that HAProxy itself has are fine."""
+def _binds(config: Path) -> set[str]:
+    """The addresses that a configuration listens on."""
+    try:
+        lines = [line.split() for line in config.read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return set()
+    return {fields[1] for fields in lines if len(fields) > 1 and fields[0] == "bind"}
+
+
+def address_problem(bind: str, ours: set[str]) -> str | None:
+    """Why `address:port` cannot be listened on, or None. Addresses that HAProxy itself has are fine.
+
+    `ours` are those of the running configuration, for hosts (containers) where root may not see whose a socket is.
+    """
     host, _colon, port = bind.rpartition(":")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -106,14 +119,14 @@ def address_problem(bind: str) -> str | None:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 return f"{bind}: {error.strerror}"
-            return _held_by_another(bind, int(port))
+            return _held_by_another(bind, int(port), ours)
     return None
 
 
-def _held_by_another(bind: str, port: int) -> str | None:
+def _held_by_another(bind: str, port: int, ours: set[str]) -> str | None:
     owners = _listeners(port)
     others = [f"{name} (pid {pid})" for pid, name in owners if name != "haproxy"]
-    if owners and not others:
+    if not others and (owners or bind in ours):
         return None
     who = ", ".join(others) or "a process that cannot be seen from here"
     return f"{bind} is in use by {who}; stop it or choose another address"
@@ -139,7 +152,10 @@ def _processes() -> list[tuple[int, str]]:
 
 
 def _links(pid: int) -> set[str]:
-    try:
-        return {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}  # noqa: PTH115  Path cannot read it
-    except OSError:
-        return set()
+    """What the file descriptors of a process are; nothing where root may not look."""
+    links = set()
+    with contextlib.suppress(OSError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                links.add(os.readlink(entry))  # noqa: PTH115  not a path
+    return links

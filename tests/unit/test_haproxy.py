@@ -1,0 +1,251 @@
+"""The runtime API over a real Unix socket with a pretended HAProxy behind it; the map's crashes; what prepare sees."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.ops.plugins.module_utils import haproxy_pools as pools
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Stats, Worker, started_at
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy_live import LiveMap
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy_prepare import Wanted, address_problem, prepare
+
+COLUMNS = "pxname,svname,qcur,scur,status,weight,check_status,check_code,check_duration,last_chk,addr"
+
+
+class FakeHaproxy:
+    """Answers `show stat`, `show map`, `set map`, `add map`, `show info` as 3.0 does."""
+
+    def __init__(self, path: Path, map_path: Path) -> None:
+        self.map_path, self.live = map_path, {"sample": "blue", "other": "green"}
+        self.servers = {
+            ("sample-blue", "a"): ("UP", "L7OK", 0),
+            ("sample-green", "a"): ("UP", "* L7OK", 0),
+            ("sample-green", "b"): ("DOWN", "L7STS", 0),
+            ("plain", "p"): ("no check", "", 0),
+        }
+        self.commands: list[str] = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        while True:
+            connection, _address = self.listener.accept()
+            with connection:
+                command = b"".join(iter(lambda c=connection: c.recv(4096), b"")).decode().strip()  # type: ignore[misc]
+                self.commands.append(command)
+                connection.sendall((self.answer(command) + "\n").encode())
+
+    def answer(self, command: str) -> str:
+        words = command.split()
+        if command == "show stat":
+            return self.stat()
+        if command == "show info":
+            return f"Name: HAProxy\nVersion: 3.0.11\nPid: {os.getpid()}\n"
+        if words[1] != "map" or words[2] != str(self.map_path):
+            return "Unknown map identifier. Please use #<id> or <file>.\n"
+        if words[0] == "show":
+            return "".join(f"0x{n:x} {key} {value}\n" for n, (key, value) in enumerate(self.live.items(), 1))
+        if words[0] == "set" and words[3] not in self.live:
+            return "entry not found.\n"
+        self.live[words[3]] = words[4]
+        return ""
+
+    def stat(self) -> str:
+        rows = [(proxy, "FRONTEND", "", "0", "OPEN", "", "", "", "", "", "") for proxy in ("sample", "plain")]
+        for (proxy, name), (status, check, sessions) in self.servers.items():
+            rows.append((proxy, name, "0", str(sessions), status, "100", check, "200", "1", "said so", "app1:80"))
+        for proxy in dict.fromkeys(proxy for proxy, _name in self.servers):
+            total = sum(server[2] for (other, _name), server in self.servers.items() if other == proxy)
+            rows.append((proxy, "BACKEND", "0", str(total), "UP", "100", "", "", "", "", ""))
+        return f"# {COLUMNS}\n" + "".join(",".join(row) + "\n" for row in rows)
+
+
+@pytest.fixture
+def fake(tmp_path):
+    return FakeHaproxy(tmp_path / "admin.sock", tmp_path / "live.map")
+
+
+@pytest.fixture
+def edge(fake, tmp_path):
+    (tmp_path / "live.map").write_text(LiveMap.render(fake.live), encoding="utf-8")
+    return pools.Edge.at(str(tmp_path / "admin.sock"), str(tmp_path / "no-master.sock"), str(tmp_path / "live.map"))
+
+
+def test_up_needs_a_check_that_passed(fake):
+    backends = Stats.parse(fake.stat()).backends
+    assert [server.up for server in backends["sample-green"]] == [True, False]
+    assert backends["plain"][0].up
+    for status, check in (("UP", "INI"), ("DRAIN", "L7OK"), ("MAINT", ""), ("UP", "L4TOUT"), ("DOWN", "L7OK")):
+        fake.servers["sample-blue", "a"] = (status, check, 0)
+        assert not Stats.parse(fake.stat()).backends["sample-blue"][0].up
+
+
+def test_pools_are_read_off_the_proxies(edge):
+    found = edge.pools()
+    assert list(found["sample"].sets) == ["blue", "green"]
+    assert found["plain"].sets == {}
+    assert found["plain"].servers[0].name == "p"
+
+
+def test_switch_commands_once_and_is_durable(edge, fake):
+    done = pools.switch(edge, "sample", "green", expect="blue")
+    assert (done.before, done.changed) == ("blue", True)
+    assert done.at is not None
+    assert done.at.endswith("Z")
+    assert fake.live["sample"] == "green"
+    assert edge.live_map.entries() == {"sample": "green", "other": "green"}
+    assert sum(command.startswith("set map") for command in fake.commands) == 1
+    assert not pools.switch(edge, "sample", "green", expect="blue").changed
+
+
+def test_dry_run_says_and_does_nothing(edge, fake):
+    assert pools.switch(edge, "sample", "green", dry_run=True).changed
+    assert fake.live["sample"] == "blue"
+    assert edge.live_map.entries()["sample"] == "blue"
+
+
+def test_pool_that_the_map_lacks_is_added(edge, fake):
+    del fake.live["sample"]
+    assert pools.switch(edge, "sample", "green").before == "blue"
+    assert fake.live["sample"] == "green"
+
+
+def test_killed_after_the_command_the_next_run_writes_the_file(edge, fake, monkeypatch):
+    def die(_self: LiveMap) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LiveMap, "commit", die)
+        with pytest.raises(KeyboardInterrupt):
+            pools.switch(edge, "sample", "green")
+    assert fake.live["sample"] == "green"
+    assert edge.live_map.entries()["sample"] == "blue"
+    again = pools.switch(edge, "sample", "green")
+    assert (again.before, again.changed, again.at) == ("green", True, None)
+    assert edge.live_map.entries()["sample"] == "green"
+
+
+def test_full_disk_switches_nothing(edge, fake, monkeypatch):
+    def full(_fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(HaproxyError, match=r"No space left on device.*nothing was switched"):
+        pools.switch(edge, "sample", "green")
+    assert fake.live["sample"] == "blue"
+
+
+def test_another_pools_line_comes_from_the_running_process(edge, fake):
+    fake.live["other"] = "blue"  # switched by a run that was killed
+    pools.switch(edge, "sample", "green")
+    assert edge.live_map.entries() == {"sample": "green", "other": "blue"}
+
+
+@pytest.mark.parametrize(
+    ("pool", "to", "expect", "said"),
+    [
+        ("sampel", "green", None, "did you mean 'sample'"),
+        ("sample", "grene", None, "did you mean 'green'"),
+        ("plain", "green", None, "has no sets"),
+        ("sample", "green", "green2", "serves 'blue', not 'green2'"),
+    ],
+)
+def test_wrong_words(edge, fake, pool, to, expect, said):
+    with pytest.raises(HaproxyError, match=said):
+        if expect:
+            fake.live["sample"] = "blue"
+        pools.switch(edge, pool, to, expect)
+    assert fake.live["sample"] == "blue"
+
+
+def test_too_few_servers_are_named_with_their_check(edge, fake):
+    servers = pools.wait_for_servers(edge, "sample", "green", None, 0)
+    problem = pools.too_few_up("sample", "green", servers, None)
+    assert problem is not None
+    assert "1 of 2 servers are up and 2 must be. b (app1:80) is DOWN, check: L7STS" in problem
+    assert pools.too_few_up("sample", "green", servers, 1) is None
+    assert pools.too_few_up("sample", "green", [], None) is not None
+    threading.Timer(0.2, lambda: fake.servers.update({("sample-green", "b"): ("UP", "L7OK", 0)})).start()
+    waited = pools.wait_for_servers(edge, "sample", "green", None, 5)
+    assert pools.too_few_up("sample", "green", waited, None) is None
+
+
+def test_drain_says_how_many_are_left(edge, fake):
+    fake.servers["sample-blue", "a"] = ("UP", "L7OK", 3)
+    assert pools.drain(edge, "sample", "blue", 0.1)[0] == 3
+    threading.Timer(0.2, lambda: fake.servers.update({("sample-blue", "a"): ("UP", "L7OK", 0)})).start()
+    left, waited = pools.drain(edge, "sample", "blue", 5)
+    assert left == 0
+    assert 0.1 < waited < 2
+
+
+def test_a_socket_that_does_not_answer_is_explained(tmp_path):
+    with pytest.raises(HaproxyError, match="There is no runtime socket"):
+        Worker(str(tmp_path / "none")).info()
+    path = tmp_path / "dead.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+        with pytest.raises(HaproxyError, match="HAProxy is down"):
+            Worker(str(path)).info()
+        dead.listen()
+        with pytest.raises(HaproxyError, match=r"did not answer .* within 0.1 s"):
+            Worker(str(path)).ask("show info", timeout=0.1)
+
+
+def test_one_writer_at_a_time(edge):
+    with (
+        edge.live_map.locked(),
+        pytest.raises(HaproxyError, match="Another task has held"),
+        edge.live_map.locked(timeout=0.1),
+    ):
+        pass
+
+
+def wanted(tmp_path: Path, **pool_sets: list[str]) -> Wanted:
+    return Wanted(pool_sets, [], tmp_path / "haproxy.cfg", tmp_path / "drop-in")
+
+
+def test_prepare_makes_the_map_and_keeps_what_is_live(edge, fake, tmp_path):
+    fake.live = {"sample": "green"}
+    prepared = prepare(edge.worker, edge.live_map, wanted(tmp_path, sample=["blue", "green"], new=["one"]), False)
+    assert prepared.live == {"sample": "green", "new": "one"}
+    assert edge.live_map.entries() == prepared.live
+    with pytest.raises(HaproxyError, match="would take away what is live: pool 'sample' serves set 'green'"):
+        prepare(edge.worker, edge.live_map, wanted(tmp_path, sample=["blue"]), False)
+
+
+def test_prepare_on_a_bare_host_in_check_mode_writes_nothing(tmp_path):
+    live_map = LiveMap(tmp_path / "not" / "there" / "live.map")
+    prepared = prepare(Worker(str(tmp_path / "none")), live_map, wanted(tmp_path, sample=["blue"]), True)
+    assert prepared.before != prepared.after
+    assert not live_map.path.parent.exists()
+
+
+def test_prepare_sees_a_process_older_than_its_configuration(edge, tmp_path):
+    config = tmp_path / "haproxy.cfg"
+    config.write_text("", encoding="utf-8")
+    assert prepare(edge.worker, edge.live_map, wanted(tmp_path), True).stale
+    os.utime(config, (1, 1))
+    assert not prepare(edge.worker, edge.live_map, wanted(tmp_path), True).stale
+    assert started_at(os.getpid()) is not None
+    assert started_at(2**30) is None
+
+
+def test_address_in_use_names_the_process():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        problem = address_problem(bind, set())
+        assert problem is not None
+        assert f"(pid {os.getpid()})" in problem
+    assert address_problem(bind, set()) is None
+    problem = address_problem("192.0.2.1:80", set())
+    assert problem is not None
+    assert "Cannot assign requested address" in problem

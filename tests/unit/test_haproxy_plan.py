@@ -1,0 +1,103 @@
+"""From services to pools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy_plan import pool_problems, pools_of
+
+HOSTS = ["app1", "app2"]
+HOSTVARS: dict[str, Any] = {"app1": {"app_address": "10.0.0.1"}, "app2": {"app_address": ""}}
+
+
+def service(**changes: Any) -> dict[str, Any]:
+    return {"name": "sample", "edge_port": 18000, "instances": 2, "ports": {"blue": 8000, "green": 8100}, **changes}
+
+
+def test_each_instance_on_each_host_is_a_server():
+    (pool,) = pools_of([service(ready={"path": "/up", "interval": 2, "timeout": 1.5})], HOSTS, HOSTVARS)
+    assert pool["bind"] == "127.0.0.1:18000"
+    assert pool["health"] == {"path": "/up", "interval": "2000ms", "timeout": "1500ms"}
+    assert list(pool["sets"]) == ["blue", "green"]
+    assert pool["sets"]["green"] == [
+        {"name": "app1-1", "address": "10.0.0.1:8100"},
+        {"name": "app1-2", "address": "10.0.0.1:8101"},
+        {"name": "app2-1", "address": "app2:8100"},
+        {"name": "app2-2", "address": "app2:8101"},
+    ]
+
+
+def test_settings_of_the_pool_go_over():
+    (pool,) = pools_of([service(pool={"sticky": True, "health": {"fall": 5}})], HOSTS, HOSTVARS)
+    assert pool["sticky"] is True
+    assert pool["health"] == {"path": "/ready", "fall": 5}
+
+
+def test_services_without_an_edge_port_are_not_behind_it():
+    assert pools_of([{"name": "worker"}], HOSTS, HOSTVARS) == []
+
+
+@pytest.mark.parametrize(
+    ("services", "said"),
+    [
+        ([service(), service(name="b", edge_port=18001)], r"Port 8000 .*sample blue's and b blue's"),
+        ([service(instances=101)], r"Port 8100 .*sample blue's and sample green's"),
+        ([service(), service(name="b", ports={"blue": 9000})], "have the same bind"),
+        ([service(ports={})], "no `ports`"),
+        ([service(name=None)], "no `name`"),
+        ([service(name="Big_One")], "lower-case letters"),
+        ([service(instances=0)], "at least one"),
+        ([service(ports={"blue": "x"})], "`ports.blue` is a number"),
+        ([service(ports={"blue": 65535})], "port 65536, which does not exist"),
+        ([service(edge_port="http")], "`edge_port` is a number"),
+        ([service(ports={"dark-blue": 8000})], "no hyphen"),
+    ],
+)
+def test_nonsense_is_refused(services, said):
+    with pytest.raises(HaproxyError, match=said):
+        pools_of(services, HOSTS, HOSTVARS)
+
+
+def test_service_without_hosts_is_refused():
+    with pytest.raises(HaproxyError, match="no hosts"):
+        pools_of([service()], [], {})
+
+
+def pool(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "a",
+        "bind": "127.0.0.1:80",
+        "servers": [{"name": "s", "address": "h:1"}],
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("pools", "said"),
+    [
+        ([pool(bind="18000")], "not an address and port"),
+        ([pool(bind="127.0.0.1:99999")], "not an address and port"),
+        ([pool(servers=[])], "either `sets` or `servers`"),
+        ([pool(sets={"blue": [{"name": "s", "address": "h:1"}]})], "either `sets` or `servers`"),
+        ([pool(servers=[{"name": "s", "address": "h"}])], "not a host and port"),
+        ([pool(servers=[{"name": "s", "address": "h:1", "weight": 300}])], "between 0 and 256"),
+        ([pool(servers=[{"name": "s", "address": "h:1", "wieght": 3}])], "unknown wieght"),
+        ([pool(servers=[{"name": "s", "address": "h:1"}] * 2)], "two servers 's'"),
+        ([pool(servers=None, sets={"blue": []})], "has no servers"),
+        (
+            [
+                pool(name="a-blue"),
+                pool(bind="127.0.0.1:81", servers=None, sets={"blue": [{"name": "s", "address": "h:1"}]}),
+            ],
+            "both make a backend 'a-blue'",
+        ),
+    ],
+)
+def test_problems_of_pools(pools, said):
+    assert said in "; ".join(pool_problems(pools))
+
+
+def test_good_pools_have_no_problem():
+    assert pool_problems([pool(), pool(name="b", bind="[::1]:80"), pool(name="c", bind="*:81")]) == []
