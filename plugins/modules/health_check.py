@@ -94,8 +94,8 @@ attributes:
     description: Nothing is changed.
     support: full
 notes:
-  - Values of C(password), C(body) and of headers that carry credentials are hidden in the output, and no argument
-    goes to the host's log. Set C(no_log) on the task when the output itself must not be seen.
+  - Values of C(password), C(body) and of headers that carry credentials are hidden in the output, and O(checks)
+    does not go to the host's journal. Set C(no_log) on the task when the output itself must not be seen.
   - Needs Python 3.10 on the host and nothing else.
 seealso:
   - module: slipway.ops.evidence
@@ -206,7 +206,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "checks": {"type": "list", "elements": "dict", "required": True},
+            # Definitions carry credentials: no_log keeps them out of the host's journal.
+            "checks": {"type": "list", "elements": "dict", "required": True, "no_log": True},
             "deadline": {"type": "str", "default": "10s"},
             "interval": {"type": "str", "default": "1s"},
             "timeout": {"type": "str", "default": "5s"},
@@ -215,14 +216,14 @@ def main() -> None:
             "fail_on": {"type": "list", "elements": "str", "choices": list(VERDICTS), "default": ["fail", "unknown"]},
         },
         supports_check_mode=True,
-        no_log=True,  # definitions carry credentials: arguments do not go to the host's log
     )
+    # From here on only what is secret is hidden, or no result could be read.
+    module.no_log_values = secrets(module.params["checks"], KINDS)
     try:
         pace = read_pace(module.params)
         checks = define(module.params["checks"], KINDS)
     except (DefinitionError, UnitError, ValueError) as error:
         module.fail_json(msg=f"The checks were not run, their definition makes no sense:\n{error}")
-    module.no_log_values.update(secrets(checks))
     results = [result.as_dict() for result in run(checks, pace, module.params["subject"] or socket.gethostname())]
     bad = [result for result in results if result["verdict"] in module.params["fail_on"]]
     outcome = {

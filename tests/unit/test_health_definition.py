@@ -97,15 +97,9 @@ def test_identity():
 
 
 def test_secrets_are_known_to_the_module():
-    check = one(
-        kind="http",
-        url="http://shop/",
-        username="ann",
-        password="pass",
-        body="grant",
-        headers={"Authorization": "Bearer x", "X-Api-Key": "k", "Accept": "text/html"},
-    )
-    assert secrets([check, one(kind="disk")]) == {"pass", "grant", "Bearer x", "k"}
+    headers = {"Authorization": "Bearer x", "X-Api-Key": "k", "Accept": "text/html"}
+    definition = {"kind": "htpp", "username": "ann", "password": "pass", "body": 12345, "headers": headers}
+    assert secrets([definition, {"kind": "disk"}, "nonsense"], KINDS) == {"pass", "12345", "Bearer x", "k"}
 
 
 def test_every_file_of_kinds_is_registered():

@@ -119,16 +119,17 @@ def define(definitions: Sequence[Any], kinds: Mapping[str, type[Check]]) -> list
     return checks
 
 
-def secrets(checks: Iterable[Check]) -> set[str]:
-    """Every text in the checks that must not be shown: passwords, request bodies, headers that carry credentials."""
+def secrets(definitions: Iterable[Any], kinds: Mapping[str, type[Check]]) -> set[str]:
+    """Every text that must not be shown: passwords, bodies, headers that carry credentials; of bad definitions too."""
+    secret = {item.name for kind in kinds.values() for item in fields(kind) if item.metadata["secret"]}
     found: set[str] = set()
-    for check in checks:
-        for item in fields(check):
-            value = getattr(check, item.name) if item.metadata["secret"] else None
+    for definition in definitions:
+        for name in secret.intersection(definition if isinstance(definition, Mapping) else ()):
+            value = definition[name]
             if isinstance(value, Mapping):
-                found.update(text for name, text in value.items() if SECRET_HEADER.search(name))
+                found.update(str(text) for header, text in value.items() if SECRET_HEADER.search(str(header)))
             elif value:
-                found.add(value)
+                found.add(str(value))
     return found
 
 

@@ -1,0 +1,73 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter health_results."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: health_results
+short_description: Results of every host, also of those that could not be checked
+version_added: 0.1.0
+author: The Slipway authors
+description:
+  - Takes what tasks of M(slipway.ops.health_check) registered on many hosts and gives their results.
+  - A host that could not be reached, or where the module broke or refused its definitions, gets one result with the
+    verdict C(fail), so that no host is silently missing.
+options:
+  _input:
+    description: A mapping of host names to what was registered there; an empty mapping where nothing was.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Sum up all hosts of the play
+  ansible.builtin.set_fact:
+    summary: "{{ registered | slipway.ops.health_results | slipway.ops.health_summary }}"
+  vars:
+    registered: "{{ dict(ansible_play_hosts_all | zip(ansible_play_hosts_all | map('extract', hostvars, 'health'))) }}"
+  run_once: true
+"""
+
+RETURN = r"""
+_value:
+  description: A mapping of host names to lists of results.
+  type: dict
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.slipway.ops.plugins.module_utils.health.engine import VERSION
+from ansible_collections.slipway.ops.plugins.module_utils.result import Result
+
+
+def _filter(registered: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    if not isinstance(registered, Mapping):
+        raise AnsibleFilterError("health_results: give a mapping of host names to what health_check registered there")
+    return {host: _results(host, outcome) for host, outcome in registered.items()}
+
+
+def _results(host: str, outcome: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if "results" in outcome:
+        return list(outcome["results"])
+    what = "the host cannot be reached" if outcome.get("unreachable") else "the checks could not be run"
+    said = " ".join(str(outcome.get(key) or "") for key in ("msg", "module_stderr")).strip()
+    result = Result(
+        id="infrastructure.host.checked",
+        area="infrastructure",
+        subject=host,
+        claim=f"{host} can be reached and its checks can be run",
+        verdict="fail",
+        source=f"health_check {VERSION}",
+        reason=" ".join(f"{what}: {said or 'nothing was registered'}".split())[:1000],
+    )
+    return [result.as_dict()]
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict:
+        return {"health_results": _filter}
