@@ -1,0 +1,139 @@
+"""Scrapes one host from another, by hand and by Prometheus."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import testinfra
+
+SCENARIO = Path(__file__).resolve().parents[1]
+URL = "https://watched1:9100/metrics"
+LOGIN = "prometheus:scrapes-in-this-scenario"
+TEXTFILES = "/var/lib/prometheus/node-exporter"
+
+PROMETHEUS = """
+global: {{scrape_interval: 1s}}
+scrape_configs:
+- job_name: node
+  scheme: https
+  tls_config: {{ca_file: /root/ca.pem}}
+  basic_auth: {{username: prometheus, password: {password}}}
+  static_configs: [{{targets: ["watched1:9100"]}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def watcher():
+    return testinfra.get_host("docker://slipway-node-exporter-watcher1")
+
+
+def scrape(watcher, options: str = f"-u {LOGIN}") -> str:
+    return watcher.check_output(f"curl -s --fail --cacert /root/ca.pem {options} {URL}")
+
+
+def status(watcher, options: str, url: str = URL) -> str:
+    return watcher.check_output(f"curl -s -o /dev/null -w '%{{http_code}}' --cacert /root/ca.pem {options} {url}")
+
+
+def test_metrics_need_the_password(watcher):
+    assert "node_load1 " in scrape(watcher)
+    assert status(watcher, "") == "401"
+    assert status(watcher, "-u prometheus:wrong") == "401"
+
+
+def test_metrics_need_tls(watcher):
+    assert status(watcher, f"-u {LOGIN}", "http://watched1:9100/metrics") == "400"
+    assert watcher.run(f"curl -s -u {LOGIN} {URL}").rc == 60
+
+
+@pytest.mark.parametrize(("password", "up"), [("scrapes-in-this-scenario", "1"), ("wrong", "0")])
+def test_prometheus_scrapes_it(watcher, password, up):
+    config = PROMETHEUS.format(password=password)
+    watcher.check_output(f"rm -rf /root/p && mkdir -p /root/p && echo '{config}' > /root/p/p.yml")
+    watcher.check_output(
+        "systemd-run --collect --unit=watch prometheus --config.file=/root/p/p.yml --storage.tsdb.path=/root/p/data"
+        " --web.listen-address=127.0.0.1:9090"
+    )
+    query = "curl -s 'http://127.0.0.1:9090/api/v1/query?query=up'"
+    result: list = []
+    try:
+        for _ in range(100):
+            time.sleep(0.3)
+            answer = watcher.run(query).stdout
+            result = json.loads(answer)["data"]["result"] if answer.startswith("{") else []
+            if result:
+                break
+    finally:
+        watcher.check_output("systemctl stop watch")
+    assert [series["value"][1] for series in result] == [up]
+
+
+def test_collectors_are_the_chosen_ones(watcher):
+    metrics = scrape(watcher)
+    for collector, expected in {"systemd": True, "processes": True, "cpu": True, "timex": True, "arp": False}.items():
+        assert (f'node_scrape_collector_success{{collector="{collector}"}} 1' in metrics) == expected, collector
+
+
+def test_file_systems_are_not_reported_read_only(watcher):
+    readonly = [line for line in scrape(watcher).splitlines() if line.startswith("node_filesystem_readonly{")]
+    assert readonly and {line.split()[-1] for line in readonly} == {"0"}
+
+
+def test_the_group_leaves_metrics_and_others_do_not(host, watcher):
+    write = f"sh -c 'echo backup_age_seconds 42 > {TEXTFILES}/backup.prom'"
+    assert host.run(f"runuser -u games -- {write}").rc != 0
+    host.check_output(f"runuser -u games -g slipway-metrics -- {write}")
+    assert "backup_age_seconds 42" in scrape(watcher)
+    host.check_output(f"rm {TEXTFILES}/backup.prom")
+
+
+def test_by_default_only_the_host_itself_reaches_it(host, watcher):
+    assert "node_load1 " in watcher.check_output("curl -s http://127.0.0.1:9100/metrics")
+    assert host.run("curl -s -m 5 http://watcher1:9100/metrics").rc == 7
+
+
+def test_a_pinned_release_runs_and_another_is_refused(watcher):
+    running = "readlink /proc/$(systemctl show -p MainPID --value prometheus-node-exporter)/exe"
+    before = watcher.check_output(running)
+    assert before.startswith("/opt/node_exporter/")
+    wrong = f"pinned_checksum=sha256:{'0' * 64}"
+    other = subprocess.run(
+        [
+            "ansible-playbook",
+            "-i",
+            SCENARIO / "inventory.yml",
+            "-l",
+            "watcher1",
+            SCENARIO / "converge.yml",
+            "-e",
+            wrong,
+        ],
+        cwd=SCENARIO.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert other.returncode != 0 and "checksum" in other.stdout
+    assert watcher.check_output(running) == before
+
+
+def test_it_comes_back_when_killed(host, watcher):
+    host.check_output("systemctl kill --signal=KILL prometheus-node-exporter")
+    watcher.check_output(
+        f"curl -s --fail --retry 15 --retry-all-errors --retry-delay 1 --cacert /root/ca.pem -u {LOGIN} {URL}"
+    )
+
+
+def test_secrets_are_roots_and_in_no_command_line_or_log(host):
+    for path in [
+        "/etc/prometheus/node-exporter-web.yml",
+        "/root/tls/host.key",
+        "/run/prometheus-node-exporter/key.pem",
+    ]:
+        assert host.run(f"runuser -u games -- cat {path}").rc != 0
+    assert host.run("journalctl --no-pager | grep -F scrapes-in-this-scenario").rc == 1
+    assert host.run("cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -q scrapes-in-this-[s]cenario").rc == 1
