@@ -1,0 +1,105 @@
+"""The checks that health.yml derives from an inventory are valid, and are those that the groups call for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SITES = [
+    {"name": "shop", "domains": ["shop.test", "*.shop.test", "~^x"], "certificate": {"name": "shop"}, "locations": []},
+    {"name": "plain", "domains": ["plain.test"], "locations": []},
+]
+
+INVENTORY = {
+    "all": {
+        "vars": {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "app_services": [
+                {"name": "sample", "instances": 3, "edge_port": 18000, "ready": {"path": "/up"}},
+                {"name": "worker-only"},
+            ],
+            "registry_name": "images.test:5000",
+        },
+        "children": {
+            "edge": {
+                "vars": {"nginx_sites": SITES},
+                "hosts": {"edge1": {}, "edge2": {"nginx_https_port": 8443, "nginx_addresses": ["10.0.0.2"]}},
+            },
+            "app": {"hosts": {"app1": {}}},
+            "registry": {"hosts": {"store1": {}, "store2": {"registry_managed": True}}},
+            "bastion": {"hosts": {"bastion1": {}}},
+        },
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def checks(tmp_path_factory):
+    """The definitions that each host of the inventory gets."""
+    directory = tmp_path_factory.mktemp("inventory")
+    (directory / "hosts.json").write_text(json.dumps(INVENTORY))
+    playbook = directory / "play.yml"
+    template = ROOT / "playbooks" / "templates" / "checks.yml.j2"
+    copy = {
+        "content": f"{{{{ lookup('ansible.builtin.template', '{template}') | from_yaml | to_json }}}}",
+        "dest": f"{directory}/{{{{ inventory_hostname }}}}.json",
+        "mode": "0600",
+    }
+    play = {"hosts": "all", "gather_facts": False, "tasks": [{"name": "Render", "ansible.builtin.copy": copy}]}
+    playbook.write_text(json.dumps([play]))
+    command = ["ansible-playbook", "-i", str(directory / "hosts.json"), str(playbook)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return {path.stem: json.loads(path.read_text()) for path in directory.glob("*[12].json")}
+
+
+def subjects(definitions, identity):
+    return [check.get("subject") for check in definitions if check["id"] == identity]
+
+
+def test_all_of_them_are_valid_and_distinct(checks):
+    for host, definitions in checks.items():
+        defined = define(definitions, KINDS)
+        keys = [(check.identity, check.subject or check.endpoint or host) for check in defined]
+        assert len(keys) == len(set(keys)), host
+
+
+def test_a_host_gets_what_its_groups_call_for(checks):
+    everywhere = {check["id"] for check in checks["bastion1"]}
+    assert "infrastructure.disk.root" in everywhere
+    assert all(everywhere <= {check["id"] for check in definitions} for definitions in checks.values())
+    assert {check["id"] for check in checks["store2"]} == everywhere
+    assert "infrastructure.docker.runs" in {check["id"] for check in checks["app1"]} - everywhere
+
+
+def test_edges_check_each_public_name_at_themselves(checks):
+    assert subjects(checks["edge1"], "security.tls.certificate") == ["shop.test on edge1", "*.shop.test on edge1"]
+    assert subjects(checks["edge1"], "application.service.ready") == ["sample through edge1"]
+    (check,) = [
+        check for check in checks["edge2"] if check.get("subject") == "shop.test on edge2" and check["kind"] == "tls"
+    ]
+    assert (check["host"], check["port"], check["address"]) == ("shop.test", 8443, "10.0.0.2")
+    (ready,) = [check for check in checks["edge1"] if check["id"] == "application.service.ready"]
+    assert ready["url"] == "http://127.0.0.1:18000/up"
+
+
+def test_application_hosts_check_their_containers(checks):
+    found = [check for check in checks["app1"] if check["kind"] == "container"]
+    assert [(check["labels"]["slipway.service"], check["count"]) for check in found] == [
+        ("sample", ">= 3"),
+        ("worker-only", ">= 1"),
+    ]
+
+
+def test_registry(checks):
+    (check,) = [check for check in checks["store1"] if check["kind"] == "tls"]
+    assert (check["host"], check["port"]) == ("images.test", 5000)
