@@ -10,7 +10,6 @@ import pytest
 import testinfra
 
 IMAGE = "slipway-test:1"
-testinfra_hosts = ["ansible://all"]
 
 
 def import_image(host, name: str) -> str:

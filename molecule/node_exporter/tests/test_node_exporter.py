@@ -16,7 +16,7 @@ LOGIN = "prometheus:scrapes-in-this-scenario"
 TEXTFILES = "/var/lib/prometheus/node-exporter"
 
 PROMETHEUS = """
-global: {{scrape_interval: 1s}}
+global: {{scrape_interval: 2s}}
 scrape_configs:
 - job_name: node
   scheme: https
@@ -50,26 +50,29 @@ def test_metrics_need_tls(watcher):
     assert watcher.run(f"curl -s -u {LOGIN} {URL}").rc == 60
 
 
-@pytest.mark.parametrize(("password", "up"), [("scrapes-in-this-scenario", "1"), ("wrong", "0")])
-def test_prometheus_scrapes_it(watcher, password, up):
+@pytest.mark.parametrize(
+    ("password", "health", "error"),
+    [("scrapes-in-this-scenario", "up", ""), ("wrong", "down", "server returned HTTP status 401 Unauthorized")],
+)
+def test_prometheus_scrapes_it(watcher, password, health, error):
     config = PROMETHEUS.format(password=password)
     watcher.check_output(f"rm -rf /root/p && mkdir -p /root/p && echo '{config}' > /root/p/p.yml")
     watcher.check_output(
         "systemd-run --collect --unit=watch prometheus --config.file=/root/p/p.yml --storage.tsdb.path=/root/p/data"
         " --web.listen-address=127.0.0.1:9090"
     )
-    query = "curl -s 'http://127.0.0.1:9090/api/v1/query?query=up'"
-    result: list = []
+    seen = ()
     try:
         for _ in range(100):
-            time.sleep(0.3)
-            answer = watcher.run(query).stdout
-            result = json.loads(answer)["data"]["result"] if answer.startswith("{") else []
-            if result:
+            answer = watcher.run("curl -s http://127.0.0.1:9090/api/v1/targets").stdout
+            targets = json.loads(answer)["data"]["activeTargets"] if answer.startswith("{") else []
+            seen = [(target["health"], target["lastError"]) for target in targets]
+            if seen == [(health, error)]:
                 break
+            time.sleep(0.3)
     finally:
         watcher.check_output("systemctl stop watch")
-    assert [series["value"][1] for series in result] == [up]
+    assert seen == [(health, error)]
 
 
 def test_collectors_are_the_chosen_ones(watcher):
@@ -97,7 +100,7 @@ def test_by_default_only_the_host_itself_reaches_it(host, watcher):
 
 
 def test_a_pinned_release_runs_and_another_is_refused(watcher):
-    running = "readlink /proc/$(systemctl show -p MainPID --value prometheus-node-exporter)/exe"
+    running = "ps -o args= -p $(systemctl show -p MainPID --value prometheus-node-exporter)"
     before = watcher.check_output(running)
     assert before.startswith("/opt/node_exporter/")
     wrong = f"pinned_checksum=sha256:{'0' * 64}"
