@@ -95,7 +95,7 @@ def test_junit_is_well_formed_whatever_was_measured():
         ["system-out"],
         [],
     ]
-    assert 'a < b & "c" ' in first[0][0].get("message")
+    assert 'a < b & "c" ' in str(first[0][0].get("message"))
 
 
 def test_the_summary_filter_takes_a_list_or_a_mapping():

@@ -49,25 +49,36 @@ class Ended:
 
 async def run_program(argv: tuple[str, ...]) -> Ended:
     """Runs a program in a process group of its own, which is killed whole when the caller stops waiting."""
-    process = await asyncio.create_subprocess_exec(
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.subprocess_exec(
+        lambda: _Output(loop.create_future()),
         *argv,
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "LC_ALL": "C.UTF-8"},
         start_new_session=True,
     )
     try:
-        output, errors = await asyncio.gather(_read(process.stdout), _read(process.stderr))
-        return Ended(await process.wait(), output, errors)
+        await protocol.ended
+        output, errors = (protocol.kept[descriptor].decode(errors="replace") for descriptor in (1, 2))
+        return Ended(transport.get_returncode() or 0, output, errors)
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(transport.get_pid(), signal.SIGKILL)
         raise
+    finally:
+        transport.close()
 
 
-async def _read(stream: asyncio.StreamReader | None) -> str:
-    kept = bytearray()
-    while stream and (piece := await stream.read(65536)):
-        kept += piece[: _OUTPUT_KEPT - len(kept)]
-    return kept.decode(errors="replace")
+class _Output(asyncio.SubprocessProtocol):
+    """Keeps the beginning of what a program writes and lets the rest go by, until it and its pipes have ended."""
+
+    def __init__(self, ended: asyncio.Future[None]) -> None:
+        self.ended = ended
+        self.kept = {1: bytearray(), 2: bytearray()}
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.kept[fd] += data[: _OUTPUT_KEPT - len(self.kept[fd])]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)

@@ -23,9 +23,12 @@ def trust(ca: str | None = None) -> ssl.SSLContext:
     if ca and not Path(ca).is_file():
         raise CheckUnknown(f"the CA file {ca} is not there on this host")
     try:
-        return ssl.create_default_context(cafile=ca)
+        context = ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
         raise CheckUnknown(f"the CA file {ca} cannot be used: {error}") from error
+    # Python 3.13 began to refuse chains without key identifiers, which other clients take: one verdict on all hosts.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 async def connect(
