@@ -33,7 +33,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, 
 
 @dataclass
 class Answer:
-    """What becomes of one request. `cut` resets the connection, `close` announces its end, and ends it after the answer."""
+    """What becomes of one request. `cut` resets the connection, `close` announces and makes its end afterwards."""
 
     status: int = 200
     delay: float = 0.0
@@ -124,7 +124,7 @@ def listening(handler: Handler, context: ssl.SSLContext | None = None, port: int
 
 
 def http2(answer: Callable[[int], Answer], answered: list[int] | None = None) -> Handler:
-    """HTTP/2 by the h2 library; TLS must have negotiated it. `close` says GOAWAY: what came is answered, the rest ignored."""
+    """HTTP/2 by the h2 library, over TLS. `close` says GOAWAY: what came is answered, the rest ignored."""
     numbers = itertools.count(1)
     done = [] if answered is None else answered
 
