@@ -174,6 +174,15 @@ def test_an_answer_that_never_comes_fails_at_its_deadline(probers):
     assert summary["total"]["latency"]["max"] >= 400
 
 
+def test_what_is_under_way_is_bounded(probers):
+    """A service that takes everything and answers nothing cannot fill the prober's memory, or hide."""
+    with listening(http(lambda number: Answer(delay=60), [])) as port:
+        summary = probers.run(2.5, f"http://127.0.0.1:{port}/", {"keep_alive": 600.0}, timeout=6.0)
+    not_sent = "not sent: 1000 requests were still waiting for their answers"
+    assert set(summary["reasons"]) == {not_sent, "no complete answer within 6 s"}
+    assert summary["reasons"][not_sent] == summary["total"]["requests"] - 1000
+
+
 def test_tls_is_verified(probers, tmp_path):
     good, other = authority(tmp_path / "good"), authority(tmp_path / "other")
     expired = authority(tmp_path / "expired", days=-1)

@@ -14,6 +14,7 @@ import datetime
 import itertools
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -29,6 +30,7 @@ from .tally import Outcome, Successes, Tally
 from .websocket import ClosedInOrder, WebSocket
 
 MOST_WAITING = 1000  # requests under way; what is due beyond that is a failure that was not even sent
+_MOST_FILES = 4096  # a connection for each of those, and the kept ones
 _OVERLOADED = f"not sent: {MOST_WAITING} requests were still waiting for their answers"
 
 
@@ -185,5 +187,8 @@ def main() -> None:
     directory = Path(sys.argv[1])
     plan = Plan.from_json((directory / "plan.json").read_text(encoding="utf-8"))
     os.umask(0o077)
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     signal.alarm(int(plan.max_duration + plan.timeout) + 60)  # the end, even if everything here fails
     asyncio.run(Prober(plan, Journal(directory / "journal.jsonl")).run())
