@@ -78,7 +78,9 @@ options:
     description: The subject of results that speak of the host itself. The host's own name when not given.
     type: str
   fail_on:
-    description: The module fails when a result has one of these verdicts. An empty list never fails.
+    description:
+      - The module fails when a result has one of these verdicts. An empty list never fails.
+      - An empty list of checks has the verdict C(unknown); nothing was checked.
     type: list
     elements: str
     choices: [pass, warn, fail, skip, unknown]
@@ -193,6 +195,7 @@ msg:
 """
 
 import socket
+from collections import Counter
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import DefinitionError, define, secrets
@@ -225,6 +228,7 @@ def main() -> None:
     except (DefinitionError, UnitError, ValueError) as error:
         module.fail_json(msg=f"The checks were not run, their definition makes no sense:\n{error}")
     results = [result.as_dict() for result in run(checks, pace, module.params["subject"] or socket.gethostname())]
+    warn_of_collisions(module, results)
     bad = [result for result in results if result["verdict"] in module.params["fail_on"]]
     outcome = {
         "results": results,
@@ -232,9 +236,19 @@ def main() -> None:
         "verdict": worst_verdict(results),
         "changed": False,
     }
-    if bad:
+    if outcome["verdict"] in module.params["fail_on"] or bad:
         module.fail_json(msg="\n".join([sentence(results), *table(bad)]), **outcome)
     module.exit_json(msg=sentence(results), **outcome)
+
+
+def warn_of_collisions(module: AnsibleModule, results: list[dict]) -> None:
+    """Results are told apart by id and subject; of two with the same the evidence would show the later one only."""
+    seen = Counter((result["id"], result["subject"]) for result in results)
+    (identity, subject), times = seen.most_common(1)[0] if seen else (("", ""), 0)
+    if times > 1:
+        module.warn(
+            f"{times} checks have the id {identity} and the subject {subject}: give them names to tell them apart"
+        )
 
 
 def read_pace(params: dict) -> Pace:

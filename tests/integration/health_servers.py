@@ -13,12 +13,25 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
+from ansible_collections.slipway.ops.plugins.module_utils.health.engine import Pace, run
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
+from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+ONCE = Pace(deadline=0, timeout=2)
+
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def check(pace: Pace = ONCE, **definition: Any) -> Result:
+    """The result of one check, run in this process."""
+    (result,) = run(define([definition], KINDS), pace, "host1")
+    return result
 
 
 class Servers:

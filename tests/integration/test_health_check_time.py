@@ -1,0 +1,111 @@
+"""Deadlines, timeouts, attempts: however bad the servers are, a run of health checks ends when it should."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
+from ansible_collections.slipway.ops.plugins.module_utils.health.engine import Pace, run
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
+from health_servers import (
+    ONCE,
+    Servers,
+    answering,
+    check,
+    request_head,
+    silent,
+)
+
+
+@pytest.fixture(scope="module")
+def servers():
+    running = Servers()
+    yield running
+    running.stop()
+
+
+def test_a_check_is_tried_again_until_it_is_healthy(servers):
+    started = time.monotonic()
+
+    async def ready_later(reader, writer):
+        await request_head(reader)
+        status = "200 OK" if time.monotonic() - started > 0.5 else "503 Not Yet"
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    result = check(
+        Pace(deadline=5, interval=0.1, timeout=1), kind="http", url=f"http://127.0.0.1:{servers.start(ready_later)}/"
+    )
+    assert result.verdict == "pass"
+    assert 0.5 < result.took < 1.5
+
+
+def test_the_deadline_cuts_a_longer_timeout(servers):
+    started = time.monotonic()
+    pace = Pace(deadline=0.4, interval=0.1, timeout=30)
+    result = check(pace, kind="http", url=f"http://127.0.0.1:{servers.start(silent)}/")
+    assert result.verdict == "fail"
+    assert "then the deadline had passed" in result.reason
+    assert time.monotonic() - started < 1
+
+
+def test_a_check_may_have_its_own_deadline(servers):
+    result = check(
+        Pace(deadline=60, interval=0.1, timeout=0.2),
+        kind="http",
+        url=f"http://127.0.0.1:{servers.start(silent)}/",
+        deadline="500ms",
+    )
+    assert result.verdict == "fail"
+    assert result.took < 1
+
+
+def test_a_thousand_checks_with_half_of_them_hanging_end_at_the_deadline(servers):
+    good, bad = servers.start(answering()), servers.start(silent)
+    ports = [bad if number % 2 else good for number in range(1000)]
+    checks = define([{"kind": "http", "url": f"http://127.0.0.1:{port}/"} for port in ports], KINDS)
+    started = time.monotonic()
+    results = run(checks, Pace(deadline=6, interval=0.2, timeout=0.5, concurrency=200), "host1")
+    assert time.monotonic() - started < 8
+    assert [result.verdict for result in results] == ["fail" if port == bad else "pass" for port in ports]
+
+
+def test_what_never_got_its_turn_says_so(servers):
+    url = f"http://127.0.0.1:{servers.start(silent)}/"
+    started = time.monotonic()
+    results = run(define([{"kind": "http", "url": url}] * 3, KINDS), Pace(deadline=0.5, timeout=9, concurrency=1), "h")
+    assert [result.verdict for result in results] == ["fail", "unknown", "unknown"]
+    assert "never tried" in str(results[2].reason)
+    assert time.monotonic() - started < 1.5
+
+
+def test_blocking_work_is_left_behind_at_the_deadline(monkeypatch):
+    monkeypatch.setattr("os.statvfs", lambda path: time.sleep(30))
+    started = time.monotonic()
+    assert check(Pace(deadline=0.3, timeout=9), kind="disk").verdict == "fail"
+    assert time.monotonic() - started < 1
+
+
+def test_results_keep_the_order_of_the_checks(servers):
+    ports = [servers.start(answering(delay=delay)) for delay in (0.3, 0.0, 0.15)]
+    results = run(define([{"kind": "http", "url": f"http://127.0.0.1:{p}/"} for p in ports], KINDS), ONCE, "host1")
+    assert [result.subject for result in results] == [f"http://127.0.0.1:{port}/" for port in ports]
+    assert max(result.took for result in results) < 0.6
+
+
+def test_no_more_attempts_at_once_than_allowed(servers):
+    running = peak = 0
+
+    async def counting(reader, writer):
+        nonlocal running, peak
+        await request_head(reader)
+        running += 1
+        peak = max(peak, running)
+        await asyncio.sleep(0.05)
+        running -= 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    url = f"http://127.0.0.1:{servers.start(counting)}/"
+    run(define([{"kind": "http", "url": url}] * 30, KINDS), Pace(deadline=5, concurrency=7), "host1")
+    assert peak == 7
