@@ -205,6 +205,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.summary import 
 from ansible_collections.slipway.ops.plugins.module_utils.result import VERDICTS
 from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, duration
 
+SHOWN = 50  # results in the message; all of them are in `results`
+
 
 def main() -> None:
     module = AnsibleModule(
@@ -237,7 +239,8 @@ def main() -> None:
         "changed": False,
     }
     if outcome["verdict"] in module.params["fail_on"] or bad:
-        module.fail_json(msg="\n".join([sentence(results), *table(bad)]), **outcome)
+        more = [f"and {len(bad) - SHOWN} more, in results"] if len(bad) > SHOWN else []
+        module.fail_json(msg="\n".join([sentence(results), *table(bad[:SHOWN]), *more]), **outcome)
     module.exit_json(msg=sentence(results), **outcome)
 
 

@@ -40,6 +40,11 @@ def test_a_failing_check_fails_the_module_with_all_results(tmp_path):
     assert "it ended with status 1, wanted 0" in outcome["msg"]
 
 
+def test_the_message_stays_readable(tmp_path):
+    lines = module(tmp_path, *[{**FAILING, "name": f"n{number}"} for number in range(60)])["msg"].splitlines()
+    assert (len(lines), lines[-1]) == (102, "and 10 more, in results")
+
+
 def test_which_verdicts_fail_is_the_operators_choice(tmp_path):
     assert "failed" not in module(tmp_path, FAILING, fail_on=[])
     assert "failed" not in module(tmp_path, {**FAILING, "severity": "warn"})

@@ -25,7 +25,7 @@ def junit(by_host: Mapping[str, Results], name: str = "health") -> str:
         for result in results:
             _case(suite, result)
     ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    return ET.tostring(root, encoding="utf-8", xml_declaration=True).decode() + "\n"
 
 
 def _attributes(name: str, results: Results) -> dict[str, str]:
