@@ -63,11 +63,12 @@ def test_results_that_evidence_could_not_tell_apart_are_warned_of(tmp_path):
 
 
 def test_a_pace_that_makes_no_sense_is_refused(tmp_path):
-    for options, said in [
+    cases: list[tuple[dict, str]] = [
         ({"timeout": "0"}, "must be more than 0 s"),
         ({"interval": "soon"}, "'soon' is not a duration"),
         ({"concurrency": 0}, "from 1 to 1000"),
-    ]:
+    ]
+    for options, said in cases:
         outcome = module(tmp_path, PASSING, **options)
         assert (outcome["failed"], said in outcome["msg"]) == (True, True)
         assert "results" not in outcome
