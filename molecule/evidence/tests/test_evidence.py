@@ -152,15 +152,25 @@ def test_killed_writers_leave_a_store_that_reads_and_takes_more(host):
     """Writers that are killed at random moments: what one was told is recorded stays recorded."""
     host.check_output("printf %%s %s > /root/writer.py", WRITER)
     host.check_output("mkdir -p /root/acknowledged; rm -f /root/acknowledged/*")
-    host.check_output(
-        "for n in 1 2 3 4 5 6 7 8; do timeout -s KILL 0.$n python3 /root/writer.py $n; done 2>/dev/null; true"
-    )
+    host.check_output("printf %%s %s > /root/kill.sh && bash /root/kill.sh", KILL_WRITERS)
     acknowledged = set(host.check_output("cat /root/acknowledged/*").split())
     answer = latest(host, store="/root/killed", history=True)
     assert acknowledged
     assert acknowledged <= {found["subject"] for found in answer["history"]}
     assert append(host, record(), store="/root/killed")["changed"]
 
+
+# Each writer is killed a moment after its first record, wherever it is then.
+KILL_WRITERS = """
+for n in 1 2 3 4 5 6 7 8; do
+  python3 /root/writer.py $n & writer=$!
+  for attempt in $(seq 600); do test -s /root/acknowledged/$n && break; sleep 0.05; done
+  sleep 0.0$n
+  kill -KILL $writer
+  wait $writer
+done 2>/dev/null
+true
+"""
 
 WRITER = """
 import os, sys
