@@ -59,10 +59,8 @@ class Host:
 
     def start(self, version: str, colour: str, files: Mapping[str, str], held: int) -> bool:
         """Writes the release's files and starts its instances, not its workers; true when anything changed."""
-        place = self.release_directory(version, colour)
-        changed = write_files(place, files) if files else False
-        if not (place / "compose.yml").exists():
-            raise ReleaseError(f"{place}/compose.yml is not there: this host has no release {version} to start again.")
+        changed = write_files(self.release_directory(version, colour), files) if files else False
+        place = self._existing(version, colour)
         before = self._started(colour)
         self._compose(place, colour, ["up", "--detach", "--no-build", "--remove-orphans", "--quiet-pull"], held)
         return changed or self._started(colour) != before
@@ -77,13 +75,13 @@ class Host:
 
     def hand_over_workers(self, version: str, colour: str, held: int) -> bool:
         """Workers run in the live colour only: stops the other colour's, then starts this one's."""
+        place = self._existing(version, colour)
         changed = False
         for other in COLOURS:
             names = [c["Names"][0].lstrip("/") for c in self._containers(other, "worker") if c["State"] == "running"]
             if other != colour and names:
                 engine.run(["docker", "stop", *names], self.timeout, [held])
                 changed = True
-        place = self.release_directory(version, colour)
         workers = _manifest(place).get("workers", [])
         if workers:
             before = self._started(colour, "worker")
@@ -116,6 +114,12 @@ class Host:
             with contextlib.suppress(engine.EngineError):
                 report[name] = {"status": container["Status"], "lines": _both(command).splitlines()}
         return report
+
+    def _existing(self, version: str, colour: str) -> Path:
+        place = self.release_directory(version, colour)
+        if not (place / "compose.yml").exists():
+            raise ReleaseError(f"This host has no release {version} in {colour}: {place}/compose.yml is not there.")
+        return place
 
     def _containers(self, colour: str = "", role: str = "") -> list[dict[str, Any]]:
         labels = [f"slipway.service={self.service}"]

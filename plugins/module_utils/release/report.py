@@ -255,13 +255,13 @@ def _row(name: str, text: str) -> str:
     return f"  {name:<9} {text}"
 
 
-def why(failures: Mapping[str, Mapping[str, str]], unreachable: list[str]) -> str:
-    """One sentence: at which step what failed on which hosts. Hosts that say the same are named together."""
-    by_reason: dict[tuple[str, str], list[str]] = {}
+def why(failures: Mapping[str, Mapping[str, Any]], unreachable: list[str]) -> str:
+    """One sentence: which step failed on which hosts, and why on the first of them."""
+    by_step: dict[str, list[str]] = {}
     for host, failure in failures.items():
-        by_reason.setdefault((failure["step"], failure["why"]), []).append(host)
+        by_step.setdefault(str(failure["step"]).partition(":")[0], []).append(host)
     parts = [
-        f"{step.partition(':')[0]} failed on {', '.join(hosts)}: {text}" for (step, text), hosts in by_reason.items()
+        f"{step} failed on {', '.join(hosts)}: {_said(failures[hosts[0]]['result'])}" for step, hosts in by_step.items()
     ]
     if unreachable:
         parts.append(f"{', '.join(unreachable)} could not be reached")

@@ -1,0 +1,188 @@
+"""Does what an operator does, and looks at what users and hosts see."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+INVENTORY = ROOT / "molecule/delivery/inventory.yml"
+EDGES, APPS = ("edge1", "edge2"), ("app1", "app2")
+HASTE = {"deploy_watch_seconds": 4, "deploy_gate_timeout": 20}
+
+
+def container(host: str) -> str:
+    return f"slipway-delivery-{host}"
+
+
+def on(host: str, *command: str, stdin: str | None = None) -> str:
+    """The output of a command on a host."""
+    interactive = ["-i"] if stdin is not None else []
+    done = subprocess.run(
+        ["docker", "exec", *interactive, container(host), *command],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{host}: {command}: {done.stderr}"
+    return done.stdout
+
+
+def docker(verb: str, host: str) -> None:
+    """Does something to a host as a whole: pause, kill, start."""
+    subprocess.run(["docker", verb, container(host)], capture_output=True, check=True)
+
+
+def ansible(*arguments: str) -> dict[str, Any]:
+    """An ad-hoc module's results by host."""
+    environment = os.environ | {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
+    done = subprocess.run(
+        ["ansible", "--inventory", str(INVENTORY), *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)["plays"][0]["tasks"][0]["hosts"]
+
+
+class Run:
+    """A playbook under way, with its output as it comes."""
+
+    def __init__(self, playbook: str, **variables: Any) -> None:
+        extra = [part for name, value in variables.items() for part in ("-e", f"{name}={value}")]
+        self.process = subprocess.Popen(
+            ["ansible-playbook", "--inventory", str(INVENTORY), f"playbooks/{playbook}.yml", *extra],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.output = ""
+
+    def until(self, text: str) -> bool:
+        """Reads on until a line has the text; false when the run ended without it."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.output += line
+            if text in line:
+                return True
+        return False
+
+    def kill(self) -> None:
+        """SIGKILL to the whole process group, and wait for the dust to settle."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def end(self) -> Run:
+        assert self.process.stdout
+        self.output += self.process.stdout.read()
+        self.process.wait(timeout=600)
+        return self
+
+    @property
+    def code(self) -> int:
+        return self.process.returncode
+
+    @property
+    def said(self) -> str:
+        """The output without the line breaks that YAML puts into long messages."""
+        return re.sub(r"\s+", " ", self.output.replace("''", "'"))
+
+
+def play(playbook: str, **variables: Any) -> Run:
+    return Run(playbook, **variables).end()
+
+
+def deploy(version: str, **variables: Any) -> Run:
+    return play("deploy", service="sample", version=version, **(HASTE | variables))
+
+
+@dataclass(frozen=True)
+class State:
+    """What is true everywhere; two equal ones mean that nothing changed."""
+
+    live: dict[str, str]
+    answers: dict[str, str]
+    containers: dict[str, dict[str, str]]
+    history: dict[str, int]
+
+    @property
+    def version(self) -> str:
+        """The one version that every edge answers with."""
+        (version,) = set(self.answers.values())
+        return version
+
+
+def look() -> State:
+    maps = {edge: on(edge, "grep", "-v", "#", "/var/lib/slipway/haproxy/live.map").split()[1] for edge in EDGES}
+    answers = {
+        edge: json.loads(on(edge, "curl", "-s", "http://127.0.0.1:18000/version")).get("version", "none")
+        for edge in EDGES
+    }
+    return State(maps, answers, {app: containers(app) for app in APPS}, {app: len(history(app)) for app in APPS})
+
+
+def containers(app: str) -> dict[str, str]:
+    """Running containers: name to id and version."""
+    form = '{{.Names}} {{.ID}} {{.Label "slipway.version"}}'
+    lines = on(app, "docker", "ps", "--format", form).splitlines()
+    return {name: f"{identity} {version}" for name, identity, version in (line.split() for line in lines)}
+
+
+def versions(app: str, colour: str) -> set[str]:
+    """The versions of the running instances of a colour."""
+    return {what.split()[1] for name, what in containers(app).items() if re.fullmatch(rf"sample-{colour}-\d+", name)}
+
+
+def history(app: str) -> list[dict[str, Any]]:
+    text = on(app, "sh", "-c", "cat /srv/slipway/sample/history.jsonl 2>/dev/null || true")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def evidence(identifier: str) -> dict[str, Any]:
+    """The newest record of an id."""
+    found = ansible("edge1", "-m", "slipway.ops.evidence_info", "-a", f"ids={identifier}")
+    return found["edge1"]["records"][-1]
+
+
+@contextlib.contextmanager
+def users() -> Iterator[dict[str, Any]]:
+    """Keep-alive, fresh and POST clients on both edges that know nothing of releases; afterwards, what they felt."""
+    options = {
+        "name": "users",
+        "url": "http://127.0.0.1:18000/version",
+        "post_url": "http://127.0.0.1:18000/items",
+        "rates": {"keep_alive": 20, "fresh": 5, "post": 5},
+        "replace": True,
+        "max_duration": 1200,
+    }
+    ansible("edge", "-m", "slipway.ops.traffic", "-a", json.dumps({"state": "started", **options}))
+    seen: dict[str, Any] = {}
+    yield seen
+    stopped = ansible("edge", "-m", "slipway.ops.traffic", "-a", json.dumps({"name": "users", "state": "stopped"}))
+    traffic = [host["traffic"] for host in stopped.values()]
+    seen["requests"] = sum(one["total"]["requests"] for one in traffic)
+    seen["failed"] = sum(one["total"]["failed"] for one in traffic)
+    seen["reasons"] = [one["failures"][:5] for one in traffic if one["failures"]]
+    seen["versions"] = {entry["version"]: entry["responses"] for one in traffic for entry in one["versions"]}
+
+
+def wait_until(what: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.5)
