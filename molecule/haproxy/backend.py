@@ -1,7 +1,8 @@
 """A tiny application server for the scenario: `backend.py <set>-<name>-<port>`.
 
 Answers with its identity; /ready says 503 while /run/backends/<identity>.down exists, and every other path 500 while
-….broken does; `?ms=` delays; a request to upgrade becomes an echo, without the frames of a real WebSocket.
+….broken does; `?ms=` delays; /hold waits while hold exists there; a request to upgrade
+becomes an echo, without the frames of a real WebSocket.
 """
 
 import base64
@@ -28,6 +29,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.echo()
         url = urlsplit(self.path)
         time.sleep(int(parse_qs(url.query).get("ms", ["0"])[0]) / 1000)
+        while url.path == "/hold" and (STATE / "hold").exists():
+            time.sleep(0.05)
         if url.path == "/ready":
             return self.answer(503 if (STATE / f"{IDENTITY}.down").exists() else 200)
         return self.answer(500 if (STATE / f"{IDENTITY}.broken").exists() else 200)

@@ -123,7 +123,7 @@ class Worker:
             ) from error
         except PermissionError as error:
             raise HaproxyError(f"May not open the runtime socket {self.path}: run the task with `become`.") from error
-        except (TimeoutError, socket.timeout) as error:  # noqa: UP041  two classes before Python 3.10
+        except TimeoutError as error:
             raise HaproxyError(
                 f"HAProxy did not answer on {self.path} within {timeout:g} s. See `journalctl -u haproxy`."
             ) from error

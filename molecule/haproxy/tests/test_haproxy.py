@@ -349,12 +349,14 @@ def test_wrong_words_are_explained(host):
     assert live(host) == was
 
 
-def test_drain_waits_for_the_last_request(host):
+def test_drain_waits_for_the_last_request(host, mark):
+    mark("hold")
     was = live(host)
     host.check_output("rm -f /root/slow")
-    host.check_output(f"systemd-run --quiet --unit=slow --collect curl -sS -o /root/slow '{SAMPLE}/?ms=12000'")
+    host.check_output(f"systemd-run --quiet --unit=slow --collect curl -sS -o /root/slow '{SAMPLE}/hold'")
     short = module(host, "slipway.ops.pool_switch", pool="sample", to=other(was), drain_timeout=0.2)
     assert short["drained"]["left"] == 1
+    host.check_output("systemd-run --quiet --collect --on-active=2 rm /run/backends/hold")
     full = module(host, "slipway.ops.pool_switch", pool="sample", to=other(was), drain_from=was, drain_timeout=30)
     assert full["drained"]["left"] == 0
     until(lambda: host.file("/root/slow").exists)
