@@ -69,14 +69,18 @@ def test_a_release_under_traffic_loses_no_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "step", "cause"),
-    [("3.0.0", "4/8 Health gate", "503"), ("3.3.0", "4/8 Health gate", "refused"), ("3.1.0", "6/8 Watch", "HTTP 500")],
+    ("version", "step", "cause", "patience"),
+    [
+        ("3.0.0", "4/8 Health gate", "503", 8),
+        ("3.3.0", "4/8 Health gate", "refused", 8),
+        ("3.1.0", "6/8 Watch", "HTTP 500", 60),
+    ],
     ids=["fails its health check", "never starts", "leaks errors once live"],
 )
-def test_a_bad_release_is_taken_back(version: str, step: str, cause: str) -> None:
+def test_a_bad_release_is_taken_back(version: str, step: str, cause: str, patience: int) -> None:
     before = look()
     with users() as seen:
-        run = deploy(version, deploy_gate_timeout=8)
+        run = deploy(version, deploy_gate_timeout=patience)
     assert run.code != 0
     assert f"{step} failed" in run.said and cause in run.said and "2.0.0" in run.said
     after = look()

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
+from ansible_collections.slipway.ops.plugins.module_utils.release.report import (
+    Outcome,
+    artifacts,
+    records,
+    summary,
+    why,
+)
+
+BEGAN = 1_795_000_000.0
+OLD, NEW = {"version": "1.0", "colour": "blue"}, {"version": "2.0", "colour": "green"}
+
+
+def traffic(failed: int = 0, new_answers: int = 50) -> dict[str, Any]:
+    seen = [{"version": "1.0", "responses": 50, "last": "2026-11-18T12:26:43.500Z"}]
+    if new_answers:
+        seen.append({"version": "2.0", "responses": new_answers, "last": "2026-11-18T12:26:50.000Z"})
+    total = {"requests": 100, "failed": failed, "latency": {"p95": 12.0}}
+    return {"total": total, "versions": seen, "reasons": {"HTTP 503": failed} if failed else {}}
+
+
+def outcome(**change: Any) -> Outcome:
+    plan = {"target": NEW, "live": OLD, "previous": OLD, "start": ["a1"], "nothing": False, "notes": []}
+    facts: dict[str, Any] = {
+        "request": {"action": "deploy", "service": "shop", "apps": ["a1", "a2"], "edges": ["e1"], "run": "r"},
+        "plan": plan | change.pop("plan", {}),
+        "failed": "",
+        "recorded": True,
+        "began": BEGAN,
+        "ended": BEGAN + 30,
+        "rollback_limit": 5.0,
+        "switches": {"e1": {"at": "2026-11-18T12:26:43.000Z", "switch_took": 0.002}},
+        "traffic": {"e1": traffic()},
+    }
+    return Outcome(**facts | change)
+
+
+def by_id(found: Outcome) -> dict[str, dict[str, Any]]:
+    return {record["id"]: record for record in records(found)}
+
+
+def test_every_record_is_valid_evidence() -> None:
+    rollback = {"action": "rollback", "service": "shop", "apps": [], "edges": [], "run": "r"}
+    for found in (outcome(), outcome(failed="it broke", switches={}), outcome(request=rollback), outcome(traffic={})):
+        for record in records(found):
+            validated(record, "run")
+
+
+def test_a_good_release() -> None:
+    found = by_id(outcome())
+    assert {record["verdict"] for record in found.values()} == {"pass"}
+    assert found["delivery.deploy.failed_requests"]["measured"] == 0
+    assert found["delivery.switch.duration"]["measured"] == 0.002
+    assert summary(outcome())[0] == "shop 2.0 is live (green); 1.0 (blue) stays warm."
+
+
+def test_lost_requests_are_a_failed_measurement_of_a_good_release() -> None:
+    record = by_id(outcome(traffic={"e1": traffic(failed=3)}))["delivery.deploy.failed_requests"]
+    assert record["verdict"] == "fail" and "3 of 100" in record["reason"] and "HTTP 503 (3)" in record["reason"]
+
+
+def test_a_release_that_failed_before_its_switch_counts_who_reached_it() -> None:
+    kept = by_id(outcome(failed="gate", switches={}, traffic={"e1": traffic(new_answers=0)}))
+    assert (kept["delivery.gate.bad_release_requests"]["measured"], kept["delivery.deploy.result"]["verdict"]) == (
+        0,
+        "fail",
+    )
+    leaked = by_id(outcome(failed="gate", switches={}))
+    assert leaked["delivery.gate.bad_release_requests"]["verdict"] == "fail"
+    mute = {"e1": traffic() | {"versions": []}}
+    assert (
+        by_id(outcome(failed="gate", switches={}, traffic=mute))["delivery.gate.bad_release_requests"]["verdict"]
+        == "unknown"
+    )
+
+
+def test_a_rollback_is_measured_to_the_last_answer_of_what_it_left() -> None:
+    request = {"action": "rollback", "service": "shop", "apps": [], "edges": ["e1"], "run": "r"}
+    back = {"target": OLD, "live": NEW, "previous": NEW, "start": []}
+    began = 1_795_004_807.0  # 12:26:47 UTC
+    quick = by_id(outcome(request=request, plan=back, began=began, ended=began + 9))["delivery.rollback.duration"]
+    assert (quick["measured"], quick["verdict"], quick["limit"], quick["unit"]) == (3.0, "pass", "<= 5", "s")
+    slow = by_id(outcome(request=request, plan=back, began=began - 5, ended=began + 9))["delivery.rollback.duration"]
+    assert slow["verdict"] == "fail" and "8 s" in slow["reason"]
+
+
+def test_nothing_done_is_nothing_recorded() -> None:
+    found = outcome(plan={"nothing": True, "target": OLD})
+    assert records(found) == [] and "1.0 is live already" in summary(found)[0]
+
+
+def test_a_failed_release_tells_what_its_instances_said_last() -> None:
+    words = {"a1": {"shop-green-1": {"status": "Exited (1)", "lines": ["starting", "no database"]}}}
+    found = outcome(failed="4/8 Health gate failed", last_words=words)
+    assert "shop-green-1, Exited (1): no database" in "\n".join(summary(found))
+    assert "starting\nno database" in artifacts(found)[0]["content"]
+    assert "NOT released: 1.0 (blue) is live" in summary(found)[0]
+
+
+def test_the_reason_names_step_hosts_and_the_first_bad_measurement() -> None:
+    results = [{"verdict": "pass"}, {"verdict": "fail", "claim": "http://x answers 200", "reason": "it answered 503"}]
+    failures = {
+        host: {"step": "4/8 Health gate: every instance", "result": {"results": results}} for host in ("a1", "a2")
+    }
+    assert why(failures, ["e2"]) == (
+        "4/8 Health gate failed on a1, a2: http://x answers 200, but it answered 503; e2 could not be reached"
+    )
+    assert why({}, []) == "a host failed without a word"
