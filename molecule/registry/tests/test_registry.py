@@ -107,24 +107,42 @@ def test_it_comes_back_when_killed(host):
     host.check_output("curl -s --retry 10 --retry-all-errors --retry-delay 1 --fail http://127.0.0.1:5001/debug/health")
 
 
-def publish(directory: Path, name: str, size: int, *options: str) -> subprocess.CompletedProcess:
+def controller_archive(directory: Path, name: str, size: int) -> Path:
     archive = directory / "image.tar"
     subprocess.run([sys.executable, SCENARIO / "make_image.py", archive, name, str(size)], check=True)
-    images = json.dumps({"publish_images": [{"name": name, "archive": str(archive)}]})
+    return archive
+
+
+def publish(name: str, *options: str, **source: str) -> subprocess.CompletedProcess:
+    images = json.dumps({"publish_images": [{"name": name, **source}]})
     command = ["ansible-playbook", "-i", SCENARIO / "inventory.yml", "playbooks/publish.yml", "-e", images, *options]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
 
 
 def test_a_published_version_never_changes_unawares(host, repository, tmp_path):
     look = f"skopeo inspect --raw {LOGIN} {REGISTRY}/{repository}:1"
-    assert publish(tmp_path, f"{repository}:1", 10).returncode == 0
+    name = f"{repository}:1"
+    assert publish(name, archive=str(controller_archive(tmp_path, name, 10))).returncode == 0
     before = host.check_output(look)
-    refused = publish(tmp_path, f"{repository}:1", 20)
+    other = str(controller_archive(tmp_path, name, 20))
+    refused = publish(name, archive=other)
     assert refused.returncode != 0 and "with other content" in refused.stdout
     assert host.check_output(look) == before
-    assert publish(tmp_path, f"{repository}:1", 20, "-e", "publish_replace=true").returncode == 0
+    assert publish(name, "-e", "publish_replace=true", archive=other).returncode == 0
     assert host.check_output(look) != before
     assert host.run("ls /run/slipway-publish-login.json /var/tmp/slipway-publish.tar").rc == 2
+
+
+def test_an_image_comes_out_of_the_controllers_engine(host, repository, tmp_path):
+    name = f"{repository}:1"
+    subprocess.run(["docker", "image", "load", "--input", controller_archive(tmp_path, name, 10)], check=True)
+    try:
+        first, second = publish(name, image=name), publish(name, image=name)
+    finally:
+        subprocess.run(["docker", "image", "rm", name], check=True)
+    assert first.returncode == 0 and second.returncode == 0, first.stdout + second.stdout
+    assert "changed=0" not in first.stdout and "changed=0" in second.stdout
+    host.check_output(f"skopeo inspect {LOGIN} {REGISTRY}/{name}")
 
 
 def test_garbage_goes_and_what_is_to_stay_stays(host, archive, repository, app):
@@ -161,9 +179,8 @@ def test_collecting_refuses_pushes_and_ends_writable_when_stopped(host, archive)
     host.check_output(
         f"mkdir -p {slow} && printf '#!/bin/sh\\nexec sleep 60' > {slow}/runuser && chmod +x {slow}/runuser"
     )
-    host.check_output(
-        f"systemd-run --collect --unit=collect --setenv=PATH={slow}:/usr/local/sbin:/usr/sbin:/usr/bin slipway-registry-gc"
-    )
+    path = f"{slow}:/usr/local/sbin:/usr/sbin:/usr/bin"
+    host.check_output(f"systemd-run --collect --unit=collect --setenv=PATH={path} slipway-registry-gc")
     push = f"skopeo copy --dest-{LOGIN[2:]} {archive('late:1')} {REGISTRY}/late:1"
     try:
         for _ in range(50):
