@@ -29,7 +29,7 @@ test-unit: env ## only what needs no engine (seconds)
 lint: env ## ansible-lint (production profile), yamllint, ruff, mypy, role documentation
 	@echo "── lint (about two minutes)"
 	@ruff check . && ruff format --check --quiet . && yamllint --strict . && mypy && python docs/generate.py --check
-	@ansible-lint --offline --strict --quiet
+	@ansible-lint --offline --strict -q
 
 env: $(VENV)/.installed ## the Python environment, from requirements.lock (20 seconds the first time)
 
