@@ -58,11 +58,13 @@ def plain_tasks() -> list[dict[str, Any]]:
 
 
 def write_playbooks(directory: Path) -> dict[str, Path]:
-    variables = [str(ROLE / "defaults/main.yml"), str(ROLE / "vars/main.yml")]
-    play = {"hosts": "all", "gather_facts": False, "vars": {"nginx_sites": SITES}}
+    sites = directory / "sites.yml"
+    sites.write_text(yaml.safe_dump({"nginx_sites": SITES}))
+    variables = [str(path) for path in (ROLE / "defaults/main.yml", ROLE / "vars/main.yml", sites)]
+    play = {"hosts": "all", "gather_facts": False}
     plays: dict[str, dict[str, Any]] = {
         EMPTY: {},
-        OURS: {"roles": ["slipway.ops.nginx"]},
+        OURS: {"vars_files": [str(sites)], "roles": ["slipway.ops.nginx"]},
         PLAIN: {"vars_files": variables, "tasks": plain_tasks()},
     }
     playbooks = {}
