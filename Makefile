@@ -19,9 +19,11 @@ demo: env engine images ## bring up the demo from nothing: 4 hosts, releases, a 
 demo-clean: env ## remove the demo's containers, network and generated secrets
 	@testbed/demo-clean.sh
 
-test: env engine images lint ## lint, unit tests and every scenario, two at a time (under an hour on 2 cores)
-	@echo "── tests: unit, integration, then every Molecule scenario; a line as each ends, logs under .cache/molecule/"
-	@pytest -v --numprocesses 2 --dist worksteal tests
+test: env engine images lint ## lint, unit tests and every scenario (under an hour on 2 cores)
+	@echo "── tests: unit, integration, then the roles' scenarios two at a time; a line as each ends, logs under .cache/molecule/"
+	@pytest -v --numprocesses 2 --dist worksteal --deselect 'tests/scenarios/test_molecule.py::test_scenario[delivery]' tests
+	@echo "── the releases' scenario, alone: it measures seconds (about fifteen minutes)"
+	@pytest -v 'tests/scenarios/test_molecule.py::test_scenario[delivery]'
 
 test-unit: env ## only what needs no engine (seconds)
 	@pytest -q --numprocesses 2 tests/unit

@@ -10,14 +10,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".cache" / "molecule"
-# The longest first, so that two workers end together.
-LONGEST_FIRST = ["delivery", "site"]
 TIMEOUT = 30 * 60
 
 
 def scenarios() -> list[str]:
-    names = [path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")]
-    return sorted(names, key=lambda name: (name not in LONGEST_FIRST, name))
+    return sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
 
 
 def tail(log: Path, lines: int = 80) -> str:
