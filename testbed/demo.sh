@@ -30,6 +30,7 @@ must_fail() { # a release that must not get through: success is the failure
 
 step 1 "create four containers as hosts" ansible-playbook testbed/create.yml
 step 2 "provision everything" ansible-playbook playbooks/site.yml
+docker exec slipway-demo-edge1 cat /usr/local/share/ca-certificates/slipway-internal-ca.crt >inventories/demo/secrets/ca.crt
 step 3 "publish the sample service's images" ansible-playbook playbooks/publish.yml -e @inventories/demo/images.yml
 step 4 "release 1.0.0" ansible-playbook playbooks/deploy.yml -e service=sample -e version=1.0.0
 step 5 "release 2.0.0 under load" ansible-playbook playbooks/deploy.yml -e service=sample -e version=2.0.0
