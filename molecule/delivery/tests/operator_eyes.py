@@ -62,10 +62,10 @@ def ansible(*arguments: str) -> dict[str, Any]:
 class Run:
     """A playbook under way, with its output as it comes."""
 
-    def __init__(self, playbook: str, **variables: Any) -> None:
+    def __init__(self, playbook: str, inventory: Path = INVENTORY, **variables: Any) -> None:
         extra = [part for name, value in variables.items() for part in ("-e", f"{name}={value}")]
         self.process = subprocess.Popen(
-            ["ansible-playbook", "--inventory", str(INVENTORY), f"playbooks/{playbook}.yml", *extra],
+            ["ansible-playbook", "--inventory", str(inventory), f"playbooks/{playbook}.yml", *extra],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -183,7 +183,11 @@ def users() -> Iterator[dict[str, Any]]:
 
 
 def wait_until(what: Any, seconds: float = 60) -> None:
+    """Until it is true; a host that does not answer yet is not there yet."""
     deadline = time.monotonic() + seconds
-    while not what():
+    while True:
+        with contextlib.suppress(AssertionError):
+            if what():
+                return
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.5)

@@ -45,7 +45,7 @@ def survey(question: Question, directory: Path) -> dict[str, Any]:
         "colours": {colour: _colour(colour, found, question.instances) for colour in COLOURS},
         "image": {"reference": image, "id": engine.image_id(image)} if image else None,
         "ports_taken": {colour: taken_ports(address, ports, ours) for colour, ports in question.ports.items()},
-        "disk": [free_space(path) for path in (directory, Path(engine.get("/info")["DockerRootDir"]))],
+        "disk": [free_space(path) for path in (directory / "releases", Path(engine.get("/info")["DockerRootDir"]))],
         "history": history.read(directory / "history.jsonl"),
     }
 
