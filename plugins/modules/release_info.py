@@ -6,16 +6,23 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release_info
-short_description: What is true about a service's releases on an app host
+short_description: What is true about a service's releases on a host
 version_added: 0.1.0
 description:
-  - Reads containers by their labels, the image, who has the ports, free space and the history, in one call.
+  - On an app host, reads containers by their labels, the image, who has the ports, free space and the history.
+  - On an edge host, reads the service's pool in HAProxy. One task asks all hosts at once.
   - Containers, not files, say what runs; so a run that was killed is seen for what it left.
 options:
   service:
     description: The service's name in C(app_services).
     type: str
     required: true
+  parts:
+    description: V(containers) on an app host, V(pool) on an edge host, both on a host that is both.
+    type: list
+    elements: str
+    choices: [containers, pool]
+    default: [containers]
   root:
     description: The directory in which each service has its own.
     type: path
@@ -40,6 +47,8 @@ options:
     description: A colour whose instances' last log lines are read too.
     type: str
     choices: [blue, green]
+extends_documentation_fragment:
+  - slipway.ops.haproxy
 attributes:
   check_mode:
     support: full
@@ -63,6 +72,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+pool:
+  description: The service's pool, as an entry of C(pools) in M(slipway.ops.pool_info). The others are about containers.
+  type: dict
+  returned: when asked for
 address:
   description: Address that ports are bound to.
   type: str
@@ -117,30 +130,51 @@ logs:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy_pools import Edge, describe_pools
 from ansible_collections.slipway.ops.plugins.module_utils.release.engine import EngineError
 from ansible_collections.slipway.ops.plugins.module_utils.release.host import Host
 from ansible_collections.slipway.ops.plugins.module_utils.release.survey import Question, survey
 
 ARGUMENTS = {
     "service": {"type": "str", "required": True},
+    "parts": {"type": "list", "elements": "str", "choices": ["containers", "pool"], "default": ["containers"]},
     "root": {"type": "path", "default": "/srv/slipway"},
     "instances": {"type": "int", "default": 1},
     "image": {"type": "str", "default": ""},
     "ports": {"type": "dict", "default": {}},
     "address": {"type": "str", "default": ""},
     "logs_of": {"type": "str", "choices": ["blue", "green"]},
+    "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
+    "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
+    "map": {"type": "path", "default": "/var/lib/slipway/haproxy/live.map"},
 }
+
+
+def containers(params: dict) -> dict:
+    """What an app host knows."""
+    directory = Path(params["root"]) / params["service"]
+    question = Question(**{name: params[name] for name in ("service", "instances", "image", "ports", "address")})
+    found = survey(question, directory)
+    if params["logs_of"]:
+        found["logs"] = Host(params["service"], directory).logs(params["logs_of"])
+    return found
+
+
+def pool(params: dict) -> dict:
+    """What an edge host knows."""
+    edge = Edge.at(params["socket"], params["master_socket"], params["map"])
+    return {"pool": describe_pools(edge, [params["service"]])[params["service"]]}
 
 
 def main() -> None:
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     params = module.params
-    directory = Path(params["root"]) / params["service"]
     try:
-        question = Question(**{name: params[name] for name in ("service", "instances", "image", "ports", "address")})
-        found = survey(question, directory)
-        if params["logs_of"]:
-            found["logs"] = Host(params["service"], directory).logs(params["logs_of"])
+        found = containers(params) if "containers" in params["parts"] else {}
+        found |= pool(params) if "pool" in params["parts"] else {}
+    except HaproxyError as error:
+        module.fail_json(msg=str(error))
     except (EngineError, OSError) as error:
         module.fail_json(
             msg=f"The state of {params['service']} could not be read: {error}. "
