@@ -120,8 +120,12 @@ def read_only(health: str) -> Iterator[None]:
     READ_ONLY.parent.mkdir(parents=True, exist_ok=True)
     READ_ONLY.write_text(f"[Service]\nExecStart=\nExecStart=/usr/bin/docker-registry serve {READ_ONLY_CONFIGURATION}\n")
     try:
-        restart(health)
-        yield
+        try:
+            restart(health)
+            yield
+        finally:
+            # A stop ends the sweep's process too; its signal may come to us only now, and must not end the way back.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
     finally:
         READ_ONLY.unlink()
         restart(health)
