@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
-
-ROOT = Path(__file__).resolve().parents[2]
+from playbook import ROOT, play
 
 SITES = [
     {"name": "shop", "domains": ["shop.test", "*.shop.test", "~^x"], "certificate": {"name": "shop"}, "locations": []},
@@ -54,11 +51,10 @@ def checks(tmp_path_factory):
         "dest": f"{directory}/{{{{ inventory_hostname }}}}.json",
         "mode": "0600",
     }
-    play = {"hosts": "all", "gather_facts": False, "tasks": [{"name": "Render", "ansible.builtin.copy": copy}]}
-    playbook.write_text(json.dumps([play]))
-    command = ["ansible-playbook", "-i", str(directory / "hosts.json"), str(playbook)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
+    tasks = [{"name": "Render", "ansible.builtin.copy": copy}]
+    playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    run = play(playbook, directory / "hosts.json", timeout=300)
+    assert run.code == 0, run.output
     return {path.stem: json.loads(path.read_text()) for path in directory.glob("*[12].json")}
 
 

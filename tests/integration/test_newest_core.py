@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playbook import ROOT, play
 
-ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent / "newest_core"
 CONTAINER = "slipway-newest-core-newest1"
 PACKAGES = ROOT / ".cache" / "newest-core"
@@ -40,15 +40,14 @@ def install_packages() -> None:
 @pytest.fixture(scope="module")
 def host() -> Iterator[None]:
     install_packages()
-    inventory = ["-i", str(HERE / "inventory.yml")]
-    volumes = {"testbed_volumes": [f"{ROOT}:/checkout:ro", f"{PACKAGES}:/packages:ro"]}
-    created = run("ansible-playbook", *inventory, "testbed/create.yml", "-e", str(volumes).replace("'", '"'))
-    assert created.returncode == 0, created.stdout
+    volumes = [f"{ROOT}:/checkout:ro", f"{PACKAGES}:/packages:ro"]
+    created = play(ROOT / "testbed/create.yml", HERE / "inventory.yml", timeout=300, testbed_volumes=volumes)
+    assert created.code == 0, created.output
     for name in ("playbook", "vault"):
         command = f'printf "#!/bin/sh\\nexec python3 -m ansible {name} \\"\\$@\\"\\n" >/usr/bin/ansible-{name}'
         inside("sh", "-c", f"{command}; chmod 755 /usr/bin/ansible-{name}")
     yield
-    run("ansible-playbook", *inventory, "testbed/destroy.yml")
+    play(ROOT / "testbed/destroy.yml", HERE / "inventory.yml", timeout=300)
 
 
 def inside(*command: str, timeout: int = 300) -> subprocess.CompletedProcess[str]:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import subprocess
-from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.evidence import Store
 from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
+from playbook import play
 
-ROOT = Path(__file__).resolve().parents[2]
 POLICY = [{"id": "delivery.rollback.duration", "title": {"en": "Fast rollback", "ko": "빠른 롤백"}, "max_age": "1d"}]
 
 
 @pytest.fixture
 def readiness(tmp_path):
-    """Runs the playbook against a store of its own; returns the process."""
+    """Runs the playbook against a store of its own; returns the run."""
 
     def run(*records, **variables):
         Store(tmp_path / "store").append(records, "run")
@@ -28,16 +25,7 @@ def readiness(tmp_path):
             "readiness_policy": POLICY,
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
         }
-        extra = json.dumps({**known, **variables})
-        return subprocess.run(
-            ["ansible-playbook", "-i", "localhost,", "-c", "local", "slipway.ops.readiness", "-e", extra],
-            check=False,
-            cwd=ROOT,
-            env={**os.environ, "NO_COLOR": "1"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return play("slipway.ops.readiness", "localhost,", "-c", "local", timeout=120, **(known | variables))
 
     return run
 
@@ -58,7 +46,7 @@ def record(hours, **changes):
 
 def test_go_exits_zero_and_writes_the_reports(readiness, tmp_path):
     done = readiness(record(1))
-    assert done.returncode == 0, done.stdout
+    assert done.code == 0, done.output
     assert "GO: Every must-have requirement is proven" in done.stdout
     assert "Fast rollback" in (tmp_path / "reports" / "readiness.html").read_text()
     data = json.loads((tmp_path / "reports" / "readiness.json").read_text())
@@ -68,7 +56,7 @@ def test_go_exits_zero_and_writes_the_reports(readiness, tmp_path):
 
 def test_stale_evidence_exits_non_zero_and_is_named_in_the_language_asked_for(readiness, tmp_path):
     done = readiness(record(25), report_language="ko")
-    assert done.returncode != 0
+    assert done.code != 0
     assert "NO-GO: delivery.rollback.duration" in done.stdout
     assert "빠른 롤백: 기한 경과" in done.stdout
     assert 'lang="ko"' in (tmp_path / "reports" / "readiness.html").read_text()
@@ -76,7 +64,7 @@ def test_stale_evidence_exits_non_zero_and_is_named_in_the_language_asked_for(re
 
 def test_an_empty_store_is_no_go(readiness):
     done = readiness()
-    assert done.returncode != 0
+    assert done.code != 0
     assert "not measured" in done.stdout
 
 
@@ -92,11 +80,11 @@ def test_a_reason_is_never_a_template_or_an_element(readiness, tmp_path):
 
 def test_a_faulty_policy_is_said(readiness):
     done = readiness(record(1), readiness_policy=[{"id": "delivery.rollback.duration", "maxage": "1d"}])
-    assert done.returncode != 0
+    assert done.code != 0
     assert "no such field: maxage" in done.stdout
 
 
 def test_an_unknown_language_is_said(readiness):
     done = readiness(record(1), report_language="de")
-    assert done.returncode != 0
+    assert done.code != 0
     assert "the report has no language 'de'; it has en, ko" in done.stdout

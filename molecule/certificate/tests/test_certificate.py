@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+from playbook import Run, play
 
 SCENARIO = Path(__file__).resolve().parents[1]
-ROOT = SCENARIO.parents[1]
 STORE = "/etc/slipway/certificates"
 BROUGHT = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "brought"
 
 
-def converge(**variables):
-    """Run the role again with other variables; returns exit code and output."""
-    done = subprocess.run(
-        ["ansible-playbook", "-i", SCENARIO / "inventory.yml", SCENARIO / "converge.yml", "-e", json.dumps(variables)],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.memory",
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
+def converge(**variables) -> Run:
+    """Run the role again with other variables."""
+    return play(SCENARIO / "converge.yml", SCENARIO / "inventory.yml", timeout=300, **variables)
 
 
 def brought(certificate="shop", key="shop", names=("shop.example.test",)):
@@ -119,24 +105,24 @@ def test_the_authority_key_is_on_one_host_only(host):
 )
 def test_a_bad_brought_certificate_changes_nothing(host, item, message):
     before = digests(host)
-    code, output = converge(certificate_list=[{"name": "new", "names": ["new.test"]}, item()])
-    assert code != 0
-    assert message in " ".join(output.split()) and "Nothing was changed" in " ".join(output.split())
-    assert "PRIVATE KEY" not in output
+    run = converge(certificate_list=[{"name": "new", "names": ["new.test"]}, item()])
+    assert run.code != 0
+    assert message in run.said and "Nothing was changed" in run.said
+    assert "PRIVATE KEY" not in run.output
     assert digests(host) == before
 
 
 def test_a_misspelt_variable_is_refused(host):
-    code, output = converge(certificate_lst=[])
-    assert code != 0 and "certificate_lst" in output
+    run = converge(certificate_lst=[])
+    assert run.code != 0 and "certificate_lst" in run.output
 
 
 def test_renewal_before_the_end_and_the_service_is_told(host):
     before, reloads = serial(host), host.run("cat /run/listener.reloads").stdout.count("reload")
     untouched = serial(host, "shared")
     host.check_output(f"rm {STORE}/shared/key.pem")  # a lost key is made anew, too
-    code, output = converge(certificate_renew_below=91)
-    assert code == 0, output
+    run = converge(certificate_renew_below=91)
+    assert run.code == 0, run.output
     assert serial(host) != before and serial(host, "shared") != untouched
     assert host.file("/run/listener.reloads").content_string.count("reload") == reloads + 1
 
@@ -144,8 +130,8 @@ def test_renewal_before_the_end_and_the_service_is_told(host):
 def test_a_killed_renewal_goes_on(host):
     """A key that waits for its certificate, and a key that was swapped without it, are both mended."""
     host.check_output(f"cd {STORE}/edge && cp ../shared/key.pem key.pem.next && cp key.pem.next key.pem")
-    code, output = converge()
-    assert code == 0, output
+    run = converge()
+    assert run.code == 0, run.output
     assert host.run(f"ls {STORE}/edge").stdout.split() == ["chain.pem", "fullchain.pem", "key.pem"]
     public = host.check_output(f"openssl pkey -pubout -in {STORE}/edge/key.pem")
     assert host.check_output(f"openssl x509 -noout -pubkey -in {STORE}/edge/fullchain.pem") == public
@@ -153,15 +139,15 @@ def test_a_killed_renewal_goes_on(host):
 
 def test_the_authority_is_rotated_without_distrust(host, listener):
     """The old certificate, still served, and the new one both verify; afterwards the old authority is dropped."""
-    code, output = converge(certificate_ca_generation=2, certificate_ca_trust_previous=True)
-    assert code == 0, output
+    run = converge(certificate_ca_generation=2, certificate_ca_trust_previous=True)
+    assert run.code == 0, run.output
     elsewhere = on("monitor1")
     assert elsewhere("curl", "-sS", "--max-time", "5", "-o", "/dev/null", "https://edge1:8443/")[0] == 0
     bundle = "/etc/ssl/certs/ca-certificates.crt"
     assert host.run(f"openssl verify -CAfile {STORE}/edge/chain.pem {STORE}/edge/fullchain.pem").rc == 0
     assert host.run(f"openssl verify -CAfile {bundle} {STORE}/edge/fullchain.pem").rc == 0
 
-    code, output = converge(certificate_ca_generation=2)
-    assert code == 0, output
+    run = converge(certificate_ca_generation=2)
+    assert run.code == 0, run.output
     assert elsewhere("test", "-e", "/usr/local/share/ca-certificates/slipway-internal-ca-previous.crt")[0] == 1
     assert elsewhere("curl", "-sS", "--max-time", "5", "-o", "/dev/null", "https://edge1:8443/")[0] == 60

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import time
 import urllib.request
 from pathlib import Path
 
 import pytest
+from playbook import Run
 
 SCENARIO = Path(__file__).resolve().parents[1]
-ROOT = SCENARIO.parents[1]
 SITE = {"text": "first", "locations": ["/", "/text"]}
 PASSWORD = "correct-horse-battery"
 
 
-def start(*options, playbook=SCENARIO / "converge.yml", **variables):
+def start(*options, playbook="converge.yml", timeout=300, **variables) -> Run:
     """Converge again with other variables, in the background."""
-    return subprocess.Popen(
-        ["ansible-playbook", "-i", SCENARIO / "inventory.yml", playbook, "-e", json.dumps(variables), *options],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.memory",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return Run(SCENARIO / playbook, SCENARIO / "inventory.yml", *options, timeout=timeout, **variables)
 
 
-def play(*options, **variables):
-    """Converge again with other variables; returns exit code and output."""
-    with start(*options, **variables) as running:
-        output, _ = running.communicate(timeout=300)
-    return running.returncode, output
+def play(*options, **variables) -> Run:
+    """Converge again with other variables."""
+    return start(*options, **variables).end()
 
 
 def page():
@@ -53,8 +37,8 @@ def digests(host, place="/etc/nginx"):
 def restored(host):
     """The scenario's own set again, whatever the test did."""
     yield
-    code, output = play()
-    assert code == 0, output
+    run = play()
+    assert run.code == 0, run.output
 
 
 def test_the_set_is_served(host):
@@ -69,20 +53,20 @@ def test_distribution_files_stay(host):
 
 
 def test_a_directory_of_the_images_layer_is_configured_too(host, restored):
-    code, output = play("-v", layer="second")
-    assert code == 0, output
-    assert "swap: rename" in output
+    run = play("-v", layer="second")
+    assert run.code == 0, run.output
+    assert "swap: rename" in run.output
     dump = host.check_output("apt-config dump Scenario")
     assert 'Scenario::One "second"' in dump
     assert 'Scenario::Two "second"' in dump
 
 
 def test_a_good_change_is_served(host, restored):
-    code, output = play("--diff", "-v", site={**SITE, "text": "second"}, htpasswd="operator:{PLAIN}second")
-    assert code == 0, output
-    assert "swap: exchange" in output
-    assert '-    location /text { return 200 "first' in output
-    assert '+    location /text { return 200 "second' in output
+    run = play("--diff", "-v", site={**SITE, "text": "second"}, htpasswd="operator:{PLAIN}second")
+    assert run.code == 0, run.output
+    assert "swap: exchange" in run.output
+    assert '-    location /text { return 200 "first' in run.output
+    assert '+    location /text { return 200 "second' in run.output
     time.sleep(0.5)  # workers of before the reload end
     assert page() == "second"
 
@@ -90,20 +74,20 @@ def test_a_good_change_is_served(host, restored):
 def test_a_bad_set_never_replaces_a_good_one(host):
     before = digests(host)
     bad = {**SITE, "text": "bad", "extra": "    no_such_directive on;"}
-    code, output = play(site=bad, htpasswd="operator:{PLAIN}other")
-    assert code != 0
-    assert "unknown directive" in output
-    assert "/etc/nginx/sites/first.conf" in output
-    assert ".slipway" not in output
-    assert "Nothing was changed" in output
+    run = play(site=bad, htpasswd="operator:{PLAIN}other")
+    assert run.code != 0
+    assert "unknown directive" in run.output
+    assert "/etc/nginx/sites/first.conf" in run.output
+    assert ".slipway" not in run.output
+    assert "Nothing was changed" in run.output
     assert digests(host) == before
     assert page() == "first"
 
 
 def test_a_bad_sudoers_file_never_gets_near_sudo(host):
-    code, output = play(playbook=SCENARIO / "sudoers.yml")
-    assert code != 0
-    assert "/etc/sudoers.d/operators" in output
+    run = play(playbook="sudoers.yml")
+    assert run.code != 0
+    assert "/etc/sudoers.d/operators" in run.output
     host.check_output("visudo -c")
     host.check_output("sudo -n true")
 
@@ -111,31 +95,31 @@ def test_a_bad_sudoers_file_never_gets_near_sudo(host):
 def test_strays_go_and_their_site_with_them(host):
     host.check_output("sh -c 'echo nonsense > /etc/nginx/sites/stray.conf'")
     assert host.run("nginx -t").rc != 0
-    code, output = play("--diff")
-    assert code == 0, output
-    assert "/etc/nginx/sites/stray.conf (removed)" in output
+    run = play("--diff")
+    assert run.code == 0, run.output
+    assert "/etc/nginx/sites/stray.conf (removed)" in run.output
     host.check_output("nginx -t")
 
 
 def test_check_mode_tells_and_changes_nothing(host):
     before = digests(host)
-    code, output = play("--check", "--diff", site={**SITE, "text": "other"})
-    assert code == 0, output
-    assert '"other' in output
-    assert "refuses" not in output
+    run = play("--check", "--diff", site={**SITE, "text": "other"})
+    assert run.code == 0, run.output
+    assert '"other' in run.output
+    assert "refuses" not in run.output
     assert digests(host) == before
-    code, output = play("--check", site={**SITE, "extra": "    no_such_directive on;"})
-    assert "unknown directive" in output
+    run = play("--check", site={**SITE, "extra": "    no_such_directive on;"})
+    assert "unknown directive" in run.output
     assert digests(host) == before
 
 
 def test_a_secret_is_in_the_file_and_nowhere_else(host, restored):
     secret = "other-secret-battery"
-    code, output = play("--diff", "-vvv", htpasswd=f"operator:{{PLAIN}}{secret}")
-    assert code == 0, output
-    assert "(secret) changed" in output
+    run = play("--diff", "-vvv", htpasswd=f"operator:{{PLAIN}}{secret}")
+    assert run.code == 0, run.output
+    assert "(secret) changed" in run.output
     for word in (secret, PASSWORD):
-        assert word not in output.replace(f'"htpasswd": "operator:{{PLAIN}}{secret}"', "")
+        assert word not in run.output.replace(f'"htpasswd": "operator:{{PLAIN}}{secret}"', "")
     assert secret in host.check_output("cat /etc/nginx/htpasswd")
     assert secret not in host.check_output("journalctl --no-pager")
     assert host.check_output("stat -c '%U:%G %a' /etc/nginx/htpasswd") == "root:www-data 640"
@@ -146,7 +130,7 @@ def test_a_killed_run_is_cleared_away_by_the_next(host):
     host.check_output("mv /usr/sbin/nginx /usr/sbin/nginx.real")
     host.check_output("sh -c 'printf \"#!/bin/sh\\nexec sleep 30\\n\" > /usr/sbin/nginx; chmod 755 /usr/sbin/nginx'")
     try:
-        running = start(site={**SITE, "text": "killed"}, htpasswd="operator:{PLAIN}killed")
+        running = start(timeout=60, site={**SITE, "text": "killed"}, htpasswd="operator:{PLAIN}killed")
         for _ in range(100):
             if host.run("pgrep -x sleep").rc == 0:
                 break
@@ -154,15 +138,14 @@ def test_a_killed_run_is_cleared_away_by_the_next(host):
         assert host.run("ls -d /etc/.slipway-staged").rc == 0
         # The module is the checker's parent: it dies without a chance to tidy up.
         host.check_output("sh -c 'kill -9 $(ps -o ppid= -p $(pgrep -x sleep))'")
-        running.communicate(timeout=60)
-        assert running.returncode != 0
+        assert running.end().code != 0
     finally:
         host.check_output("mv /usr/sbin/nginx.real /usr/sbin/nginx")
         host.run("pkill -x sleep")
     assert digests(host) == before
     assert page() == "first"
-    code, output = play()
-    assert code == 0, output
+    run = play()
+    assert run.code == 0, run.output
     assert host.run("ls -d /etc/.slipway-staged /var/lib/slipway/config_tree/journal.json").rc != 0
     assert digests(host) == before
 
@@ -176,7 +159,7 @@ def test_a_killed_run_is_cleared_away_by_the_next(host):
 )
 def test_what_only_the_host_can_tell_is_refused_by_name(host, entry, message):
     before = digests(host)
-    code, output = play(extra_files=[entry])
-    assert code != 0
-    assert message in " ".join(output.split())
+    run = play(extra_files=[entry])
+    assert run.code != 0
+    assert message in run.said
     assert digests(host) == before

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -15,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
-INVENTORY = ROOT / "molecule/delivery/inventory.yml"
+from playbook import Run, module
+
+INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
 EDGES, APPS = ("edge1", "edge2"), ("app1", "app2")
 HASTE = {"deploy_watch_seconds": 4, "deploy_gate_timeout": 60}
 
@@ -44,69 +43,13 @@ def docker(verb: str, host: str) -> None:
     subprocess.run(["docker", verb, container(host)], capture_output=True, check=True)
 
 
-def ansible(*arguments: str) -> dict[str, Any]:
-    """An ad-hoc module's results by host."""
-    environment = os.environ | {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
-    done = subprocess.run(
-        ["ansible", "--inventory", str(INVENTORY), *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    results, _end = json.JSONDecoder().raw_decode(done.stdout)  # the table of play times follows
-    return results["plays"][0]["tasks"][0]["hosts"]
-
-
-class Run:
-    """A playbook under way, with its output as it comes."""
-
-    def __init__(self, playbook: str, inventory: Path = INVENTORY, **variables: Any) -> None:
-        extra = [part for name, value in variables.items() for part in ("-e", f"{name}={value}")]
-        self.process = subprocess.Popen(
-            ["ansible-playbook", "--inventory", str(inventory), f"playbooks/{playbook}.yml", *extra],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.output = ""
-
-    def until(self, text: str) -> bool:
-        """Reads on until a line has the text; false when the run ended without it."""
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self.output += line
-            if text in line:
-                return True
-        return False
-
-    def kill(self) -> None:
-        """SIGKILL to the whole process group, and wait for the dust to settle."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def end(self) -> Run:
-        assert self.process.stdout
-        self.output += self.process.stdout.read()
-        self.process.wait(timeout=600)
-        return self
-
-    @property
-    def code(self) -> int:
-        return self.process.returncode
-
-    @property
-    def said(self) -> str:
-        """The output without the line breaks that YAML puts into long messages."""
-        return re.sub(r"\s+", " ", self.output.replace("''", "'"))
+def start(playbook: str, inventory: Path = INVENTORY, **variables: Any) -> Run:
+    """A playbook under way."""
+    return Run(playbook, inventory, **variables)
 
 
 def play(playbook: str, **variables: Any) -> Run:
-    return Run(playbook, **variables).end()
+    return start(playbook, **variables).end()
 
 
 def deploy(version: str, **variables: Any) -> Run:
@@ -157,7 +100,7 @@ def history(app: str) -> list[dict[str, Any]]:
 
 def evidence(identifier: str) -> dict[str, Any]:
     """The newest record of an id."""
-    found = ansible("edge1", "-m", "slipway.ops.evidence_info", "-a", f"ids={identifier}")
+    found = module(INVENTORY, "edge1", "slipway.ops.evidence_info", ids=[identifier])
     return found["edge1"]["records"][-1]
 
 
@@ -172,10 +115,10 @@ def users() -> Iterator[dict[str, Any]]:
         "replace": True,
         "max_duration": 1200,
     }
-    ansible("edge", "-m", "slipway.ops.traffic", "-a", json.dumps({"state": "started", **options}))
+    module(INVENTORY, "edge", "slipway.ops.traffic", state="started", **options)
     seen: dict[str, Any] = {}
     yield seen
-    stopped = ansible("edge", "-m", "slipway.ops.traffic", "-a", json.dumps({"name": "users", "state": "stopped"}))
+    stopped = module(INVENTORY, "edge", "slipway.ops.traffic", name="users", state="stopped")
     traffic = [host["traffic"] for host in stopped.values()]
     seen["requests"] = sum(one["total"]["requests"] for one in traffic)
     seen["failed"] = sum(one["total"]["failed"] for one in traffic)

@@ -12,8 +12,6 @@ from operator_eyes import (
     APPS,
     EDGES,
     INVENTORY,
-    Run,
-    ansible,
     containers,
     crowding,
     deploy,
@@ -23,10 +21,12 @@ from operator_eyes import (
     look,
     on,
     play,
+    start,
     users,
     versions,
     wait_until,
 )
+from playbook import module
 
 STEPS = ("1/8", "2/8", "3/8", "4/8", "5/8", "6/8", "7/8", "8/8")
 
@@ -130,7 +130,7 @@ def test_killed_at_any_step_the_service_stays_up_and_the_next_run_ends_well() ->
     with users() as seen:
         for number, step in enumerate(STEPS):
             version = ("1.0.0", "2.0.0")[number % 2]
-            run = Run("deploy", service="sample", version=version, deploy_watch_seconds=4)
+            run = start("deploy", service="sample", version=version, deploy_watch_seconds=4)
             assert run.until(step), run.output
             time.sleep(0.1 * number)
             run.kill()
@@ -145,7 +145,7 @@ def test_killed_at_any_step_the_service_stays_up_and_the_next_run_ends_well() ->
 
 def test_a_rollback_killed_at_its_switch_ends_well_with_the_next() -> None:
     before = look().version
-    run = Run("rollback", service="sample")
+    run = start("rollback", service="sample")
     assert run.until("5/8"), run.output
     run.kill()
     again = play("rollback", service="sample", to="1.0.0" if before == "2.0.0" else "2.0.0")
@@ -156,7 +156,7 @@ def test_a_rollback_killed_at_its_switch_ends_well_with_the_next() -> None:
 def test_edges_that_disagree_are_brought_together() -> None:
     state = look()
     other = "blue" if state.live["edge2"] == "green" else "green"
-    ansible("edge2", "-m", "slipway.ops.pool_switch", "-a", f"pool=sample to={other} min_servers_up=0")
+    module(INVENTORY, "edge2", "slipway.ops.pool_switch", pool="sample", to=other, min_servers_up="0")
     assert len(set(look().answers.values())) == 2
     run = deploy(state.version)
     assert run.code == 0 and "disagreed" in run.said, run.output
@@ -165,7 +165,7 @@ def test_edges_that_disagree_are_brought_together() -> None:
 
 def test_the_second_of_two_releases_is_refused_with_the_name_of_the_first() -> None:
     version = "2.0.0" if look().version == "1.0.0" else "1.0.0"
-    first = Run("deploy", service="sample", version=version, deploy_watch_seconds=15)
+    first = start("deploy", service="sample", version=version, deploy_watch_seconds=15)
     assert first.until("3/8"), first.output
     refused = deploy("1.0.0")
     assert refused.code != 0 and "sample is locked by" in refused.said and f"deploy {version}" in refused.said
@@ -249,7 +249,7 @@ def test_an_unreachable_host_is_named_and_nothing_changes(tmp_path: Path) -> Non
 def test_a_host_lost_half_way_leaves_the_old_release_live_everywhere() -> None:
     before = look()
     version = "1.0.0" if before.version == "2.0.0" else "2.0.0"
-    run = Run("deploy", service="sample", version=version, deploy_watch_seconds=4)
+    run = start("deploy", service="sample", version=version, deploy_watch_seconds=4)
     assert run.until("4/8"), run.output
     docker("kill", "app2")
     try:

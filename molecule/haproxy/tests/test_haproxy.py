@@ -9,25 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
+from playbook import ROOT, Run, play
 
 SCENARIO = Path(__file__).parents[1]
-PROJECT = SCENARIO.parents[1]
 CONTAINER = "slipway-haproxy-edge1"
-MAP = "/var/lib/slipway/haproxy/live.map"
 SAMPLE, WEIGHTED, STICKY, NARROW, FUSE = (f"http://127.0.0.1:{port}" for port in range(18000, 18005))
 LOAD = "/root/load.json"
 
 
-def play(playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run a playbook; its words are in `stdout`, on one line whatever the width."""
-    command = ["ansible-playbook", "-i", str(SCENARIO / "inventory.yml"), str(SCENARIO / playbook), *options]
-    run = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
-    run.stdout = " ".join((run.stdout + run.stderr).split())
-    return run
-
-
-def with_variables(**variables) -> tuple[str, str]:
-    return "-e", json.dumps(variables)
+def converge(**variables) -> Run:
+    return play(SCENARIO / "converge.yml", SCENARIO / "inventory.yml", timeout=300, **variables)
 
 
 def module(host, name: str, /, **options) -> dict:
@@ -145,8 +136,7 @@ def test_request_id_goes_through_and_into_the_log(host):
     until(lambda: identity in host.check_output("journalctl -u haproxy -o cat -n 50"))
     lines = host.check_output("journalctl -u haproxy -o cat -n 50").splitlines()
     entry = json.loads(next(line for line in lines if identity in line))
-    assert entry["status"] == 200
-    assert entry["pool"] == "sample"
+    assert (entry["status"], entry["pool"]) == (200, "sample")
     assert entry["backend"].startswith("sample-")
 
 
@@ -182,8 +172,7 @@ def kill_haproxy(host) -> None:
 def test_cookie_keeps_a_client_at_its_server(host):
     headers = host.check_output(f"curl -sSi {STICKY}").splitlines()
     cookie = next(line for line in headers if "set-cookie" in line.lower())
-    assert "HttpOnly" in cookie
-    assert "SameSite=Lax" in cookie
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
     first = fetch(host, STICKY, "-c /tmp/jar")
     assert fetch(host, STICKY + "/[1-10]", "-b /tmp/jar") == first * 10
     assert len(set(fetch(host, STICKY + "/[1-10]"))) == 2
@@ -196,8 +185,7 @@ def test_queue_is_short_and_says_no_quickly(host):
     )
     served = [line for line in answers.splitlines() if line.startswith("200")]
     refused = [float(line.split()[1]) for line in answers.splitlines() if line.startswith("503")]
-    assert len(served) == 1
-    assert len(refused) == 7
+    assert (len(served), len(refused)) == (1, 7)
     assert max(refused) < 0.9  # 0.4 s in the queue
 
 
@@ -234,15 +222,14 @@ def test_connection_that_cannot_be_made_is_made_elsewhere(host):
 def test_twenty_switches_lose_nothing(host, load):
     if live(host) != "blue":
         module(host, "slipway.ops.pool_switch", pool="sample", to="blue")
-    run = play("switches.yml")
+    run = play(SCENARIO / "switches.yml", SCENARIO / "inventory.yml", timeout=300)
     report = load()
-    assert run.returncode == 0, run.stdout
+    assert run.code == 0, run.output
     switches = json.loads(host.file("/root/switches.json").content_string)
     took = sorted(switch["switch_took"] for switch in switches)
     print(report["counts"], "switches took", took)
     assert report["failures"] == []
-    assert len(switches) == 20
-    assert all(switch["changed"] for switch in switches)
+    assert len(switches) == 20 and all(switch["changed"] for switch in switches)
     assert statistics.median(took) < 0.05
     for kind in ("keepalive", "post", "fresh", "tunnel", "blue", "green"):
         assert report["counts"][kind] > 20
@@ -305,7 +292,7 @@ def test_killed_between_its_steps_the_next_run_converges(host, step):
     to = other(was)
     package = "/root/crash/ansible_collections/slipway/ops/plugins/module_utils"
     host.check_output(f"mkdir -p {package}")
-    for source in (PROJECT / "plugins/module_utils").glob("haproxy*.py"):
+    for source in (ROOT / "plugins/module_utils").glob("haproxy*.py"):
         subprocess.run(["docker", "cp", str(source), f"{CONTAINER}:{package}/"], check=True, capture_output=True)
     assert host.run("python3 -c %s %s %s", KILLED, step, to).rc == 137
 
@@ -379,27 +366,26 @@ def test_only_loopback_listens_and_only_the_group_may_command(host):
 
 def test_bad_configuration_changes_nothing(host):
     before = host.file("/etc/haproxy/haproxy.cfg").sha256sum
-    run = play("converge.yml", *with_variables(haproxy_extra_defaults="timeout nonsense 5s"))
-    assert run.returncode != 0
-    assert "timeout" in run.stdout
-    assert "nonsense" in run.stdout
+    run = converge(haproxy_extra_defaults="timeout nonsense 5s")
+    assert run.code != 0
+    assert "timeout" in run.said and "nonsense" in run.said
     assert host.file("/etc/haproxy/haproxy.cfg").sha256sum == before
     assert fetch(host, SAMPLE)
 
 
 def test_port_in_use_is_named_before_anything_changes(host):
     before = host.file("/etc/haproxy/haproxy.cfg").sha256sum
-    run = play("converge.yml", *with_variables(haproxy_metrics_bind="127.0.0.1:9031"))
-    assert run.returncode != 0
-    assert "127.0.0.1:9031 is in use by python3 (pid" in run.stdout
+    run = converge(haproxy_metrics_bind="127.0.0.1:9031")
+    assert run.code != 0
+    assert "127.0.0.1:9031 is in use by python3 (pid" in run.said
     assert host.file("/etc/haproxy/haproxy.cfg").sha256sum == before
 
 
 def test_live_set_cannot_be_taken_away(host):
     lost = {"name": "sample", "bind": "127.0.0.1:18000", "sets": {"red": [{"name": "x", "address": "127.0.0.1:9001"}]}}
-    run = play("converge.yml", *with_variables(haproxy_pools=[lost]))
-    assert run.returncode != 0
-    assert "would take away what is live" in run.stdout
+    run = converge(haproxy_pools=[lost])
+    assert run.code != 0
+    assert "would take away what is live" in run.said
     assert fetch(host, SAMPLE)
 
 
@@ -407,7 +393,7 @@ def test_reload_that_never_came_is_made_up_for(host):
     """A run killed between configuration and reload leaves a process that is older than its configuration."""
     host.check_output("touch /etc/haproxy/haproxy.cfg")
     pid = host.check_output("pgrep -u haproxy -n haproxy")
-    run = play("converge.yml")
-    assert run.returncode == 0, run.stdout
+    run = converge()
+    assert run.code == 0, run.output
     assert host.check_output("pgrep -u haproxy -n haproxy") != pid
-    assert "changed=0" in play("converge.yml").stdout
+    assert "changed=0" in converge().said

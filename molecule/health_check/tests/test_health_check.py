@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 import testinfra
+from playbook import Run, attempt, play
 
-ROOT = Path(__file__).resolve().parents[3]
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
-ENVIRONMENT = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +21,14 @@ def host():
 
 def module(*checks, **options):
     """What the module returns on app1."""
-    arguments = json.dumps({"checks": list(checks), "deadline": 0, "fail_on": [], **options})
-    command = ["ansible", "app1", "-i", str(INVENTORY), "-m", "slipway.ops.health_check", "-a", arguments]
-    environment = ENVIRONMENT | {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    document, _ = json.JSONDecoder().raw_decode(run.stdout[run.stdout.index("{") :])
-    return document["plays"][0]["tasks"][0]["hosts"]["app1"]
+    arguments = {"checks": list(checks), "deadline": 0, "fail_on": [], **options}
+    _code, results = attempt(INVENTORY, "app1", "slipway.ops.health_check", arguments, timeout=120)
+    return results["app1"]
 
 
-def health(directory, *options, inventories=()):
-    arguments = [word for path in (INVENTORY, *inventories) for word in ("-i", str(path))]
-    command = ["ansible-playbook", "slipway.ops.health", *arguments, "-e", f"health_report_dir={directory}", *options]
-    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=240, check=False)
+def health(directory, *options, **variables) -> Run:
+    """By its full name, as a schedule runs it."""
+    return play("slipway.ops.health", INVENTORY, *options, timeout=240, health_report_dir=str(directory), **variables)
 
 
 def by_host(directory):
@@ -122,8 +115,8 @@ def test_nonsense_is_refused_before_anything_is_run():
 def test_health_playbook_when_all_is_well(host, tmp_path):
     host.run("docker start well-1 well-2")
     before = len(records())
-    run = health(tmp_path, "-e", "slipway_run=scenario-well")
-    assert run.returncode == 0, run.stdout + run.stderr
+    run = health(tmp_path, slipway_run="scenario-well")
+    assert run.code == 0, run.output
     assert "9 checks: 9 pass" in run.stdout
     assert {name: len(results) for name, results in by_host(tmp_path).items()} == {"app1": 5, "monitor1": 4}
     suites = ET.parse(tmp_path / "health.xml").getroot()
@@ -141,10 +134,10 @@ def test_health_playbook_tells_failures_and_counts_unreachable_and_refused_hosts
     extra.write_text(json.dumps({"all": {"hosts": {"gone1": gone, "lost1": lost, "wrong1": wrong}}}))
     host.run("docker stop --time 0 well-2")
     try:
-        run = health(tmp_path, inventories=[extra])
+        run = health(tmp_path, "--inventory", str(extra))
     finally:
         host.run("docker start well-2")
-    assert run.returncode != 0
+    assert run.code != 0
     results = by_host(tmp_path)
     assert "the host cannot be reached" in results["lost1"][0]["reason"]
     assert "No such container" in results["gone1"][0]["reason"]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from playbook import Run, play
 
 SCENARIO = Path(__file__).resolve().parents[1]
-ROOT = SCENARIO.parents[1]
 CA = "/usr/local/share/ca-certificates/slipway-internal-ca.crt"
 HEADERS = {
     "strict-transport-security": "max-age=31536000; includeSubDomains",
@@ -63,22 +62,9 @@ def hurry(host, times):
     return [int(code) for code in host.check_output(command).split()]
 
 
-def converge(**variables):
-    """Run the role again with other variables; returns exit code and output in one line."""
-    done = subprocess.run(
-        ["ansible-playbook", "-i", SCENARIO / "inventory.yml", SCENARIO / "nginx.yml", "-e", json.dumps(variables)],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.memory",
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return done.returncode, " ".join((done.stdout + done.stderr).split())
+def converge(**variables) -> Run:
+    """Run the role again with other variables."""
+    return play(SCENARIO / "nginx.yml", SCENARIO / "inventory.yml", timeout=300, **variables)
 
 
 def site(**more):
@@ -296,8 +282,8 @@ def test_nginx_comes_back_when_killed(host, get):
 )
 def test_bad_input_is_refused_and_the_old_configuration_serves(host, get, variables, messages):
     before = digest(host)
-    code, output = converge(**variables)
-    assert code != 0 and [message for message in messages if message not in output] == [], output[-3000:]
+    run = converge(**variables)
+    assert run.code != 0 and [message for message in messages if message not in run.said] == [], run.said[-3000:]
     assert digest(host) == before
     assert get("/").status == 200
 
@@ -307,20 +293,20 @@ def test_a_run_that_was_killed_before_its_reload_is_taken_up(host, get):
     host.check_output("touch /etc/nginx/sites/www.conf")
     newest = "pgrep --parent $(cat /run/nginx.pid) --newest"
     before = host.check_output(newest)
-    code, output = converge()
-    assert code == 0 and "older configuration" in output, output[-3000:]
+    run = converge()
+    assert run.code == 0 and "older configuration" in run.said, run.said[-3000:]
     assert host.check_output(newest) != before
-    assert "older configuration" not in converge()[1]
+    assert "older configuration" not in converge().said
 
 
 def test_behind_a_load_balancer(host, get):
     """Only a trusted one is believed; it ends TLS, so plain HTTP behind it is redirected by what it says."""
     locations = [{"path": "/", "pool": "127.0.0.1:18000", "rate_limit": {"rate": "1/min"}}]
     behind = site(behind_tls=True, locations=locations)
-    code, output = converge(
+    run = converge(
         nginx_sites=[behind], nginx_trusted_proxies=["127.0.0.1"], nginx_unlimited_clients=["198.51.100.0/24"]
     )
-    assert code == 0, output[-3000:]
+    assert run.code == 0, run.said[-3000:]
     forwarded = ["-H", "'X-Forwarded-For: 9.9.9.9, 198.51.100.7'", "-H", "'X-Request-ID: from-balancer-1'"]
     plain = Answer(host, "http://www.example.test/x", *forwarded, "-H", "'X-Forwarded-Proto: http'")
     assert (plain.status, plain.headers["location"]) == (308, ["https://www.example.test/x"])
@@ -331,7 +317,7 @@ def test_behind_a_load_balancer(host, get):
     assert seen["x-forwarded-for"] == "198.51.100.7"
     assert seen["x-request-id"] == answer.headers["x-request-id"][0] == "from-balancer-1"
     assert answer.headers["strict-transport-security"] == [HEADERS["strict-transport-security"]]
-    assert converge()[0] == 0
+    assert converge().code == 0
     assert get("/").status == 200
 
 
@@ -340,20 +326,20 @@ def test_behind_a_load_balancer(host, get):
 )
 def test_what_older_versions_get(host, get, nginx, openssl):
     """The configuration for them holds here too; the running nginx shows that it negotiates the same."""
-    code, output = converge(__nginx_version=nginx, __nginx_openssl=openssl)
-    assert code == 0, output[-3000:]
+    run = converge(__nginx_version=nginx, __nginx_openssl=openssl)
+    assert run.code == 0, run.said[-3000:]
     configuration = host.check_output("nginx -T 2>/dev/null")
     assert "http2 on" not in configuration and "X25519MLKEM768" not in configuration
     assert ("ssl_reject_handshake" in configuration) == (nginx == "1.22.1")
     assert get("/", "--http2").protocol == "HTTP/2"
     assert Answer(host, "https://other.test/", "-k").code in (35, *RESET, 92)
-    assert converge()[0] == 0
+    assert converge().code == 0
 
 
 def test_a_removed_site_is_gone_and_others_stay(host, get):
     """Strays in sites/ are removed, the reload takes effect, and a run with the inventory's own values restores all."""
     host.run("echo 'nonsense' > /etc/nginx/sites/stray.conf")
-    code, output = converge()
-    assert code == 0, output[-3000:]
+    run = converge()
+    assert run.code == 0, run.said[-3000:]
     assert not host.file("/etc/nginx/sites/stray.conf").exists
     assert get("/").status == 200

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 import testinfra
+from playbook import play
 
 SCENARIO = Path(__file__).resolve().parents[1]
 URL = "https://watched1:9100/metrics"
@@ -103,24 +103,9 @@ def test_a_pinned_release_runs_and_another_is_refused(watcher):
     running = "ps -o args= -p $(systemctl show -p MainPID --value prometheus-node-exporter)"
     before = watcher.check_output(running)
     assert before.startswith("/opt/node_exporter/")
-    wrong = f"pinned_checksum=sha256:{'0' * 64}"
-    other = subprocess.run(
-        [
-            "ansible-playbook",
-            "-i",
-            SCENARIO / "inventory.yml",
-            "-l",
-            "watcher1",
-            SCENARIO / "converge.yml",
-            "-e",
-            wrong,
-        ],
-        cwd=SCENARIO.parents[1],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert other.returncode != 0 and "checksum" in other.stdout
+    only, wrong = ("--limit", "watcher1"), f"sha256:{'0' * 64}"
+    other = play(SCENARIO / "converge.yml", SCENARIO / "inventory.yml", *only, pinned_checksum=wrong)
+    assert other.code != 0 and "checksum" in other.stdout
     assert watcher.check_output(running) == before
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import testinfra
+from playbook import Run, play
 
 SCENARIO = Path(__file__).resolve().parents[1]
-PROJECT = SCENARIO.parents[1]
 LOGIN = "--authfile /etc/slipway/registry/login.json"
 REGISTRY = "docker://registry1:5000"
 
@@ -113,22 +113,20 @@ def controller_archive(directory: Path, name: str, size: int) -> Path:
     return archive
 
 
-def publish(name: str, *options: str, **source: str) -> subprocess.CompletedProcess:
-    images = json.dumps({"publish_images": [{"name": name, **source}]})
-    command = ["ansible-playbook", "-i", SCENARIO / "inventory.yml", "playbooks/publish.yml", "-e", images, *options]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+def publish(name: str, *options: str, **source: str) -> Run:
+    return play("publish", SCENARIO / "inventory.yml", *options, publish_images=[{"name": name, **source}])
 
 
 def test_a_published_version_never_changes_unawares(host, repository, tmp_path):
     look = f"skopeo inspect --raw {LOGIN} {REGISTRY}/{repository}:1"
     name = f"{repository}:1"
-    assert publish(name, archive=str(controller_archive(tmp_path, name, 10))).returncode == 0
+    assert publish(name, archive=str(controller_archive(tmp_path, name, 10))).code == 0
     before = host.check_output(look)
     other = str(controller_archive(tmp_path, name, 20))
     refused = publish(name, archive=other)
-    assert refused.returncode != 0 and "with other content" in refused.stdout
+    assert refused.code != 0 and "with other content" in refused.stdout
     assert host.check_output(look) == before
-    assert publish(name, "-e", "publish_replace=true", archive=other).returncode == 0
+    assert publish(name, "-e", "publish_replace=true", archive=other).code == 0
     assert host.check_output(look) != before
     assert host.run("ls /run/slipway-publish-login.json /var/tmp/slipway-publish.tar").rc == 2
 
@@ -140,7 +138,7 @@ def test_an_image_comes_out_of_the_controllers_engine(host, repository, tmp_path
         first, second = publish(name, image=name), publish(name, image=name)
     finally:
         subprocess.run(["docker", "image", "rm", name], check=True)
-    assert first.returncode == 0 and second.returncode == 0, first.stdout + second.stdout
+    assert first.code == 0 and second.code == 0, first.output + second.output
     assert "changed=0" not in first.stdout and "changed=0" in second.stdout
     host.check_output(f"skopeo inspect {LOGIN} {REGISTRY}/{name}")
 
