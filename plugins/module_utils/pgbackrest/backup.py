@@ -1,0 +1,162 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One backup or verification: run, watched, and told as results."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..result import Result, Verdict
+from ..units import to_duration
+from .command import LOCKED, PgbackrestError, arguments, run
+from .info import Stanza, find
+from .job import Outcome, Tell, watch
+from .status import label, read
+
+Kind = Literal["full", "incr", "verify"]
+
+SOURCE = "slipway-backup 0.1.0"
+WORDS = {"full": "A full backup", "incr": "An incremental backup", "verify": "A verification"}
+RETRY = 10.0  # seconds between two attempts while another backup runs
+_VERIFIED = re.compile(r"total files checked: (\d+), total valid files: (\d+)")
+_WAL = re.compile(r"total WAL checked: (\d+), total valid WAL: (\d+)")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One stanza in one of this host's repositories."""
+
+    stanza: str
+    repository: int
+    user: str
+    name: str
+
+
+def targets(configuration: Mapping[str, Any]) -> list[Target]:
+    """Everything that is backed up from this host."""
+    numbers = configuration["repositories"]
+    return [
+        Target(stanza, number, configuration["user"], label(stanza, number, numbers))
+        for stanza in configuration["stanzas"]
+        for number in numbers
+    ]
+
+
+def perform(kind: Kind, target: Target, patience: float, tell: Tell) -> list[Result]:
+    """Runs it and returns what is recorded of it.
+
+    While another backup of the stanza runs it is tried again for ``patience`` seconds; then an incremental backup is
+    skipped - what runs covers it - and a full one, which nothing replaces, has failed.
+    """
+    ends = time.monotonic() + patience
+    tell(f"{WORDS[kind]} of {target.name} begins")
+    outcome = watch(_argv(kind, target), target.user, tell)
+    while outcome.code == LOCKED and time.monotonic() < ends:
+        tell(f"waiting: {running(target)}; it is tried again for {to_duration(round(ends - time.monotonic()))}")
+        time.sleep(min(RETRY, max(0.0, ends - time.monotonic())))
+        outcome = watch(_argv(kind, target), target.user, tell)
+    return _verified(target, outcome) if kind == "verify" else [_made(kind, target, outcome)]
+
+
+def running(target: Target) -> str:
+    """What has the lock, in one clause."""
+    try:
+        stanza = find(read(target.user, target.stanza), target.stanza)
+    except (PgbackrestError, ValueError):
+        stanza = None
+    if stanza is None or not stanza.running:
+        return f"another backup or expiry of {target.stanza} has the lock"
+    return f"another backup of {target.stanza} is running" + _share(stanza)
+
+
+def in_recovery(user: str, port: int) -> bool:
+    """Whether the local cluster is a standby, which leaves backups to its primary."""
+    asked = run(["psql", "-XAtq", "-p", str(port), "-c", "select pg_is_in_recovery()", "postgres"], user, 30)
+    return asked.code == 0 and asked.output.strip() == "t"
+
+
+def left_to_primary(kind: Kind, target: Target) -> Result:
+    reason = f"{target.stanza} is a standby here; its primary makes the backups"
+    return _result(kind, target, "skip", Outcome(0, 0.0), reason)
+
+
+def _share(stanza: Stanza) -> str:
+    return f" ({100 * stanza.done / stanza.total:.0f} % done)" if stanza.total else ""
+
+
+def _argv(kind: Kind, target: Target) -> list[str]:
+    common = {"repo": target.repository, "log_level_console": "detail", "log_level_stderr": "off"}
+    if kind == "verify":
+        return arguments("verify", target.stanza, output="text", **common)
+    return arguments("backup", target.stanza, type=kind, **common)
+
+
+def _made(kind: Kind, target: Target, outcome: Outcome) -> Result:
+    verdict: Verdict = "pass"
+    reason = None
+    if outcome.code == LOCKED and kind == "incr":
+        verdict, reason = "skip", f"{running(target)}, which makes this one unnecessary"
+    elif outcome.code:
+        verdict, reason = "fail", failure(kind, target, outcome)
+    return _result(kind, target, verdict, outcome, reason)
+
+
+def failure(kind: Kind, target: Target, outcome: Outcome) -> str:
+    """What happened, in pgBackRest's own words, and what to do."""
+    said = outcome.reason or " ".join(outcome.lines[-3:]) or "it said nothing"
+    return (
+        f"{WORDS[kind]} of {target.name} ended with status {outcome.code} after"
+        f" {to_duration(round(outcome.seconds, 1))}; pgBackRest says: {said}"[:3900]
+    )
+
+
+def _result(kind: Kind, target: Target, verdict: Verdict, outcome: Outcome, reason: str | None = None) -> Result:
+    return Result(
+        id=f"data.backup.{'verified' if kind == 'verify' else kind}",
+        area="data",
+        subject=target.name,
+        claim=f"{WORDS[kind]} of {target.name} succeeds",
+        verdict=verdict,
+        measured=round(outcome.seconds, 2) if verdict == "pass" else None,
+        unit="s",
+        at=outcome.at,
+        took=round(outcome.seconds, 2),
+        source=SOURCE,
+        reason=reason,
+    )
+
+
+def _verified(target: Target, outcome: Outcome) -> list[Result]:
+    """A verification that found nothing to verify proves nothing."""
+    text = "\n".join(outcome.lines)
+    files = [tuple(map(int, found)) for found in _VERIFIED.findall(text)]
+    wal = [tuple(map(int, found)) for found in _WAL.findall(text)]
+    bad = sum(checked - valid for checked, valid in files + wal)
+    if outcome.code or bad:
+        damage = "; ".join(line.strip() for line in outcome.lines if _is_damage(line))
+        said = outcome.reason or damage or " ".join(outcome.lines[-3:])
+        counted = f"{bad} of {sum(checked for checked, _ in files + wal)} files are missing or damaged; " if bad else ""
+        reason = (
+            f"verification of {target.name} ended with status {outcome.code}: {counted}pgBackRest says: {said}; make a"
+            " full backup now and look into the repository"
+        )
+        return [_result("verify", target, "fail", outcome, reason[:3900])]
+    if not files:
+        reason = f"there is no backup of {target.name} in the repository to verify; make a full one"
+        return [_result("verify", target, "fail", outcome, reason)]
+    return [_result("verify", target, "pass", outcome)]
+
+
+def _is_damage(line: str) -> bool:
+    return any(word in line for word in ("invalid", "missing", "error")) and not re.search(
+        r"(?:invalid|missing|other): 0\b", line
+    )
+
+
+def exit_code(results: Sequence[Result]) -> int:
+    """Success for what passed or was rightly skipped."""
+    return 1 if any(result.verdict == "fail" for result in results) else 0

@@ -1,0 +1,110 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Running pgBackRest as its own user, and its reason when it fails."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PROGRAM = "pgbackrest"
+LOCKED = 50  # another backup, or expiry, of the stanza runs
+NOT_FOUND = 127
+_REASON = re.compile(r"^(?:\S+ \S+ )?P\d+\s+(?:ERROR|HINT|WARN|ASSERT):|^(?:ERROR|HINT|WARN|ASSERT):")
+_CONTINUED = re.compile(r"^\s{8,}(?:HINT: )?\S")
+_PREFIX = re.compile(r"^(?:\d{4}-\d\d-\d\d \S+ )?P\d+\s+")
+
+
+class PgbackrestError(Exception):
+    """pgBackRest failed; the message is its reason, ``code`` its exit status."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Exit status and what was written to standard output and standard error."""
+
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def reason(self) -> str:
+        """pgBackRest's own words in one line; empty when it has none."""
+        return reason((self.output + "\n" + self.errors).splitlines())
+
+
+def reason(lines: Iterable[str]) -> str:
+    """The errors with their hints, as one line; when there are none the warnings."""
+    found: dict[str, list[str]] = {"ERROR": [], "WARN": []}
+    current: list[str] | None = None
+    for line in lines:
+        if _REASON.match(line):
+            words = _PREFIX.sub("", line).strip()
+            level = "WARN" if words.startswith("WARN") else "ERROR"
+            found[level].append(re.sub(r"^(?:ERROR|WARN|ASSERT): ", "", words))
+            current = found[level]
+        elif current and _CONTINUED.match(line):
+            current[-1] += " " + line.strip()
+        else:
+            current = None
+    return "; ".join(dict.fromkeys(found["ERROR"] or found["WARN"]))
+
+
+def arguments(command: str, stanza: str | None = None, **options: Any) -> list[str]:
+    """The command line. No option that is secret has a place on it: those are in the configuration file."""
+    given = {"stanza": stanza, **options}
+    told = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
+    return [PROGRAM, *told, command]
+
+
+def as_user(user: str) -> dict[str, Any]:
+    """What makes ``subprocess`` run a program as this user when the caller is root."""
+    if os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam(user)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": os.getgrouplist(user, entry.pw_gid)}
+
+
+def environment() -> dict[str, str]:
+    """Nothing of the caller's reaches pgBackRest, which would read options from it."""
+    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/"}
+
+
+def run(argv: Sequence[str], user: str, timeout: float | None = None) -> Ended:
+    """Runs to the end; after ``timeout`` seconds it is killed and counts as failed."""
+    try:
+        done = subprocess.run(
+            list(argv),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=timeout,
+            cwd="/",
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            **as_user(user),
+        )
+    except FileNotFoundError:
+        return Ended(NOT_FOUND, "", f"ERROR: {argv[0]} is not installed on this host")
+    except subprocess.TimeoutExpired:
+        return Ended(124, "", f"ERROR: {' '.join(argv)} did not end within {timeout:g} s")
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def succeed(argv: Sequence[str], user: str, timeout: float | None = None) -> str:
+    """Standard output of a run that must succeed."""
+    ended = run(argv, user, timeout)
+    if ended.code:
+        told = ended.reason or (ended.errors or ended.output).strip()[-500:] or "it said nothing"
+        raise PgbackrestError(f"{' '.join(argv)} ended with status {ended.code}: {told}", ended.code)
+    return ended.output

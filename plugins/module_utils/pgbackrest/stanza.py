@@ -1,0 +1,41 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Stanzas: made where they are missing, upgraded after a major version, and the whole way of a WAL segment checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .command import arguments, succeed
+from .info import find
+from .status import read
+
+_TIMEOUT = 300.0
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was, or would be, done to a stanza: ``created``, ``upgraded`` or nothing; whether it was checked."""
+
+    action: str | None
+    checked: bool
+
+
+def ensure(stanza: str, user: str, check: bool, dry: bool) -> Done:
+    """Makes the stanza on every repository that lacks it, and checks it after that, or when asked to.
+
+    The check makes PostgreSQL finish a WAL segment and waits until it is in every repository.
+    """
+    found = find(read(user, stanza), stanza)
+    action = None if found is not None and found.created else "created"
+    if action and not dry:
+        succeed(arguments("stanza-create", stanza, log_level_console="warn"), user, _TIMEOUT)
+    wanted = bool(action) or check
+    if wanted and not dry:
+        succeed(arguments("check", stanza, log_level_console="warn"), user, _TIMEOUT)
+    return Done(action, wanted)
+
+
+def upgrade(stanza: str, user: str) -> None:
+    """Tells the stanza that its cluster has a new major version; its old backups stay."""
+    succeed(arguments("stanza-upgrade", stanza, log_level_console="warn"), user, _TIMEOUT)

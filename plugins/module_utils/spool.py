@@ -1,0 +1,106 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Results that a host's timers leave until a playbook takes them into the evidence store, and the last of each.
+
+Every run leaves a file of JSON Lines of its own, so that nothing is shared and what was taken can simply be removed; no
+host needs to reach the evidence store. ``latest.json`` stays: it is what the host itself knows of its last results.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+DIRECTORY = "/var/lib/slipway/results"
+KEPT_FILES = 2000  # of hourly runs: twelve weeks without any playbook
+_LATEST = "latest.json"
+
+Record = dict[str, Any]
+
+
+@dataclass
+class Spooled:
+    """What lies in a spool: records in their order, the files they are in, and those that could not be read."""
+
+    records: list[Record] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+
+class Spool:
+    """A directory of results. It is made, for root alone, by the first who leaves something."""
+
+    def __init__(self, directory: str = DIRECTORY) -> None:
+        self.root = Path(directory)
+
+    def leave(self, records: Iterable[Mapping[str, Any]], name: str) -> None:
+        """Leaves the results of one run; they are on disk when this returns. ``name`` tells who measured."""
+        lines = [json.dumps(record, ensure_ascii=False, separators=(",", ":")) for record in records]
+        if not lines:
+            return
+        self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        with self._locked():
+            handle, path = tempfile.mkstemp(dir=self.root, prefix=".", suffix=f"-{name}")
+            _write(handle, "\n".join(lines) + "\n")
+            at = json.loads(lines[0]).get("at", "")
+            Path(path).replace(self.root / f"{at.replace(':', '')}{Path(path).name}.jsonl")
+            newest = {(record["id"], record["subject"]): record for record in self.latest()}
+            newest |= {(record["id"], record["subject"]): record for record in map(json.loads, lines)}
+            handle, path = tempfile.mkstemp(dir=self.root, prefix=".latest")
+            _write(handle, json.dumps(list(newest.values()), ensure_ascii=False))
+            Path(path).replace(self.root / _LATEST)
+            for old in self._files()[:-KEPT_FILES]:
+                old.unlink(missing_ok=True)
+
+    def read(self) -> Spooled:
+        """Everything that waits to be taken, the oldest first."""
+        found = Spooled()
+        for path in self._files():
+            try:
+                records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            except (OSError, ValueError):
+                found.damaged.append(path.name)
+                continue
+            found.records += records
+            found.files.append(path.name)
+        return found
+
+    def remove(self, files: Iterable[str]) -> list[str]:
+        """Removes files that were taken; returns those that were there."""
+        removed = []
+        for name in files:
+            with suppress(FileNotFoundError):
+                (self.root / Path(name).name).unlink()
+                removed.append(name)
+        return removed
+
+    def latest(self) -> list[Record]:
+        """The last result of each id and subject that this host left, taken or not."""
+        try:
+            return json.loads((self.root / _LATEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+
+    def _files(self) -> list[Path]:
+        return sorted(self.root.glob("[!.]*.jsonl"))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.root / ".lock").open("w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _write(handle: int, content: str) -> None:
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        os.fchmod(file.fileno(), 0o640)
