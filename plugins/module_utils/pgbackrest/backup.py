@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +15,14 @@ from .command import LOCKED, PgbackrestError, arguments, run
 from .info import Stanza, find
 from .job import Outcome, Tell, watch
 from .status import label, read
+from .verify import findings, judge
 
 Kind = Literal["full", "incr", "verify"]
 
 SOURCE = "slipway-backup 0.1.0"
 WORDS = {"full": "A full backup", "incr": "An incremental backup", "verify": "A verification"}
 RETRY = 10.0  # seconds between two attempts while another backup runs
-_VERIFIED = re.compile(r"total files checked: (\d+), total valid files: (\d+)")
-_WAL = re.compile(r"total WAL checked: (\d+), total valid WAL: (\d+)")
+LONGEST = 3900  # characters of a reason
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def _share(stanza: Stanza) -> str:
 def _argv(kind: Kind, target: Target) -> list[str]:
     common = {"repo": target.repository, "log_level_console": "detail", "log_level_stderr": "off"}
     if kind == "verify":
-        return arguments("verify", target.stanza, output="text", **common)
+        return arguments("verify", target.stanza, output="text", verbose="y", **common)
     return arguments("backup", target.stanza, type=kind, **common)
 
 
@@ -110,7 +109,7 @@ def failure(kind: Kind, target: Target, outcome: Outcome) -> str:
     said = outcome.reason or " ".join(outcome.lines[-3:]) or "it said nothing"
     return (
         f"{WORDS[kind]} of {target.name} ended with status {outcome.code} after"
-        f" {to_duration(round(outcome.seconds, 1))}; pgBackRest says: {said}"[:3900]
+        f" {to_duration(round(outcome.seconds, 1))}; pgBackRest says: {said}"[:LONGEST]
     )
 
 
@@ -131,30 +130,14 @@ def _result(kind: Kind, target: Target, verdict: Verdict, outcome: Outcome, reas
 
 
 def _verified(target: Target, outcome: Outcome) -> list[Result]:
-    """A verification that found nothing to verify proves nothing."""
-    text = "\n".join(outcome.lines)
-    files = [tuple(map(int, found)) for found in _VERIFIED.findall(text)]
-    wal = [tuple(map(int, found)) for found in _WAL.findall(text)]
-    bad = sum(checked - valid for checked, valid in files + wal)
-    if outcome.code or bad:
-        damage = "; ".join(line.strip() for line in outcome.lines if _is_damage(line))
-        said = outcome.reason or damage or " ".join(outcome.lines[-3:])
-        counted = f"{bad} of {sum(checked for checked, _ in files + wal)} files are missing or damaged; " if bad else ""
-        reason = (
-            f"verification of {target.name} ended with status {outcome.code}: {counted}pgBackRest says: {said}; make a"
-            " full backup now and look into the repository"
-        )
-        return [_result("verify", target, "fail", outcome, reason[:3900])]
-    if not files:
-        reason = f"there is no backup of {target.name} in the repository to verify; make a full one"
-        return [_result("verify", target, "fail", outcome, reason)]
-    return [_result("verify", target, "pass", outcome)]
-
-
-def _is_damage(line: str) -> bool:
-    return any(word in line for word in ("invalid", "missing", "error")) and not re.search(
-        r"(?:invalid|missing|other): 0\b", line
-    )
+    if outcome.code:
+        return [_result("verify", target, "fail", outcome, failure("verify", target, outcome))]
+    stanza = find(read(target.user, target.stanza), target.stanza)
+    backups = [backup for backup in stanza.of(target.repository) if backup.stopped < outcome.began] if stanza else []
+    verdict, reason = judge(findings(outcome.lines), backups)
+    if reason:
+        reason = f"the verification of {target.name} found trouble: {reason}"[:LONGEST]
+    return [_result("verify", target, verdict, outcome, reason)]
 
 
 def exit_code(results: Sequence[Result]) -> int:

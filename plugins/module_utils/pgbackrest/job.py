@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ..backup.status import seconds_of
 from ..result import timestamp
 from ..units import to_byte_size
 from .command import as_user, environment, reason
@@ -31,6 +32,11 @@ class Outcome:
     reason: str = ""
     lines: list[str] = field(default_factory=list)
     at: str = field(default_factory=timestamp)
+
+    @property
+    def began(self) -> float:
+        """Unix time."""
+        return seconds_of(self.at)
 
 
 def watch(argv: Sequence[str], user: str, tell: Tell, tick: float = TICK) -> Outcome:

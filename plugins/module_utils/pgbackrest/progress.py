@@ -24,6 +24,7 @@ _PHASES = (
     ("expire command begin", "expiring what is older than it must be"),
     ("verify command begin", "verifying every file's checksum"),
 )
+_KEPT = 20000  # lines; a verification writes two for each backup
 _LABEL = re.compile(r"new backup label = (\S+)")
 
 
@@ -35,7 +36,7 @@ class Progress:
     copied: int = 0
     percent: float | None = None
     label: str | None = None
-    lines: deque[str] = field(default_factory=lambda: deque(maxlen=500))
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
     def take(self, line: str) -> None:
         """Learns from one line; lines about copied files, of which there are thousands, are not kept."""
