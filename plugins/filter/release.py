@@ -17,6 +17,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.release.service import
     ServiceError,
     find_service,
     parse_service,
+    without_secrets,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.units import byte_size
 
@@ -41,10 +42,9 @@ _Dumper.add_multi_representer(list, lambda dumper, value: dumper.represent_list(
 def service(services: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
     """The service called ``name`` with its defaults filled in, and without the values of its secrets."""
     try:
-        found = asdict(find_service(services, name))
+        return without_secrets(find_service(services, name))
     except ServiceError as error:
         raise AnsibleFilterError(str(error)) from error
-    return found | {"secrets": dict.fromkeys(found["secrets"], "")}
 
 
 def services_problems(services: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -101,8 +101,7 @@ def release_request(
     hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], action: str, name: str, version: str = ""
 ) -> dict[str, Any]:
     """The run's id and hosts, and its ``problem`` when it cannot be meant."""
-    asked = request.Request("", action, str(name), str(version), [], [])
-    read = request.read_request(hostvars, groups, asked)
+    read = request.read_request(hostvars, groups, request.Request("", action, str(name), str(version), [], []))
     return asdict(read) | {"hosts": read.hosts}
 
 
@@ -139,9 +138,13 @@ def gate_checks(description: Mapping[str, Any], colour: str, address: str, host:
 
 
 def release_plan(
-    surveys: Mapping[str, Any], pools: Mapping[str, Any], asked: Mapping[str, Any], force: bool = False
+    surveys: Mapping[str, Any], pools: Mapping[str, Any], asked: Mapping[str, Any], min_free: str, force: bool = False
 ) -> dict[str, Any]:
-    """What a run has to do, from the app hosts' surveys and the edges' pools; ``problem`` when it cannot be done."""
+    """What a run has to do, from the app hosts' surveys and the edges' pools, and the ``problems`` that forbid it."""
+    if not pools:
+        name = asked["service"]
+        told = f"No host of group edge has {name} in haproxy_pools. Give the service an edge_port and run site.yml."
+        return {"problems": [told], "nothing": True}
     truth = plan.find_truth({edge: pool["live"] for edge, pool in pools.items()}, surveys)
     try:
         if asked["action"] == "rollback":
@@ -149,15 +152,9 @@ def release_plan(
         else:
             decided = plan.plan_deploy(truth, surveys, asked["version"], force)
     except ServiceError as error:
-        return {"problem": str(error), "nothing": True}
-    return {"problem": "", **decided.as_dict()}
-
-
-def release_problems(
-    surveys: Mapping[str, Any], pools: Mapping[str, Any], decided: Mapping[str, Any], min_free: str
-) -> list[str]:
-    """Why a plan cannot end well, each as a sentence."""
-    return request.problems(surveys, pools, decided, byte_size(min_free))
+        return {"problems": [str(error)], "nothing": True}
+    found = decided.as_dict()
+    return found | {"problems": request.problems(surveys, pools, found, byte_size(min_free))}
 
 
 def release_failure(failures: Mapping[str, Mapping[str, str]], unreachable: Sequence[str]) -> str:
@@ -185,7 +182,6 @@ class FilterModule:
             release_failure,
             release_files,
             release_plan,
-            release_problems,
             release_report,
             release_request,
             service,

@@ -67,10 +67,19 @@ def live_versions(events: Iterable[Event]) -> list[str]:
             continue
         version = str(event["version"])
         if event.get("action") == "rollback" and version in stack:
-            del stack[stack.index(version) + 1 :]
+            stack = [*before(stack, version), version]
         elif not stack or stack[-1] != version:
             stack.append(version)
     return stack
+
+
+def before(stack: Sequence[str], version: str) -> list[str]:
+    """What lies below the topmost ``version`` of a stack; the whole stack when it is not in it.
+
+    A version may be in it more than once: 1, 2, and 1 deployed again.
+    """
+    depth = list(reversed(stack)).index(version) if version in stack else -1
+    return list(stack[: len(stack) - 1 - depth])
 
 
 def unfinished(events: Sequence[Event]) -> Event | None:

@@ -171,10 +171,9 @@ def _common(action: str, truth: Truth) -> dict[str, Any]:
 
 def _before(truth: Truth) -> str:
     stack = history.live_versions(truth.events)
-    if truth.live and truth.live.version in stack:
-        del stack[stack.index(truth.live.version) :]
-    if stack:
-        return stack[-1]
+    earlier = history.before(stack, truth.live.version) if truth.live else stack
+    if earlier:
+        return earlier[-1]
     if truth.idle and not truth.events:
         return truth.idle.version
     raise ServiceError("There is no earlier release in the history; name one with -e to=VERSION.")

@@ -247,7 +247,7 @@ def _said(result: Mapping[str, Any]) -> str:
     """What a failed task said, on one line. Of many measurements the first bad one speaks."""
     bad = [one for one in result.get("results", []) if one.get("verdict") in ("fail", "unknown")]
     if bad:
-        return f"{bad[0]['claim']}, but {bad[0]['reason']}"
+        return f'"{bad[0]["claim"]}" is not so: {bad[0]["reason"]}'
     return " ".join(str(result.get("msg") or "it did not succeed").split())
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.release.service import (
@@ -14,6 +14,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.release.service import
     ServiceError,
     check_version,
     find_service,
+    without_secrets,
 )
 
 Variables = Mapping[str, Any]
@@ -23,7 +24,8 @@ Variables = Mapping[str, Any]
 class Request:
     """One run: its id and what it is about; ``problem`` is a sentence when it must be refused.
 
-    ``edges`` are all edge hosts: which of them have the service's pool only they can say.
+    ``edges`` are all edge hosts: which of them have the service's pool only they can say. ``services`` is the service's
+    description without secrets, by host; an edge knows it by the first app host.
     """
 
     run: str
@@ -32,6 +34,7 @@ class Request:
     version: str
     apps: list[str]
     edges: list[str]
+    services: dict[str, dict[str, Any]] = field(default_factory=dict)
     problem: str = ""
 
     @property
@@ -43,14 +46,14 @@ class Request:
 def read_request(hosts: Mapping[str, Variables], groups: Mapping[str, Sequence[str]], asked: Request) -> Request:
     """Fills in the hosts of a request, or its problem. ``hosts`` are every host's variables."""
     apps = [host for host in groups.get("app", []) if asked.service in _names(hosts, host)]
-    edges = list(groups.get("edge", []))
+    run = asked.run or f"{_stamp()}-{asked.action}-{asked.service}"
+    found = replace(asked, run=run, apps=apps, edges=list(groups.get("edge", [])))
     try:
         _check(hosts, groups, asked)
-        problem = "" if edges else "The inventory has no hosts in group edge: nothing could switch."
+        own = {host: find_service(_items(hosts, host), asked.service) for host in apps}
     except ServiceError as error:
-        problem = str(error)
-    run = f"{_stamp()}-{asked.action}-{asked.service}"
-    return Request(asked.run or run, asked.action, asked.service, asked.version, apps, edges, problem)
+        return replace(found, problem=str(error))
+    return replace(found, services={host: without_secrets(own.get(host, own[apps[0]])) for host in found.hosts})
 
 
 def _check(hosts: Mapping[str, Variables], groups: Mapping[str, Sequence[str]], asked: Request) -> None:
@@ -60,6 +63,8 @@ def _check(hosts: Mapping[str, Variables], groups: Mapping[str, Sequence[str]], 
     if not asked.service:
         raise ServiceError(f"Say which service with -e service=NAME (known: {', '.join(sorted(known))}).")
     find_service(list(known.values()), asked.service)
+    if not groups.get("edge"):
+        raise ServiceError("The inventory has no hosts in group edge: nothing could switch.")
     if asked.action == "deploy" and not asked.version:
         raise ServiceError("Say which version with -e version=VERSION; it is the image's tag.")
     if asked.version:
@@ -100,8 +105,6 @@ def problems(
     surveys: Mapping[str, Variables], pools: Mapping[str, Variables], plan: Mapping[str, Any], min_free: int
 ) -> list[str]:
     """Why a plan cannot end well, each as a sentence; nothing has been changed yet."""
-    if plan["problem"]:
-        return [plan["problem"]]
     found = []
     for host in plan["start"]:
         found += _host_problems(host, surveys[host], plan["target"]["colour"], min_free)

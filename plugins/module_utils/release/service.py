@@ -7,7 +7,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 COLOURS = ("blue", "green")
@@ -196,6 +196,12 @@ def find_service(services: Sequence[Mapping[str, Any]], name: str) -> Service:
     raise ServiceError(
         f"There is no service {name} in app_services{_nearest(name, [str(item.get('name')) for item in services])}"
     )
+
+
+def without_secrets(service: Service) -> dict[str, Any]:
+    """A service as plain data, its secrets' values left out."""
+    plain = asdict(service)
+    return plain | {"secrets": dict.fromkeys(plain["secrets"], "")}
 
 
 def check_version(version: str) -> str:

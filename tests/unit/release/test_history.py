@@ -32,6 +32,18 @@ def test_rolling_back_twice_goes_further_back() -> None:
     assert history.live_versions(events) == ["1", "2"]
 
 
+def test_a_version_deployed_again_has_the_one_that_it_replaced_before_it() -> None:
+    events = [event(1, "done", "1"), event(2, "done", "2"), event(3, "done", "1")]
+    assert history.before(history.live_versions(events), "1") == ["1", "2"]
+    back = [*events, event(4, "done", "2", action="rollback")]
+    assert history.before(history.live_versions(back), "2") == ["1"]
+
+
+def test_nothing_of_a_stack_lies_above_a_version_that_is_not_in_it() -> None:
+    assert history.before(["1", "2"], "3") == ["1", "2"]
+    assert history.before([], "3") == []
+
+
 def test_a_failed_release_was_never_live() -> None:
     assert history.live_versions([event(1, "done", "1"), event(2, "begun", "2"), event(2, "failed", "2")]) == ["1"]
 

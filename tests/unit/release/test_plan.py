@@ -118,6 +118,12 @@ def test_a_rollback_killed_before_its_record_does_not_go_back_to_the_bad_version
     assert plan.found == {"action": "rollback", "colour": "blue", "version": "2"}
 
 
+def test_a_rollback_after_an_old_version_was_deployed_again() -> None:
+    past = events("done 1 blue", "done 2 green", "done 1 blue")
+    plan = rollback({"e": "blue"}, {"a": host("1", "2", past)})
+    assert plan.target == Running("green", "2") and plan.start == []
+
+
 def test_a_rollback_to_a_named_version() -> None:
     done = events("done 1 blue", "done 2 green", "done 3 blue")
     hosts = {"a": host("3", "2", done)}

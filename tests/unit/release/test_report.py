@@ -107,6 +107,6 @@ def test_the_reason_names_step_hosts_and_the_first_bad_measurement() -> None:
         host: {"step": "4/8 Health gate: every instance", "result": {"results": results}} for host in ("a1", "a2")
     }
     assert why(failures, ["e2"]) == (
-        "4/8 Health gate failed on a1, a2: http://x answers 200, but it answered 503; e2 could not be reached"
+        '4/8 Health gate failed on a1, a2: "http://x answers 200" is not so: it answered 503; e2 could not be reached'
     )
     assert why({}, []) == "a host failed without a word"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.ops.plugins.filter.release import answers, pool_url
+from ansible_collections.slipway.ops.plugins.filter.release import answers, pool_url, release_plan
 from ansible_collections.slipway.ops.plugins.module_utils.release.request import (
     Request,
     gate_checks,
@@ -19,7 +19,12 @@ SHOP: dict[str, Any] = {
     "ports": {"blue": 8000, "green": 8100},
     "instances": 2,
 }
-HOSTS: dict[str, Any] = {"e1": {}, "a1": {"app_services": [SHOP]}, "a2": {"app_services": [SHOP]}, "a3": {}}
+HOSTS: dict[str, Any] = {
+    "e1": {},
+    "a1": {"app_services": [SHOP]},
+    "a2": {"app_services": [SHOP]},
+    "a3": {},
+}
 GROUPS = {"edge": ["e1"], "app": ["a1", "a2", "a3"]}
 MIB = 2**20
 
@@ -48,6 +53,13 @@ def test_what_cannot_be_meant(request_: Request, message: str) -> None:
     assert message in read_request(HOSTS, GROUPS, request_).problem
 
 
+def test_an_edge_knows_the_service_by_its_first_app_host_and_nobody_its_secrets() -> None:
+    secret = [SHOP | {"secrets": {"token": "hidden"}}]
+    services = read_request(HOSTS | {"a1": {"app_services": secret}}, GROUPS, asked()).services
+    assert services["e1"] == services["a1"] and services["a1"]["secrets"] == {"token": ""}
+    assert services["a2"]["secrets"] == {}
+
+
 def test_a_rollback_needs_no_version() -> None:
     assert read_request(HOSTS, GROUPS, asked(version="", action="rollback")).problem == ""
 
@@ -64,7 +76,7 @@ def survey(**change: Any) -> dict[str, Any]:
 
 def plan(**change: Any) -> dict[str, Any]:
     target = {"colour": "green", "version": "2.0"}
-    return {"problem": "", "nothing": False, "start": ["a1"], "switch": True, "target": target} | change
+    return {"nothing": False, "start": ["a1"], "switch": True, "target": target} | change
 
 
 def pool(total: int = 2, up: int = 0) -> dict[str, Any]:
@@ -93,13 +105,25 @@ def test_a_sound_plan_has_no_problems() -> None:
         (survey(), {"sets": {"blue": {}}}, {}, "e1: the pool has no set green"),
         (survey(), pool(total=3), {}, "set green has 3 servers and the app hosts have 2 instances"),
         (survey(), pool(up=1), {"start": []}, "only 1 of 2 servers of 2.0 are up"),
-        (survey(), pool(), {"problem": "There is no earlier release."}, "There is no earlier release."),
     ],
-    ids=["port", "space", "sets", "instances", "warm release that is not up", "no plan"],
+    ids=["port", "space", "sets", "instances", "warm release that is not up"],
 )
 def test_what_cannot_end_well(found: Any, seen: Any, change: dict[str, Any], message: str) -> None:
     (problem,) = problems({"a1": found}, {"e1": seen}, plan(**change), 1000 * MIB)
     assert message in problem
+
+
+def test_a_rollback_without_history_is_a_problem_of_its_plan() -> None:
+    alone = survey(history=[], colours={"blue": {"version": "1", "complete": True}, "green": {"version": None}})
+    plan = release_plan({"a1": alone}, {"e1": {"live": "blue"}}, {"action": "rollback", "version": ""}, "1GiB")
+    assert plan["problems"] == ["There is no earlier release in the history; name one with -e to=VERSION."]
+
+
+def test_a_service_that_no_edge_has_is_a_problem() -> None:
+    plan = release_plan({"a1": survey()}, {}, {"action": "deploy", "service": "shop", "version": "1"}, "1GiB")
+    assert plan["problems"] == [
+        "No host of group edge has shop in haproxy_pools. Give the service an edge_port and run site.yml."
+    ]
 
 
 def test_every_instance_is_asked_for_health_and_readiness() -> None:

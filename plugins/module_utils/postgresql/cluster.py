@@ -1,0 +1,353 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Data directories: a new one, or a copy of another server's, and never over data that nobody here knows.
+
+What is being made is written down before it is begun (``/var/lib/slipway/postgresql``), so that a run that is killed
+leaves a half-made directory that the next run recognises and begins anew. Everything else that is not empty is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
+
+OWNER = "postgres"
+CONFIGURATION = Path("/etc/postgresql")
+STATE = Path("/var/lib/slipway/postgresql")
+_SHOWN_LINES = 5
+_TRY_AGAIN_AFTER = 2.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """The server that a standby copies and follows. ``conninfo`` names the file with the password."""
+
+    name: str
+    conninfo: str
+    slot: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """``mount`` must be a mount point that holds ``directory``; ``wait`` is seconds for the source to answer."""
+
+    version: int
+    name: str
+    directory: str
+    locale: str = "C.UTF-8"
+    mount: str = ""
+    source: Source | None = None
+    adopt: bool = False
+    wait: float = 60.0
+
+    @property
+    def programs(self) -> Path:
+        return Path(f"/usr/lib/postgresql/{self.version}/bin")
+
+    @property
+    def journal(self) -> Path:
+        return STATE / f"{self.version}-{self.name}.json"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is there. ``version`` is that of the data, empty for none; ``making`` a run that was killed began it."""
+
+    entries: int = 0
+    version: str = ""
+    standby: bool = False
+    started: bool = False
+    making: bool = False
+    known: bool = False
+    elsewhere: str = ""
+
+
+def look(wanted: Wanted) -> Found:
+    """What is in the data directory, and what this host knows of it."""
+    directory = Path(wanted.directory)
+    journal = _read_journal(wanted.journal)
+    configured = _configured_directory(wanted)
+    try:
+        entries = len(list(directory.iterdir()))
+    except FileNotFoundError:
+        entries = 0
+    except NotADirectoryError as error:
+        raise PostgresqlError(f"{directory} is not a directory; nothing was changed") from error
+    version = directory / "PG_VERSION"
+    mine = journal.get("directory") == wanted.directory
+    return Found(
+        entries=entries,
+        version=version.read_text().strip() if version.exists() else "",
+        standby=(directory / "standby.signal").exists(),
+        started=(directory / "postmaster.opts").exists(),
+        making=mine and journal.get("phase") == "making",
+        known=(mine and journal.get("phase") == "made") or configured == wanted.directory,
+        elsewhere=configured if configured not in ("", wanted.directory) else "",
+    )
+
+
+def decide(wanted: Wanted, found: Found) -> str:
+    """``keep`` what is there, ``adopt`` it, or ``make`` it; PostgresqlError where that would lose or confuse data."""
+    where = f"{wanted.directory} ({wanted.version}/{wanted.name})"
+    if found.elsewhere:
+        raise PostgresqlError(
+            f"the cluster {wanted.version}/{wanted.name} has its data in {found.elsewhere}, the inventory says"
+            f" {wanted.directory}. Move it there yourself with the server stopped, or set postgresql_data_directory back"
+        )
+    if found.making and not found.started:
+        return "make"
+    if not found.entries:
+        if found.known:
+            raise PostgresqlError(
+                f"{where} was made by an earlier run and is empty now: is its volume mounted? Nothing was changed. If the"
+                f" data is really gone, restore it from the backup; to begin with an empty one remove {wanted.journal}"
+                f" and {CONFIGURATION / str(wanted.version) / wanted.name}"
+            )
+        return "make"
+    if not (found.known or found.making or wanted.adopt):
+        holds = f"data of PostgreSQL {found.version}" if found.version else f"{found.entries} entries"
+        raise PostgresqlError(
+            f"{where} is not empty ({holds}) and not known to this host; it was not touched. If it is to be this"
+            " server's data, set postgresql_adopt: true for one run; otherwise move it away"
+        )
+    if found.version != str(wanted.version):
+        raise PostgresqlError(
+            f"{where} holds {'data of PostgreSQL ' + found.version if found.version else 'no PostgreSQL data'}; it was"
+            " not touched. Major versions are changed by upgrade.yml"
+        )
+    _check_role(wanted, found, where)
+    return "keep" if found.known else "adopt"
+
+
+def _check_role(wanted: Wanted, found: Found, where: str) -> None:
+    if wanted.source and not found.standby:
+        raise PostgresqlError(
+            f"{where} is a server of its own, the inventory says that it follows {wanted.source.name}. If it was promoted"
+            " on purpose, change postgresql_primary; if it is to follow again, set postgresql_rejoin: true for one run"
+        )
+    if not wanted.source and found.standby:
+        raise PostgresqlError(
+            f"{where} is a standby, the inventory says that it is the primary. Set postgresql_primary to the server that"
+            " it follows, or promote it first"
+        )
+
+
+def make(wanted: Wanted) -> None:
+    """Makes the data directory, from nothing or from the source; on failure nothing is left of it."""
+    _check_mount(wanted)
+    directory = Path(wanted.directory)
+    _write_journal(wanted, "making")
+    _empty(directory)
+    try:
+        _own_directory(directory)
+        if wanted.source:
+            _copy(wanted, wanted.source)
+        else:
+            _initialise(wanted)
+    except (PostgresqlError, OSError):
+        _empty(directory)
+        wanted.journal.unlink(missing_ok=True)
+        raise
+    _write_journal(wanted, "made")
+
+
+def adopt(wanted: Wanted) -> None:
+    """From now on the directory is known."""
+    _check_mount(wanted)
+    _write_journal(wanted, "made")
+
+
+def rejoin(wanted: Wanted, found: Found) -> str:
+    """Lets a stopped server follow its source again; one sentence on how.
+
+    The data of one that was promoted is rewound, or kept aside where that is not possible. A standby's is a copy and goes.
+    """
+    if wanted.source is None:
+        raise PostgresqlError(
+            "a primary follows nobody: postgresql_rejoin needs postgresql_primary to name another host"
+        )
+    _wait_for(wanted, wanted.source)
+    if found.standby:
+        make(wanted)
+        return f"{wanted.source.name} was copied anew to {wanted.directory}"
+    source = f"--source-server={wanted.source.conninfo} dbname=postgres"
+    rewound = _run(wanted, "pg_rewind", [f"--target-pgdata={wanted.directory}", source])
+    if rewound.returncode == 0:
+        _follow(wanted)
+        return f"{wanted.directory} was rewound to where {wanted.source.name} went on"
+    return f"{_copy_beside(wanted)} ({_told(rewound)})"
+
+
+def _copy_beside(wanted: Wanted) -> str:
+    """Copies the source anew; the former data stays beside it, and comes back when copying fails."""
+    directory = Path(wanted.directory)
+    aside = directory.with_name(f"{directory.name}.{time.strftime('%Y%m%dT%H%M%S')}")
+    directory.rename(aside)
+    try:
+        make(wanted)
+    except (PostgresqlError, OSError):
+        shutil.rmtree(directory, ignore_errors=True)
+        aside.rename(directory)
+        _write_journal(wanted, "made")
+        raise
+    return f"a new copy is in {directory}, the former data in {aside}"
+
+
+def _initialise(wanted: Wanted) -> None:
+    _succeed(
+        wanted,
+        "initdb",
+        [
+            f"--pgdata={wanted.directory}",
+            "--data-checksums",
+            "--encoding=UTF8",
+            f"--locale={wanted.locale}",
+            "--auth-local=peer",
+            "--auth-host=scram-sha-256",
+            "--no-instructions",
+        ],
+    )
+
+
+def _copy(wanted: Wanted, source: Source) -> None:
+    """A base backup over TLS; it makes its slot when the source has not got it."""
+    _wait_for(wanted, source)
+    argv = [
+        f"--pgdata={wanted.directory}",
+        f"--dbname={source.conninfo}",
+        f"--slot={source.slot}",
+        "--wal-method=stream",
+        "--checkpoint=fast",
+        "--no-password",
+    ]
+    ended = _run(wanted, "pg_basebackup", argv)
+    if ended.returncode and "does not exist" in ended.stderr:
+        _empty(Path(wanted.directory))
+        ended = _run(wanted, "pg_basebackup", [*argv, "--create-slot"])
+    if ended.returncode:
+        raise PostgresqlError(f"copying {source.name} to {wanted.directory} failed: {_told(ended)}")
+    _follow(wanted)
+
+
+def _wait_for(wanted: Wanted, source: Source) -> None:
+    """The source may be starting at this moment, in the same run."""
+    give_up = time.monotonic() + wanted.wait
+    while True:
+        ended = _run(wanted, "psql", ["--no-psqlrc", "--command=IDENTIFY_SYSTEM", f"{source.conninfo} replication=1"])
+        if ended.returncode == 0:
+            return
+        if time.monotonic() >= give_up:
+            raise PostgresqlError(
+                f"{source.name} does not let this host replicate ({source.conninfo}): {_told(ended)}. Run the role on"
+                f" {source.name} first; both need the same postgresql_replication_password"
+            )
+        time.sleep(_TRY_AGAIN_AFTER)
+
+
+def _follow(wanted: Wanted) -> None:
+    signal = Path(wanted.directory) / "standby.signal"
+    signal.touch(mode=0o600)
+    account = pwd.getpwnam(OWNER)
+    os.chown(signal, account.pw_uid, account.pw_gid)
+
+
+def _check_mount(wanted: Wanted) -> None:
+    if not wanted.mount:
+        return
+    if not os.path.ismount(wanted.mount):
+        raise PostgresqlError(
+            f"nothing is mounted on {wanted.mount}, where the inventory (postgresql_data_mount) has the data on a volume of"
+            " its own; nothing was made"
+        )
+    if Path(wanted.mount) not in [Path(wanted.directory), *Path(wanted.directory).parents]:
+        raise PostgresqlError(f"{wanted.directory} is not on the volume {wanted.mount} (postgresql_data_mount)")
+
+
+def _own_directory(directory: Path) -> None:
+    """The directory, 0700 of its owner. Parents that are missing belong to the owner too."""
+    account = pwd.getpwnam(OWNER)
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=0o755)
+        os.chown(path, account.pw_uid, account.pw_gid)
+    os.chown(directory, account.pw_uid, account.pw_gid)
+    directory.chmod(0o700)
+
+
+def _empty(directory: Path) -> None:
+    """Removes everything in the directory, which may be a mount point, and not itself."""
+    for path in directory.iterdir() if directory.exists() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _configured_directory(wanted: Wanted) -> str:
+    """The data directory that the cluster's postgresql.conf names, empty when there is none."""
+    configuration = CONFIGURATION / str(wanted.version) / wanted.name / "postgresql.conf"
+    if not configuration.exists():
+        return ""
+    found = re.findall(r"^\s*data_directory\s*=\s*'([^']*)'", configuration.read_text(), re.MULTILINE)
+    return found[-1] if found else ""
+
+
+def _read_journal(journal: Path) -> dict[str, str]:
+    try:
+        return json.loads(journal.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise PostgresqlError(f"{journal} is damaged: {error}; remove it when you know whose data that is") from error
+
+
+def _write_journal(wanted: Wanted, phase: str) -> None:
+    """Whole or not at all, and on the disk."""
+    wanted.journal.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    fresh = wanted.journal.with_suffix(".new")
+    with fresh.open("w") as file:
+        json.dump({"directory": wanted.directory, "phase": phase}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(wanted.journal)
+
+
+def _run(wanted: Wanted, program: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs one of PostgreSQL's programs as the owner of the data."""
+    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PGCONNECT_TIMEOUT": "10"}
+    path = wanted.programs / program
+    if not path.exists():
+        raise PostgresqlError(f"{path} is not there: PostgreSQL {wanted.version} is not installed")
+    account = pwd.getpwnam(OWNER)
+    return subprocess.run(
+        [str(path), *arguments],
+        user=account.pw_uid,
+        group=account.pw_gid,
+        extra_groups=[],
+        cwd="/",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _succeed(wanted: Wanted, program: str, arguments: list[str]) -> None:
+    ended = _run(wanted, program, arguments)
+    if ended.returncode:
+        raise PostgresqlError(f"{program} of {wanted.directory} failed and left nothing behind: {_told(ended)}")
+
+
+def _told(ended: subprocess.CompletedProcess[str]) -> str:
+    lines = (ended.stderr or ended.stdout).strip().splitlines()
+    return " / ".join(lines[-_SHOWN_LINES:]) or f"exit status {ended.returncode}"

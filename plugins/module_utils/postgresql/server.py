@@ -1,0 +1,252 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The running server: started, reloaded when its files are newer than what it has read, restarted only when it asks.
+
+Everything is decided from what the server and systemd say, not from what a run remembers: whatever a killed run left
+undone, the next one does.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql.connection import connect, rows
+
+_POLL = 0.1
+_RELOAD_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """``sources`` are files outside the configuration that a reload takes over, such as certificates; seconds."""
+
+    version: int
+    name: str
+    port: int
+    sources: tuple[str, ...] = ()
+    may_restart: bool = True
+    timeout: float = 300.0
+
+    @property
+    def unit(self) -> str:
+        return f"postgresql@{self.version}-{self.name}.service"
+
+    @property
+    def configuration(self) -> Path:
+        return Path("/etc/postgresql") / str(self.version) / self.name
+
+
+@dataclass
+class Outcome:
+    """What was done, each a sentence, and what an operator should hear."""
+
+    actions: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
+    in_recovery: bool | None = None
+
+
+def settle(server: Server, check_mode: bool) -> Outcome:
+    """Brings the running server to what its files say."""
+    outcome = Outcome()
+    state = _unit_state(server)
+    if state["NeedDaemonReload"] == "yes" and not check_mode:
+        _systemctl("daemon-reload")
+    if state["ActiveState"] not in ("active", "reloading"):
+        outcome.actions.append(f"started {server.unit}")
+        if not check_mode:
+            _start(server)
+    if check_mode and outcome.actions:
+        return outcome
+    connection = connect(port=_running_port(server), wait=server.timeout)
+    try:
+        if _is_stale(server, connection):
+            outcome.actions.append(f"reloaded {server.unit}")
+            if not check_mode:
+                _reload(server, connection)
+        _refuse_bad_files(connection)
+        outcome.pending = _pending(connection)
+    finally:
+        connection.close()
+    if outcome.pending:
+        _apply_pending(server, outcome, check_mode)
+    connection = connect(port=_running_port(server), wait=server.timeout)
+    try:
+        outcome.in_recovery = rows(connection, "SELECT pg_is_in_recovery()")[0][0]
+        outcome.warnings += _overridden(connection)
+    finally:
+        connection.close()
+    return outcome
+
+
+def follows(server: Server) -> bool:
+    """Whether it is a standby that receives its source's log at this moment."""
+    try:
+        connection = connect(port=_running_port(server))
+    except PostgresqlError:
+        return False
+    try:
+        return bool(rows(connection, "SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'"))
+    finally:
+        connection.close()
+
+
+def stop(server: Server) -> None:
+    """Stops the server, if it runs."""
+    _systemctl("stop", server.unit)
+
+
+def _apply_pending(server: Server, outcome: Outcome, check_mode: bool) -> None:
+    names = ", ".join(outcome.pending)
+    if not server.may_restart:
+        outcome.warnings.append(
+            f"{names}: only a restart applies this, and postgresql_restart is false. Run with -e postgresql_restart=true"
+            f" when a pause of some seconds suits, or: systemctl restart {server.unit}"
+        )
+        return
+    outcome.actions.append(f"restarted {server.unit} for {names}")
+    if not check_mode:
+        _restart(server)
+
+
+def _start(server: Server) -> None:
+    _systemctl("start", "--no-block", server.unit)
+    give_up = time.monotonic() + server.timeout
+    while True:
+        state = _unit_state(server)
+        if state["ActiveState"] == "active":
+            return
+        if state["ActiveState"] in ("failed", "inactive") and state["Job"] in ("", "0"):
+            raise PostgresqlError(f"{server.unit} does not start ({state['Result']}): {_last_words(server)}")
+        if int(state["NRestarts"] or 0) > 2:
+            raise PostgresqlError(f"{server.unit} starts and fails again and again: {_last_words(server)}")
+        if time.monotonic() >= give_up:
+            # It may be replaying its log for longer than that: it is left to it.
+            raise PostgresqlError(
+                f"{server.unit} was not ready after {server.timeout:g} s and goes on starting: {_last_words(server)}"
+            )
+        time.sleep(_POLL)
+
+
+def _restart(server: Server) -> None:
+    """A checkpoint first, so that the pause is short."""
+    connection = connect(port=_running_port(server))
+    try:
+        rows(connection, "SELECT 1")
+        with connection.cursor() as cursor:
+            cursor.execute("CHECKPOINT")
+    finally:
+        connection.close()
+    _systemctl("stop", server.unit)
+    _start(server)
+
+
+def _reload(server: Server, connection: object) -> None:
+    """Returns when the server has read its files again."""
+    before = rows(connection, "SELECT pg_conf_load_time()")
+    _systemctl("reload", server.unit)
+    give_up = time.monotonic() + _RELOAD_SECONDS
+    while rows(connection, "SELECT pg_conf_load_time()") == before:
+        if time.monotonic() >= give_up:
+            raise PostgresqlError(
+                f"{server.unit} did not read its files again within {_RELOAD_SECONDS:g} s after a reload"
+            )
+        time.sleep(_POLL)
+
+
+def _is_stale(server: Server, connection: object) -> bool:
+    """Whether a file is newer than the server's last look at it."""
+    loaded = float(rows(connection, "SELECT extract(epoch FROM pg_conf_load_time())")[0][0])
+    return _newest(_files(server)) > loaded
+
+
+def _files(server: Server) -> Iterable[Path]:
+    yield from (server.configuration / name for name in ("postgresql.conf", "pg_hba.conf", "pg_ident.conf"))
+    yield from (server.configuration / "conf.d").glob("*.conf")
+    yield from map(Path, server.sources)
+
+
+def _newest(files: Iterable[Path]) -> float:
+    """When the newest was changed or put in its place; a rename sets the second."""
+    return max((max(file.stat().st_mtime, file.stat().st_ctime) for file in files if file.exists()), default=0.0)
+
+
+def _refuse_bad_files(connection: object) -> None:
+    """Lines that the server passed over in silence."""
+    bad = rows(
+        connection,
+        "SELECT format('%s:%s %s %s', sourcefile, sourceline, name, error) FROM pg_file_settings"
+        # What waits for a restart has an error here too.
+        " WHERE error IS NOT NULL AND coalesce(name, '') NOT IN (SELECT name FROM pg_settings WHERE pending_restart)"
+        " UNION ALL SELECT 'pg_hba.conf:' || line_number || ' ' || error FROM pg_hba_file_rules WHERE error IS NOT NULL",
+    )
+    if bad:
+        raise PostgresqlError("the server refuses: " + "; ".join(row[0] for row in bad))
+
+
+def _pending(connection: object) -> list[str]:
+    return [row[0] for row in rows(connection, "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name")]
+
+
+def _overridden(connection: object) -> list[str]:
+    names = rows(
+        connection,
+        "SELECT DISTINCT automatic.name FROM pg_file_settings automatic JOIN pg_file_settings written USING (name)"
+        " WHERE automatic.sourcefile ~ 'postgresql[.]auto[.]conf$' AND written.sourcefile !~ 'postgresql[.]auto[.]conf$'",
+    )
+    return [
+        f"{name} was set by ALTER SYSTEM, which wins over the inventory; ALTER SYSTEM RESET {name} to undo"
+        for (name,) in names
+    ]
+
+
+def _running_port(server: Server) -> int:
+    """The port of the running server, which may wait for a restart to get another one."""
+    data = _data_directory(server)
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines() if data else []
+    except OSError:
+        lines = []
+    return int(lines[3]) if len(lines) > 3 and lines[3].isdigit() else server.port
+
+
+def _data_directory(server: Server) -> Path | None:
+    for line in (server.configuration / "postgresql.conf").read_text().splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == "data_directory":
+            return Path(value.strip().strip("'"))
+    return None
+
+
+def _unit_state(server: Server) -> dict[str, str]:
+    names = "ActiveState,Result,NRestarts,NeedDaemonReload,Job"
+    output = _systemctl("show", f"--property={names}", server.unit)
+    return {name: "" for name in names.split(",")} | dict(line.partition("=")[::2] for line in output.splitlines())
+
+
+def _last_words(server: Server) -> str:
+    """The last errors of the server's log and of its unit."""
+    told = _program(
+        "journalctl", "--no-pager", "--output=cat", "--lines=30", f"--unit={server.unit}"
+    ).stdout.splitlines()
+    log = Path(f"/var/log/postgresql/postgresql-{server.version}-{server.name}.log")
+    if log.exists():
+        told += log.read_text(errors="replace").splitlines()[-30:]
+    errors = [line.strip() for line in told if "FATAL" in line or "PANIC" in line or "HINT" in line]
+    return " / ".join(dict.fromkeys(errors[-4:])) or f"see journalctl -u {server.unit} and {log}"
+
+
+def _systemctl(*arguments: str) -> str:
+    ended = _program("systemctl", *arguments)
+    if ended.returncode:
+        raise PostgresqlError(f"systemctl {' '.join(arguments)} failed: {ended.stderr.strip()}")
+    return ended.stdout
+
+
+def _program(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
