@@ -46,7 +46,9 @@ def cost(runs: list[Run]) -> Cost:
     return Cost(median(run.wall for run in runs), median(run.cpu for run in runs))
 
 
-def ansible_playbook(inventory: Path, playbook: Path, *options: str) -> tuple[Run, str]:
+def ansible_playbook(
+    inventory: Path, playbook: Path, *options: str, collections: Path = ROOT / "collections"
+) -> tuple[Run, str]:
     """Run a playbook in a fresh process with this checkout's settings; answers the measures and the output."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
@@ -56,7 +58,7 @@ def ansible_playbook(inventory: Path, playbook: Path, *options: str) -> tuple[Ru
         env={
             **os.environ,
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+            "ANSIBLE_COLLECTIONS_PATH": str(collections),
             "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.memory",
             "ANSIBLE_NOCOLOR": "1",
         },
@@ -83,9 +85,9 @@ def side_by_side(inventory: Path, playbooks: Mapping[str, Path], rounds: int) ->
     return runs
 
 
-def module_calls(inventory: Path, playbook: Path) -> int:
+def module_calls(inventory: Path, playbook: Path, collections: Path = ROOT / "collections") -> int:
     """How many modules a run starts, over all hosts."""
-    return ansible_playbook(inventory, playbook, "-vvv")[1].count("Using module file ")
+    return ansible_playbook(inventory, playbook, "-vvv", collections=collections)[1].count("Using module file ")
 
 
 @contextlib.contextmanager
@@ -95,10 +97,17 @@ def containers(directory: Path, name: str, hosts: list[str], **variables: object
     described = {host: {"ansible_host": f"{name}-{host}"} for host in hosts}
     connection = {"testbed_name": name, "ansible_connection": "community.docker.docker", **variables}
     inventory.write_text(yaml.safe_dump({"all": {"vars": connection, "hosts": described}}))
+    with running(inventory):
+        yield inventory
+
+
+@contextlib.contextmanager
+def running(inventory: Path) -> Iterator[None]:
+    """An inventory's hosts as containers for the time of the block."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a benchmark that is stopped tidies up
     try:
         ansible_playbook(inventory, ROOT / "testbed/create.yml")
-        yield inventory
+        yield
     finally:
         ansible_playbook(inventory, ROOT / "testbed/destroy.yml")
 
