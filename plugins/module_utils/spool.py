@@ -42,22 +42,20 @@ class Spool:
 
     def leave(self, records: Iterable[Mapping[str, Any]], name: str) -> None:
         """Leaves the results of one run; they are on disk when this returns. ``name`` tells who measured."""
-        lines = [json.dumps(record, ensure_ascii=False, separators=(",", ":")) for record in records]
-        if not lines:
+        left = [dict(record) for record in records]
+        if not left:
             return
-        self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        lines = "".join(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n" for record in left)
         with self._locked():
-            handle, path = tempfile.mkstemp(dir=self.root, prefix=".", suffix=f"-{name}")
-            _write(handle, "\n".join(lines) + "\n")
-            at = json.loads(lines[0]).get("at", "")
-            Path(path).replace(self.root / f"{at.replace(':', '')}{Path(path).name}.jsonl")
-            newest = {(record["id"], record["subject"]): record for record in self.latest()}
-            newest |= {(record["id"], record["subject"]): record for record in map(json.loads, lines)}
-            handle, path = tempfile.mkstemp(dir=self.root, prefix=".latest")
-            _write(handle, json.dumps(list(newest.values()), ensure_ascii=False))
-            Path(path).replace(self.root / _LATEST)
+            self._place(lines, f"{left[0]['at'].replace(':', '')}-{os.getpid()}-{name}.jsonl")
+            self._remember(left)
             for old in self._files()[:-KEPT_FILES]:
                 old.unlink(missing_ok=True)
+
+    def remember(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Keeps results that were measured and recorded elsewhere among this host's last ones."""
+        with self._locked():
+            self._remember(records)
 
     def read(self) -> Spooled:
         """Everything that waits to be taken, the oldest first."""
@@ -91,16 +89,25 @@ class Spool:
     def _files(self) -> list[Path]:
         return sorted(self.root.glob("[!.]*.jsonl"))
 
+    def _remember(self, records: Iterable[Mapping[str, Any]]) -> None:
+        newest: dict[tuple[str, str], Mapping[str, Any]] = {}
+        for record in sorted([*self.latest(), *records], key=lambda record: record["at"]):
+            newest[record["id"], record["subject"]] = record
+        self._place(json.dumps(list(newest.values()), ensure_ascii=False), _LATEST)
+
+    def _place(self, content: str, name: str) -> None:
+        """Writes a file so that it is there as a whole or not at all."""
+        handle, path = tempfile.mkstemp(dir=self.root, prefix=".")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o640)
+        Path(path).replace(self.root / name)
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
         with (self.root / ".lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-def _write(handle: int, content: str) -> None:
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-        os.fchmod(file.fileno(), 0o640)

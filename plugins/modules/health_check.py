@@ -50,6 +50,9 @@ options:
         C(size), limits (s and By when they have no unit)."
       - "B(disk): C(path) (V(/)); C(used) (V(< 90 %)), C(free) (By when it has no unit) and C(inodes) (V(< 90 %)),
         limits, counted as C(df) does."
+      - "B(backup): the backups that this host makes, or the one named C(of); C(engine) (V(postgresql)); C(age) of the
+        newest, default the limit that its role was given; C(full_age), C(verified), C(drill), C(rto) and C(rpo), limits
+        (s when they have no unit) on what M(slipway.ops.backup_info) tells."
       - "B(prometheus): C(url) (V(http://127.0.0.1:9090)); C(query), an instant query; C(limit) that each series must
         keep to; C(unit) of the query's values when the limit has another; C(no_data) (V(unknown), V(fail) or V(pass))
         when no series comes back; C(username), C(password), C(ca), C(address) as for http."

@@ -126,6 +126,11 @@ def judge(status: Status, limits: Limits) -> Status:
     return replace(status, limits=limits, verdict=verdict, problems=tuple(sentence for _, sentence in found))
 
 
+def worst(statuses: Iterable[Status]) -> Verdict:
+    """The verdict of all together."""
+    return max((status.verdict for status in statuses), key=_SEVERITY.index, default="fail")
+
+
 def _late(level: Verdict, what: str, age: float | None, limit: float | None) -> list[tuple[Verdict, str]]:
     if limit is None or (age is not None and age <= limit):
         return []

@@ -9,6 +9,7 @@ statements, so a kind that nobody imports would not reach the hosts; a test comp
 from __future__ import annotations
 
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.backup import Backup
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.command import Command
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.container import Container
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.disk import Disk
@@ -21,5 +22,5 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.tcp impor
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.tls import Tls
 
 KINDS: dict[str, type[Check]] = {
-    kind.KIND: kind for kind in (Command, Container, Disk, Dns, File, Http, Prometheus, Systemd, Tcp, Tls)
+    kind.KIND: kind for kind in (Backup, Command, Container, Disk, Dns, File, Http, Prometheus, Systemd, Tcp, Tls)
 }

@@ -1,0 +1,86 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""backup: the newest backup is young enough; it was verified and drilled lately, and a restore is fast enough."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ansible_collections.slipway.ops.plugins.module_utils.backup.engines import BackupError, survey
+from ansible_collections.slipway.ops.plugins.module_utils.backup.status import Status
+from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
+from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckUnknown, Finding, within
+from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
+from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
+from ansible_collections.slipway.ops.plugins.module_utils.health.options import limit_in, option, text
+from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import PgbackrestError
+
+_NEVER = {
+    "age": "there is no backup of {} yet",
+    "full_age": "there is no full backup of {} yet",
+    "verified": "the backups of {} were never verified",
+    "drill": "no restore of {} was ever drilled",
+    "rto": "no drill has measured the RTO of {}",
+    "rpo": "no drill has measured the RPO of {}",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backup(Check):
+    KIND = "backup"
+    AREA = "data"
+
+    engine: str = option(text, "postgresql")
+    of: str | None = option(text, None)
+    age: Limit | None = option(limit_in("s"), None)
+    full_age: Limit | None = option(limit_in("s"), None)
+    verified: Limit | None = option(limit_in("s"), None)
+    drill: Limit | None = option(limit_in("s"), None)
+    rto: Limit | None = option(limit_in("s"), None)
+    rpo: Limit | None = option(limit_in("s"), None)
+
+    @property
+    def aspect(self) -> str:
+        return self.of or self.engine
+
+    @property
+    def statement(self) -> str:
+        return f"The newest {self.engine} backup{f' of {self.of}' if self.of else ''} is young enough" + (
+            f" ({self.age})" if self.age else ""
+        )
+
+    async def measure(self, client: HttpClient) -> list[Finding]:
+        try:
+            statuses = await asyncio.to_thread(survey, [self.engine])
+        except (BackupError, PgbackrestError, ValueError) as error:
+            raise CheckUnknown(f"the state of the backups cannot be told: {error}") from error
+        wanted = [status for status in statuses if self.of in (None, status.name)]
+        if not wanted:
+            names = ", ".join(status.name for status in statuses)
+            raise CheckUnknown(f"this host makes no backup of {self.of}; it makes those of {names}")
+        return [finding for status in wanted for finding in self._findings(status)]
+
+    def _findings(self, status: Status) -> Iterable[Finding]:
+        configured = Limit("<=", status.limits.age / 3600, "h") if status.limits.age is not None else None
+        values = {
+            "age": (self.age or configured, status.age, "the age of the newest backup"),
+            "full_age": (self.full_age, status.full_age, "the age of the newest full backup"),
+            "verified": (self.verified, status.verified_age, "the time since the last verification"),
+            "drill": (self.drill, status.drill_age, "the time since the last restore drill"),
+            "rto": (self.rto, status.rto, "the RTO"),
+            "rpo": (self.rpo, status.rpo, "the RPO"),
+        }
+        for name, (limit, seconds, what) in values.items():
+            if seconds is None and (limit or name == "age"):
+                yield Finding(
+                    "fail", "never", limit=limit.bare if limit else None, reason=_NEVER[name].format(status.name)
+                )
+            elif limit and seconds is not None:
+                yield within(limit, seconds, "s", f"{what} of {status.name}")
+        for name, verdict in (("verification", status.verified_verdict), ("restore drill", status.drill_verdict)):
+            if verdict == "fail":
+                yield Finding("fail", verdict, reason=f"the last {name} of {status.name} failed")
+        if not any(limit for limit, _, _ in values.values()) and status.age is not None:
+            yield Finding("pass", round(status.age), "s")

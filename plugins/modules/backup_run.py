@@ -1,0 +1,106 @@
+#!/usr/bin/python
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_run
+short_description: Make or verify a backup now, and show how far it is
+version_added: 0.1.0
+description:
+  - Starts the service that the timers start too, on the host that makes the backups, waits for its end and prints its
+    progress. A lost connection or a killed playbook does not end a backup.
+  - When one of the same type is under way already it is followed instead.
+  - Fails when the backup failed, with the reason that the backup program gave.
+options:
+  type:
+    description: What to make.
+    type: str
+    choices: [full, incr, verify]
+    default: incr
+  wait:
+    description:
+      - An incremental backup that meets another backup is skipped. For so many seconds it is tried again until it is
+        not; V(0) takes the skip as the end.
+    type: int
+    default: 0
+  run:
+    description: Id of a run to follow, instead of starting one. The action plugin sets it.
+    type: str
+  offset:
+    description: Place in the run's diary to go on reading at. The action plugin sets it.
+    type: int
+    default: 0
+attributes:
+  check_mode:
+    description: Starts nothing.
+    support: full
+  diff_mode:
+    description: There is no text to compare.
+    support: none
+  idempotent:
+    description: Each run is a backup of its own.
+    support: none
+author: The Slipway authors
+seealso:
+  - module: slipway.ops.backup_info
+"""
+
+EXAMPLES = r"""
+- name: Have a backup before the upgrade
+  slipway.ops.backup_run:
+    type: incr
+    wait: 3600
+  register: backup
+"""
+
+RETURN = r"""
+results:
+  description: What was measured, as M(slipway.ops.evidence) records it. The host's spool has it as well.
+  type: list
+  elements: dict
+  returned: when the backup has ended
+run:
+  description: Id of the run, systemd's invocation id.
+  type: str
+  returned: success
+joined:
+  description: Whether it was under way before.
+  type: bool
+  returned: success
+"""
+
+from dataclasses import asdict
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.backup.engines import BackupError
+from ansible_collections.slipway.ops.plugins.module_utils.backup.service import begin, follow
+
+PATIENCE = 5.0  # seconds of one call without news
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "type": {"type": "str", "choices": ["full", "incr", "verify"], "default": "incr"},
+            "wait": {"type": "int", "default": 0},
+            "run": {"type": "str"},
+            "offset": {"type": "int", "default": 0},
+        },
+        supports_check_mode=True,
+    )
+    kind, run, joined = module.params["type"], module.params["run"], False
+    if module.check_mode:
+        module.exit_json(changed=True, run="", joined=False, results=[], lines=[], offset=0)
+    try:
+        if not run:
+            run, joined = begin(kind)
+        heard = follow(kind, run, module.params["offset"], PATIENCE)
+    except (BackupError, OSError, ValueError) as error:
+        module.fail_json(msg=str(error))
+    told = {name: value for name, value in asdict(heard).items() if value is not None}
+    module.exit_json(changed=True, run=run, joined=joined, **told)
+
+
+if __name__ == "__main__":
+    main()
