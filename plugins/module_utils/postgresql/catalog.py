@@ -120,7 +120,8 @@ def _databases(connection: Any) -> dict[str, DatabaseState]:
 _SLOTS = "SELECT slot_name FROM pg_replication_slots"
 
 _ROLES = """
-SELECT rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolconnlimit, rolpassword,
+SELECT rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolconnlimit,
+       rolpassword,
        ARRAY(SELECT granted.rolname::text FROM pg_auth_members JOIN pg_roles granted ON granted.oid = roleid
              WHERE member = pg_authid.oid)
 FROM pg_authid WHERE rolname !~ '^pg_'
@@ -129,8 +130,10 @@ FROM pg_authid WHERE rolname !~ '^pg_'
 _DATABASES = """
 SELECT datname, rolname, pg_encoding_to_char(encoding), datcollate,
        EXISTS (SELECT FROM aclexplode(acl) WHERE grantee = 0),
-       ARRAY(SELECT grantee::regrole::name::text FROM aclexplode(acl) WHERE grantee <> 0 AND privilege_type = 'CONNECT'),
-       ARRAY(SELECT grantee::regrole::name::text FROM aclexplode(acl) WHERE grantee <> 0 AND privilege_type = 'TEMPORARY')
+       ARRAY(SELECT grantee::regrole::name::text FROM aclexplode(acl)
+             WHERE grantee <> 0 AND privilege_type = 'CONNECT'),
+       ARRAY(SELECT grantee::regrole::name::text FROM aclexplode(acl)
+             WHERE grantee <> 0 AND privilege_type = 'TEMPORARY')
 FROM (SELECT *, coalesce(datacl, acldefault('d', datdba)) AS acl FROM pg_database) databases
 JOIN pg_roles ON pg_roles.oid = datdba
 """
@@ -146,7 +149,7 @@ _SCHEMAS = f"""
 SELECT nspname, nspowner::regrole::name::text,
        EXISTS (SELECT FROM aclexplode(nspacl) WHERE grantee = 0 AND privilege_type = 'CREATE')
 FROM pg_namespace WHERE {_USERS_SCHEMAS} ORDER BY nspname
-"""
+"""  # noqa: S608 - constants only
 
 # A group's name says what it may: it ends in _readonly or _readwrite.
 _LACKING = f"""

@@ -101,16 +101,17 @@ def decide(wanted: Wanted, found: Found) -> str:
     if found.elsewhere:
         raise PostgresqlError(
             f"the cluster {wanted.version}/{wanted.name} has its data in {found.elsewhere}, the inventory says"
-            f" {wanted.directory}. Move it there yourself with the server stopped, or set postgresql_data_directory back"
+            f" {wanted.directory}. Move it there yourself with the server stopped, or set postgresql_data_directory"
+            " back"
         )
     if found.making and not found.started:
         return "make"
     if not found.entries:
         if found.known:
             raise PostgresqlError(
-                f"{where} was made by an earlier run and is empty now: is its volume mounted? Nothing was changed. If the"
-                f" data is really gone, restore it from the backup; to begin with an empty one remove {wanted.journal}"
-                f" and {CONFIGURATION / str(wanted.version) / wanted.name}"
+                f"{where} was made by an earlier run and is empty now: is its volume mounted? Nothing was changed. If"
+                " the data is really gone, restore it from the backup; to begin with an empty one remove"
+                f" {wanted.journal} and {CONFIGURATION / str(wanted.version) / wanted.name}"
             )
         return "make"
     if not (found.known or found.making or wanted.adopt):
@@ -131,13 +132,14 @@ def decide(wanted: Wanted, found: Found) -> str:
 def _check_role(wanted: Wanted, found: Found, where: str) -> None:
     if wanted.source and not found.standby:
         raise PostgresqlError(
-            f"{where} is a server of its own, the inventory says that it follows {wanted.source.name}. If it was promoted"
-            " on purpose, change postgresql_primary; if it is to follow again, set postgresql_rejoin: true for one run"
+            f"{where} is a server of its own, the inventory says that it follows {wanted.source.name}. If it was"
+            " promoted on purpose, change postgresql_primary; if it is to follow again, set postgresql_rejoin: true for"
+            " one run"
         )
     if not wanted.source and found.standby:
         raise PostgresqlError(
-            f"{where} is a standby, the inventory says that it is the primary. Set postgresql_primary to the server that"
-            " it follows, or promote it first"
+            f"{where} is a standby, the inventory says that it is the primary. Set postgresql_primary to the server"
+            " that it follows, or promote it first"
         )
 
 
@@ -169,7 +171,8 @@ def adopt(wanted: Wanted) -> None:
 def rejoin(wanted: Wanted, found: Found) -> str:
     """Lets a stopped server follow its source again; one sentence on how.
 
-    The data of one that was promoted is rewound, or kept aside where that is not possible. A standby's is a copy and goes.
+    The data of one that was promoted is rewound, or kept aside where that is not possible. A standby's is a copy and
+    goes.
     """
     if wanted.source is None:
         raise PostgresqlError(
@@ -265,8 +268,8 @@ def _check_mount(wanted: Wanted) -> None:
         return
     if not os.path.ismount(wanted.mount):
         raise PostgresqlError(
-            f"nothing is mounted on {wanted.mount}, where the inventory (postgresql_data_mount) has the data on a volume of"
-            " its own; nothing was made"
+            f"nothing is mounted on {wanted.mount}, where the inventory (postgresql_data_mount) has the data on a"
+            " volume of its own; nothing was made"
         )
     if Path(wanted.mount) not in [Path(wanted.directory), *Path(wanted.directory).parents]:
         raise PostgresqlError(f"{wanted.directory} is not on the volume {wanted.mount} (postgresql_data_mount)")

@@ -1,6 +1,6 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Connections to the host's own server as its superuser, by the socket: the kernel says who asks, no password is needed."""
+"""Connections to the host's own server as its superuser by the socket: the kernel says who asks, not a password."""
 
 from __future__ import annotations
 

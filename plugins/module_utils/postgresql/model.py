@@ -156,7 +156,7 @@ def _user_problems(wanted: Wanted) -> Iterable[str]:
         yield from _wrong(user, "database", user.databases, databases)
         yield from _wrong(user, "access", map(str, user.databases.values()), ACCESS)
         if user.password is not None and not user.password:
-            yield f"user {user.name!r} has an empty password; leave it out for a user that logs in by peer or certificate"
+            yield f"user {user.name!r} has an empty password; leave it out for one that logs in by peer or certificate"
         for name, access in user.databases.items():
             if access == "owner" and name in databases and databases[name].owner == SUPERUSER:
                 yield f"user {user.name!r} would own {name!r}, which is the superuser's"

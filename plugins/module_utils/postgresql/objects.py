@@ -1,6 +1,6 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From what a server has to what it should have: statements, each with the words that an operator sees instead of it."""
+"""From what a server has to what it should have: statements, each with the words that an operator sees instead."""
 
 from __future__ import annotations
 
@@ -49,9 +49,16 @@ def apply(wanted: Wanted, port: int, wait: float, check_mode: bool) -> Outcome:
     finally:
         connection.close()
     for database in wanted.databases:
-        _apply_inside(
-            wanted, database, port, outcome, check_mode and database.name not in catalog.databases, check_mode
-        )
+        if check_mode and database.name not in catalog.databases:
+            outcome.changes += [change.told for change in inside_changes(wanted, database, has.Inside())]
+            continue
+        connection = connect(database.name, port)
+        try:
+            groups = [database.group("readonly"), database.group("readwrite")]
+            inside = has.read_inside(connection, database.owner, groups)
+            _execute(connection, inside_changes(wanted, database, inside), outcome, check_mode)
+        finally:
+            connection.close()
     return outcome
 
 
@@ -61,21 +68,6 @@ def plan_everything(wanted: Wanted) -> Outcome:
     changes = [*role_changes(wanted, empty), *database_changes(wanted, empty), *slot_changes(wanted, empty)]
     inside = [change for database in wanted.databases for change in inside_changes(wanted, database, has.Inside())]
     return Outcome([change.told for change in [*changes, *inside]])
-
-
-def _apply_inside(
-    wanted: Wanted, database: Database, port: int, outcome: Outcome, missing: bool, check_mode: bool
-) -> None:
-    if missing:
-        outcome.changes += [change.told for change in inside_changes(wanted, database, has.Inside())]
-        return
-    connection = connect(database.name, port)
-    try:
-        groups = [database.group("readonly"), database.group("readwrite")]
-        inside = has.read_inside(connection, database.owner, groups)
-        _execute(connection, list(inside_changes(wanted, database, inside)), outcome, check_mode)
-    finally:
-        connection.close()
 
 
 def _execute(connection: Any, changes: Iterable[Change], outcome: Outcome, check_mode: bool) -> None:
@@ -182,8 +174,8 @@ def _altered(database: Database, state: has.DatabaseState) -> Iterable[Change]:
     ):
         if given and present and given.replace("-", "").lower() != present.replace("-", "").lower():
             raise PostgresqlError(
-                f"the database {database.name} has the {what} {present}, the inventory says {given}: that is for its life;"
-                " dump it and restore it into a new one"
+                f"the database {database.name} has the {what} {present}, the inventory says {given}: that is for its"
+                " life; dump it and restore it into a new one"
             )
 
 

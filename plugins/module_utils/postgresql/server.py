@@ -8,6 +8,7 @@ undone, the next one does.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.postgresql import Post
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql.connection import connect, rows
 
 _POLL = 0.1
+_BAD = re.compile("FATAL|PANIC|HINT|LOG:  could not|Failed|No such file")
 _RELOAD_SECONDS = 30.0
 
 
@@ -35,6 +37,10 @@ class Server:
     @property
     def unit(self) -> str:
         return f"postgresql@{self.version}-{self.name}.service"
+
+    @property
+    def log(self) -> Path:
+        return Path(f"/var/log/postgresql/postgresql-{self.version}-{self.name}.log")
 
     @property
     def configuration(self) -> Path:
@@ -57,7 +63,7 @@ def settle(server: Server, check_mode: bool) -> Outcome:
     state = _unit_state(server)
     if state["NeedDaemonReload"] == "yes" and not check_mode:
         _systemctl("daemon-reload")
-    if state["ActiveState"] not in ("active", "reloading"):
+    if state["ActiveState"] not in ("active", "reloading", "refreshing"):
         outcome.actions.append(f"started {server.unit}")
         if not check_mode:
             _start(server)
@@ -105,8 +111,8 @@ def _apply_pending(server: Server, outcome: Outcome, check_mode: bool) -> None:
     names = ", ".join(outcome.pending)
     if not server.may_restart:
         outcome.warnings.append(
-            f"{names}: only a restart applies this, and postgresql_restart is false. Run with -e postgresql_restart=true"
-            f" when a pause of some seconds suits, or: systemctl restart {server.unit}"
+            f"{names}: only a restart applies this, and postgresql_restart is false. Run with"
+            f" -e postgresql_restart=true when a pause of some seconds suits, or: systemctl restart {server.unit}"
         )
         return
     outcome.actions.append(f"restarted {server.unit} for {names}")
@@ -115,6 +121,8 @@ def _apply_pending(server: Server, outcome: Outcome, check_mode: bool) -> None:
 
 
 def _start(server: Server) -> None:
+    began, written = time.time(), _size(server.log)
+    _systemctl("stop", server.unit)  # one that fails again and again has a pause that ends when it likes
     _systemctl("start", "--no-block", server.unit)
     give_up = time.monotonic() + server.timeout
     while True:
@@ -122,13 +130,18 @@ def _start(server: Server) -> None:
         if state["ActiveState"] == "active":
             return
         if state["ActiveState"] in ("failed", "inactive") and state["Job"] in ("", "0"):
-            raise PostgresqlError(f"{server.unit} does not start ({state['Result']}): {_last_words(server)}")
+            raise PostgresqlError(
+                f"{server.unit} does not start ({state['Result']}): {_last_words(server, began, written)}"
+            )
         if int(state["NRestarts"] or 0) > 2:
-            raise PostgresqlError(f"{server.unit} starts and fails again and again: {_last_words(server)}")
+            raise PostgresqlError(
+                f"{server.unit} fails to start, and systemd goes on trying: {_last_words(server, began, written)}"
+            )
         if time.monotonic() >= give_up:
             # It may be replaying its log for longer than that: it is left to it.
             raise PostgresqlError(
-                f"{server.unit} was not ready after {server.timeout:g} s and goes on starting: {_last_words(server)}"
+                f"{server.unit} was not ready after {server.timeout:g} s and goes on starting:"
+                f" {_last_words(server, began, written)}"
             )
         time.sleep(_POLL)
 
@@ -142,7 +155,6 @@ def _restart(server: Server) -> None:
             cursor.execute("CHECKPOINT")
     finally:
         connection.close()
-    _systemctl("stop", server.unit)
     _start(server)
 
 
@@ -183,7 +195,8 @@ def _refuse_bad_files(connection: object) -> None:
         "SELECT format('%s:%s %s %s', sourcefile, sourceline, name, error) FROM pg_file_settings"
         # What waits for a restart has an error here too.
         " WHERE error IS NOT NULL AND coalesce(name, '') NOT IN (SELECT name FROM pg_settings WHERE pending_restart)"
-        " UNION ALL SELECT 'pg_hba.conf:' || line_number || ' ' || error FROM pg_hba_file_rules WHERE error IS NOT NULL",
+        " UNION ALL SELECT format('pg_hba.conf:%s %s', line_number, error) FROM pg_hba_file_rules"
+        " WHERE error IS NOT NULL",
     )
     if bad:
         raise PostgresqlError("the server refuses: " + "; ".join(row[0] for row in bad))
@@ -197,7 +210,8 @@ def _overridden(connection: object) -> list[str]:
     names = rows(
         connection,
         "SELECT DISTINCT automatic.name FROM pg_file_settings automatic JOIN pg_file_settings written USING (name)"
-        " WHERE automatic.sourcefile ~ 'postgresql[.]auto[.]conf$' AND written.sourcefile !~ 'postgresql[.]auto[.]conf$'",
+        " WHERE automatic.sourcefile ~ '/postgresql[.]auto[.]conf$'"
+        " AND written.sourcefile !~ '/postgresql[.]auto[.]conf$'",
     )
     return [
         f"{name} was set by ALTER SYSTEM, which wins over the inventory; ALTER SYSTEM RESET {name} to undo"
@@ -226,19 +240,23 @@ def _data_directory(server: Server) -> Path | None:
 def _unit_state(server: Server) -> dict[str, str]:
     names = "ActiveState,Result,NRestarts,NeedDaemonReload,Job"
     output = _systemctl("show", f"--property={names}", server.unit)
-    return {name: "" for name in names.split(",")} | dict(line.partition("=")[::2] for line in output.splitlines())
+    return dict.fromkeys(names.split(","), "") | dict(line.partition("=")[::2] for line in output.splitlines())
 
 
-def _last_words(server: Server) -> str:
-    """The last errors of the server's log and of its unit."""
-    told = _program(
-        "journalctl", "--no-pager", "--output=cat", "--lines=30", f"--unit={server.unit}"
-    ).stdout.splitlines()
-    log = Path(f"/var/log/postgresql/postgresql-{server.version}-{server.name}.log")
-    if log.exists():
-        told += log.read_text(errors="replace").splitlines()[-30:]
-    errors = [line.strip() for line in told if "FATAL" in line or "PANIC" in line or "HINT" in line]
-    return " / ".join(dict.fromkeys(errors[-4:])) or f"see journalctl -u {server.unit} and {log}"
+def _last_words(server: Server, began: float, written: int) -> str:
+    """The last errors since a start, of the unit (before the server has its log) and of the server's log."""
+    journal = ("journalctl", "--no-pager", "--output=cat", f"--since=@{began:.0f}", f"--unit={server.unit}")
+    told = _program(*journal).stdout.splitlines()
+    if server.log.exists():
+        with server.log.open(errors="replace") as log:
+            log.seek(written)
+            told += log.read().splitlines()
+    errors = [line.partition("] ")[2] or line for line in told if _BAD.search(line)]
+    return " / ".join(list(dict.fromkeys(errors))[-3:]) or f"see journalctl -u {server.unit} and {server.log}"
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def _systemctl(*arguments: str) -> str:

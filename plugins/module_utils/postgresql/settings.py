@@ -16,6 +16,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.postgresql import Post
 
 MIB = 2**20
 GIB = 2**30
+MAX_CONNECTIONS = 100
 PRELOADED = "pg_stat_statements"
 _NAME = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", re.IGNORECASE)
 _TLS = "TLS is on with postgresql_certificate"
@@ -37,7 +38,9 @@ _RESERVED = {
 Settings = dict[str, Any]
 
 
-def derive(memory: int, cores: int, disk: int, storage: str = "ssd", max_connections: int = 100) -> Settings:
+def derive(
+    memory: int, cores: int, disk: int, storage: str = "ssd", max_connections: int = MAX_CONNECTIONS
+) -> Settings:
     """Settings for a host with so many bytes of memory and disk; ``disk`` 0 is unknown, ``storage`` ssd or hdd."""
     shared_buffers = _clamp(_rounded(memory // 4), 16 * MIB, 32 * GIB)
     per_gather = _clamp(cores // 2, 1, 4)
