@@ -37,7 +37,7 @@ class Status:
     """What is known of the backups of one thing. Ages and durations are seconds, sizes bytes, moments RFC 3339.
 
     ``size`` is what was backed up, ``stored`` what the last backup added to the repository, ``running`` tells a backup
-    that is under way. ``verdict`` and ``problems`` are ``judge``'s.
+    that is under way, ``trouble`` why nothing is known of the backups. ``verdict`` and ``problems`` are ``judge``'s.
     """
 
     engine: str
@@ -52,6 +52,7 @@ class Status:
     stored: int | None = None
     duration: float | None = None
     running: str | None = None
+    trouble: str | None = None
     verified_at: str | None = None
     verified_age: float | None = None
     verified_verdict: str | None = None
@@ -105,7 +106,7 @@ def judge(status: Status, limits: Limits) -> Status:
     nobody has shown lately that it works."""
     found: list[tuple[Verdict, str]] = []
     if status.age is None:
-        found.append(("fail", f"there is no backup of {status.name} yet"))
+        found.append(("fail", absence(status)))
     else:
         found += _late("fail", f"the newest backup of {status.name}", status.age, limits.age)
         found += _late("fail", f"the newest full backup of {status.name}", status.full_age, limits.full_age)
@@ -124,6 +125,11 @@ def judge(status: Status, limits: Limits) -> Status:
             )
     verdict: Verdict = max((level for level, _ in found), key=_SEVERITY.index, default="pass")
     return replace(status, limits=limits, verdict=verdict, problems=tuple(sentence for _, sentence in found))
+
+
+def absence(status: Status) -> str:
+    """Why there is no newest backup to speak of."""
+    return status.trouble or f"there is no backup of {status.name} yet"
 
 
 def worst(statuses: Iterable[Status]) -> Verdict:
@@ -145,7 +151,7 @@ def _ago(seconds: float | None) -> str:
 
 def results(status: Status) -> list[Result]:
     """What the evidence store keeps of it: age and size."""
-    late = [] if status.age is not None else [f"there is no backup of {status.name} yet"]
+    late = [] if status.age is not None else [absence(status)]
     late += [sentence for level, sentence in _late("fail", "the newest backup", status.age, status.limits.age)]
     limit = status.limits.age
     found = [

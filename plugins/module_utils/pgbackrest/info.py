@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+NO_BACKUP = 2
 NO_STANZA = (1, 3)  # status codes: nothing there yet, not on every repository
 
 
@@ -70,7 +71,7 @@ class Stanza:
 def parse(output: str) -> list[Stanza]:
     """The stanzas that the JSON tells."""
     try:
-        return [_stanza(item) for item in json.loads(output)]
+        return [_stanza(item) for item in json.loads(output, strict=False)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InfoError(f"pgbackrest info wrote what this program does not know ({error!r}): {output[:200]}") from error
 

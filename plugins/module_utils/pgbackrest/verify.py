@@ -16,7 +16,7 @@ from .info import Backup
 _BACKUP = re.compile(r"backup: (\S+), status: ([^,]+), total files checked: (\d+), total valid files: (\d+)")
 _WAL = re.compile(r"archiveId: \S+, total WAL checked: (\d+), total valid WAL: (\d+)")
 _RANGE = re.compile(r"archiveId: (\S+), wal start: ([0-9A-F]{24}), wal stop: ([0-9A-F]{24})")
-_DAMAGE = re.compile(r"((?:invalid|missing|unable|not found).*'.*)$")
+_DAMAGE = re.compile(r"((?:(?:invalid|missing|unable|not found).*'.*)|No usable .*)$")
 _SHOWN = 3
 
 
@@ -79,7 +79,7 @@ def judge(found: Findings, backups: Sequence[Backup]) -> tuple[Verdict, str | No
     if listed and not problems:
         problems.append(("fail", f"a backup is {listed[0]}"))
     if not found.backups:
-        problems.append(("fail", "there is no backup to verify"))
+        problems.append(("fail", "; ".join(found.damage[:_SHOWN]) or "there is no backup to verify"))
     for backup in backups:
         if not any(part.holds(backup) for part in found.ranges):
             needs = f"{backup.wal_start} to {backup.wal_stop}"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ansible_collections.slipway.ops.plugins.module_utils.backup.engines import BackupError, survey
-from ansible_collections.slipway.ops.plugins.module_utils.backup.status import Status
+from ansible_collections.slipway.ops.plugins.module_utils.backup.status import Status, absence
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckUnknown, Finding, within
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
@@ -18,7 +18,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.options import 
 from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import PgbackrestError
 
 _NEVER = {
-    "age": "there is no backup of {} yet",
     "full_age": "there is no full backup of {} yet",
     "verified": "the backups of {} were never verified",
     "drill": "no restore of {} was ever drilled",
@@ -74,9 +73,8 @@ class Backup(Check):
         }
         for name, (limit, seconds, what) in values.items():
             if seconds is None and (limit or name == "age"):
-                yield Finding(
-                    "fail", "never", limit=limit.bare if limit else None, reason=_NEVER[name].format(status.name)
-                )
+                reason = absence(status) if name == "age" else _NEVER[name].format(status.name)
+                yield Finding("fail", "never", limit=limit.bare if limit else None, reason=reason)
             elif limit and seconds is not None:
                 yield within(limit, seconds, "s", f"{what} of {status.name}")
         for name, verdict in (("verification", status.verified_verdict), ("restore drill", status.drill_verdict)):
