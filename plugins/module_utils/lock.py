@@ -21,6 +21,19 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
 
+# What one attempt needs to know; modules/deploy_lock.py describes it.
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "name": {"type": "str", "required": True},
+    "run": {"type": "str", "required": True},
+    "purpose": {"type": "str", "default": ""},
+    "wait": {"type": "float", "default": 0},
+    "expiry": {"type": "float", "default": 1800},
+    "directory": {"type": "path", "default": "/var/lib/slipway/locks"},
+    "owner": {"type": "str"},
+    "process": {"type": "str"},
+    "dead": {"type": "str"},
+}
+
 
 @dataclass(frozen=True)
 class Holder:
@@ -48,6 +61,30 @@ class Attempt:
     changed: bool
     holder: Holder
     replaced: Holder | None = None
+
+
+def place(params: dict[str, Any]) -> Path:
+    """The file of the lock that ``params`` (see ``ARGUMENTS``) names."""
+    return Path(params["directory"]) / f"{params['name']}.json"
+
+
+def attempt(params: dict[str, Any], dry: bool) -> dict[str, Any]:
+    """One attempt as plain data, with the holder's ``description``."""
+    wanted = {name: params[name] or "" for name in ("run", "owner", "purpose", "process")}
+    try:
+        made = acquire(place(params), wanted, params["expiry"], params["dead"], dry=dry)
+    except OSError as error:
+        raise LockError(unusable(place(params), error)) from error
+    return asdict(made) | {"description": made.holder.describe(time.time())}
+
+
+def unusable(path: Path, error: OSError) -> str:
+    """What an operator reads when the file system is in the way."""
+    return f"The lock {path} could not be read or written: {error}. Free space or mend the file system there."
+
+
+class LockError(Exception):
+    """The lock could not be looked at."""
 
 
 def acquire(path: Path, wanted: dict[str, str], expiry: float, dead: str | None = None, dry: bool = False) -> Attempt:

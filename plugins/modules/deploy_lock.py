@@ -108,45 +108,23 @@ waited:
   returned: when state is present
 """
 
-import time
-from dataclasses import asdict
-from pathlib import Path
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils import lock
 
-ARGUMENTS = {
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "run": {"type": "str", "required": True},
-    "purpose": {"type": "str", "default": ""},
-    "wait": {"type": "float", "default": 0},
-    "expiry": {"type": "float", "default": 1800},
-    "directory": {"type": "path", "default": "/var/lib/slipway/locks"},
-    "owner": {"type": "str"},
-    "process": {"type": "str"},
-    "dead": {"type": "str"},
-}
-
-
-def take(module: AnsibleModule, path: Path) -> dict:
-    params = module.params
-    wanted = {name: params[name] or "" for name in ("run", "owner", "purpose", "process")}
-    attempt = lock.acquire(path, wanted, params["expiry"], params["dead"], dry=module.check_mode)
-    return asdict(attempt) | {"description": attempt.holder.describe(time.time())}
+ARGUMENTS = {**lock.ARGUMENTS, "state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
 
 
 def main() -> None:
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    path = Path(module.params["directory"]) / f"{module.params['name']}.json"
+    params = module.params
     try:
-        if module.params["state"] == "absent":
-            module.exit_json(changed=lock.release(path, module.params["run"], dry=module.check_mode))
-        module.exit_json(**take(module, path))
+        if params["state"] == "present":
+            module.exit_json(**lock.attempt(params, module.check_mode))
+        module.exit_json(changed=lock.release(lock.place(params), params["run"], dry=module.check_mode))
     except OSError as error:
-        module.fail_json(
-            msg=f"The lock {path} could not be read or written: {error}. Free space or mend the file system there."
-        )
+        module.fail_json(msg=lock.unusable(lock.place(params), error))
+    except lock.LockError as error:
+        module.fail_json(msg=str(error))
 
 
 if __name__ == "__main__":

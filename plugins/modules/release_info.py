@@ -13,41 +13,12 @@ description:
   - On an edge host, reads the service's pool in HAProxy. One task asks all hosts at once.
   - Containers, not files, say what runs; so a run that was killed is seen for what it left.
 options:
-  service:
-    description: The service's name in C(app_services).
-    type: str
-    required: true
-  parts:
-    description: V(containers) on an app host, V(pool) on an edge host, both on a host that is both.
-    type: list
-    elements: str
-    choices: [containers, pool]
-    default: [containers]
-  root:
-    description: The directory in which each service has its own.
-    type: path
-    default: /srv/slipway
-  instances:
-    description: How many instances a complete release has on this host.
-    type: int
-    default: 1
-  image:
-    description: An image, with its tag, to look for on this host.
-    type: str
-    default: ""
-  ports:
-    description: Host ports that the service publishes, as lists by colour.
-    type: dict
-    default: {}
-  address:
-    description: Address that the ports are bound to. Empty means that of the default route.
-    type: str
-    default: ""
   logs_of:
     description: A colour whose instances' last log lines are read too.
     type: str
     choices: [blue, green]
 extends_documentation_fragment:
+  - slipway.ops.release
   - slipway.ops.haproxy
 attributes:
   check_mode:
@@ -127,60 +98,16 @@ logs:
   returned: when asked for
 """
 
-from pathlib import Path
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_pools import Edge, describe_pools
-from ansible_collections.slipway.ops.plugins.module_utils.release.engine import EngineError
-from ansible_collections.slipway.ops.plugins.module_utils.release.host import Host
-from ansible_collections.slipway.ops.plugins.module_utils.release.survey import Question, survey
-
-ARGUMENTS = {
-    "service": {"type": "str", "required": True},
-    "parts": {"type": "list", "elements": "str", "choices": ["containers", "pool"], "default": ["containers"]},
-    "root": {"type": "path", "default": "/srv/slipway"},
-    "instances": {"type": "int", "default": 1},
-    "image": {"type": "str", "default": ""},
-    "ports": {"type": "dict", "default": {}},
-    "address": {"type": "str", "default": ""},
-    "logs_of": {"type": "str", "choices": ["blue", "green"]},
-    "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
-    "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
-    "map": {"type": "path", "default": "/var/lib/slipway/haproxy/live.map"},
-}
-
-
-def containers(params: dict) -> dict:
-    """What an app host knows."""
-    directory = Path(params["root"]) / params["service"]
-    question = Question(**{name: params[name] for name in ("service", "instances", "image", "ports", "address")})
-    found = survey(question, directory)
-    if params["logs_of"]:
-        found["logs"] = Host(params["service"], directory).logs(params["logs_of"])
-    return found
-
-
-def pool(params: dict) -> dict:
-    """What an edge host knows."""
-    edge = Edge.at(params["socket"], params["master_socket"], params["map"])
-    return {"pool": describe_pools(edge, [params["service"]])[params["service"]]}
+from ansible_collections.slipway.ops.plugins.module_utils.release.look import ARGUMENTS, LookError, look
 
 
 def main() -> None:
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    params = module.params
     try:
-        found = containers(params) if "containers" in params["parts"] else {}
-        found |= pool(params) if "pool" in params["parts"] else {}
-    except HaproxyError as error:
+        module.exit_json(changed=False, **look(module.params))
+    except LookError as error:
         module.fail_json(msg=str(error))
-    except (EngineError, OSError) as error:
-        module.fail_json(
-            msg=f"The state of {params['service']} could not be read: {error}. "
-            "Is Docker running here (systemctl status docker)? site.yml installs and starts it."
-        )
-    module.exit_json(changed=False, **found)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def test_a_release_under_traffic_loses_no_request() -> None:
     ("version", "step", "cause", "patience"),
     [
         ("3.0.0", "4/8 Health gate", "503", 8),
-        ("3.3.0", "4/8 Health gate", "refused", 8),
+        ("3.3.0", "4/8 Health gate", "does not start", 8),
         ("3.1.0", "6/8 Watch", "HTTP 500", 60),
     ],
     ids=["fails its health check", "never starts", "leaks errors once live"],

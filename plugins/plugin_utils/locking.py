@@ -1,0 +1,69 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The controller's side of a lock on a host: who asks, whether the holder still lives, and the waiting."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ansible.utils.display import Display
+from ansible_collections.slipway.ops.plugins.module_utils import lock
+
+Attempt = Callable[[dict[str, Any]], dict[str, Any]]
+
+POLL = 2.0  # seconds between attempts
+
+
+def controller_process() -> int:
+    """The process whose death ends the run: ``ansible-playbook``, of which every task's worker is a child."""
+    return os.getppid()
+
+
+def owner(task_vars: dict[str, Any]) -> str:
+    """``user@controller``, and the AWX user and job when AWX runs this."""
+    user = task_vars.get("awx_user_name") or task_vars.get("tower_user_name") or getpass.getuser()
+    job = task_vars.get("awx_job_id") or os.environ.get("JOB_ID") or os.environ.get("AWX_JOB_ID")
+    return f"{user}@{socket.gethostname()}" + (f", AWX job {job}" if job else "")
+
+
+def wait_for_lock(attempt: Attempt, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    """Calls ``attempt`` with the lock's options until it has the lock, fails, or ``wait`` seconds are over.
+
+    What it returns is the last attempt's answer, with ``waited`` (s) and ``controller_started`` (Unix time).
+    """
+    process = controller_process()
+    options = options | {"owner": owner(task_vars), "process": lock.process_identity(process)}
+    started = time.monotonic()
+    wait = float(options.get("wait", 0))
+    announced = False
+    while True:
+        answer = attempt(options)
+        waited = time.monotonic() - started
+        if answer.get("failed") or answer.get("unreachable") or answer.get("acquired"):
+            return answer | {"waited": round(waited, 3), "controller_started": lock.started_at(process)}
+        holder = answer["holder"]
+        if lock.provably_dead(holder["process"]) and options.get("dead") != holder["process"]:
+            options["dead"] = holder["process"]
+            continue
+        who = answer["description"]
+        if waited >= wait:
+            told = refusal(options["name"], who, waited)
+            return {"failed": True, "holder": holder, "waited": round(waited, 3), "msg": told}
+        if not announced:
+            Display().display(f"{options['name']} is locked by {who}; waiting up to {wait:.0f} s")
+            announced = True
+        time.sleep(min(POLL, wait - waited))
+
+
+def refusal(name: str, who: str, waited: float) -> str:
+    """Why this run stops here, and what its operator can do."""
+    after = f" after waiting {waited:.0f} s" if waited >= 1 else ""
+    return (
+        f"{name} is locked by {who}{after}. Let that run end, or wait for it with -e deploy_lock_wait=SECONDS. "
+        "Nothing was changed."
+    )
