@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -124,14 +123,6 @@ def users() -> Iterator[dict[str, Any]]:
     seen["failed"] = sum(one["total"]["failed"] for one in traffic)
     seen["reasons"] = [one["failures"][:5] for one in traffic if one["failures"]]
     seen["versions"] = {entry["version"]: entry["responses"] for one in traffic for entry in one["versions"]}
-
-
-def crowding() -> float:
-    """How many times longer work takes now than it would on an idle machine: wall time by processor time."""
-    work = "while t.process_time() < 0.5: pass"
-    burn = f"import time as t\nbegan = t.monotonic()\n{work}\nprint((t.monotonic() - began) / 0.5)"
-    burners = [subprocess.Popen([sys.executable, "-c", burn], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    return sum(float(burner.communicate()[0]) for burner in burners) / len(burners)
 
 
 def wait_until(what: Any, seconds: float = 60) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from machine import crowding
 from operator_eyes import (
     APPS,
     EDGES,
     INVENTORY,
     containers,
-    crowding,
     deploy,
     docker,
     evidence,

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from machine import crowding
 from playbook import ROOT, Run, module, play
 
 SCENARIO = Path(__file__).resolve().parents[1]
@@ -58,6 +59,17 @@ def test_twenty_switches_are_felt_by_nobody(host) -> None:
     clients = raw["traffic"]["clients"]
     assert {name for name, client in clients.items() if client["requests"] > 20} == set(clients), clients
     assert {entry["version"] for entry in raw["traffic"]["versions"]} == {"1.0.0", "2.0.0"}
+
+
+@pytest.mark.usefixtures("released")
+def test_a_rollback_takes_five_seconds_and_loses_nothing(host) -> None:
+    crowd = crowding()
+    run = play("rollback", INVENTORY, service="sample")
+    crowd = max(1.0, (crowd + crowding()) / 2)
+    assert run.code == 0 and version(host) == "1.0.0", run.output
+    duration = evidence("delivery.rollback.duration")
+    assert 0 < duration["measured"] <= 5 * crowd, (duration, crowd)  # 5 s on a machine that does nothing else
+    assert evidence("delivery.rollback.failed_requests")["measured"] == 0
 
 
 @pytest.mark.usefixtures("released")
