@@ -16,6 +16,7 @@ from backup_hosts import (
     backup,
     backup1,
     db1,
+    db2,
     fill,
     info,
     kinds,
@@ -46,6 +47,21 @@ def test_a_full_backup_and_what_came_after_it():
     assert files < 20 and before["info"]["repository"]["delta"] < before["info"]["size"] / 2
     made = results("data.backup.full")
     assert (made["verdict"], made["unit"], made["subject"]) == ("pass", "s", "main") and made["measured"] > 0
+
+
+def test_the_standby_is_copied_and_the_primary_when_there_is_none():
+    def copied() -> str:
+        """The log of the newest backup."""
+        return backup1.check_output("tac /var/log/pgbackrest/main-backup.log | sed '/PROCESS START/q'")
+
+    assert backup("incr").rc == 0
+    assert "replay on the standby reached" in copied()
+    db2.check_output("systemctl stop postgresql@17-main")
+    try:
+        alone = backup("incr")
+    finally:
+        db2.check_output("systemctl start postgresql@17-main")
+    assert alone.rc == 0 and "replay on the standby" not in copied(), alone.stdout
 
 
 def test_progress_comes_while_it_runs():
@@ -102,7 +118,7 @@ def test_who_lost_the_key_learns_it():
         verified = backup("verify")
         status = backup1.check_output("slipway-backup status")
     finally:
-        backup1.check_output(f"cp -p /run/kept {configuration}")
+        backup1.check_output(f"cp -p /run/kept {configuration} && rm /run/kept")
     assert made.rc == verified.rc == 1
     assert "unable to load info file" in results("data.backup.incr")["reason"]
     assert "No usable" in results("data.backup.verified")["reason"]

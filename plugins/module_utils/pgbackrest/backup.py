@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,24 +23,28 @@ Kind = Literal["full", "incr", "verify"]
 SOURCE = "slipway-backup 0.1.0"
 WORDS = {"full": "A full backup", "incr": "An incremental backup", "verify": "A verification"}
 RETRY = 10.0  # seconds between two attempts while another backup runs
-LONGEST = 3900  # characters of a reason
+LONGEST = 3500  # characters of a reason
+NEARLY_FULL = 256 * 2**20  # bytes
 
 
 @dataclass(frozen=True)
 class Target:
-    """One stanza in one of this host's repositories."""
+    """One stanza in one of this host's repositories; ``paths`` are the directories of those on its own disks."""
 
     stanza: str
     repository: int
     user: str
     name: str
+    paths: tuple[str, ...] = ()
 
 
 def targets(configuration: Mapping[str, Any]) -> list[Target]:
     """Everything that is backed up from this host."""
     numbers = configuration["repositories"]
     return [
-        Target(stanza, number, configuration["user"], label(stanza, number, numbers))
+        Target(
+            stanza, number, configuration["user"], label(stanza, number, numbers), tuple(configuration.get("paths", ()))
+        )
         for stanza in configuration["stanzas"]
         for number in numbers
     ]
@@ -105,12 +110,28 @@ def _made(kind: Kind, target: Target, outcome: Outcome) -> Result:
 
 
 def failure(kind: Kind, target: Target, outcome: Outcome) -> str:
-    """What happened, in pgBackRest's own words, and what to do."""
+    """What happened, in pgBackRest's own words, and what it does not say: that a disk is full."""
     said = outcome.reason or " ".join(outcome.lines[-3:]) or "it said nothing"
-    return (
+    words = (
         f"{WORDS[kind]} of {target.name} ended with status {outcome.code} after"
-        f" {to_duration(round(outcome.seconds, 1))}; pgBackRest says: {said}"[:LONGEST]
+        f" {to_duration(round(outcome.seconds, 1))}; pgBackRest says: {said}"
     )
+    return "; ".join([words[:LONGEST], *full_disks(target.paths)])
+
+
+def full_disks(paths: Iterable[str]) -> list[str]:
+    """A clause for each directory whose disk is nearly full."""
+    found = []
+    for path in paths:
+        try:
+            size = os.statvfs(path)
+        except OSError as error:
+            found.append(f"{path} cannot be reached: {error.strerror}")
+            continue
+        free = size.f_bavail * size.f_frsize
+        if free < min(NEARLY_FULL, size.f_blocks * size.f_frsize // 10):
+            found.append(f"the disk of {path} has {to_byte_size(free)} left: enlarge it")
+    return found
 
 
 def _result(kind: Kind, target: Target, verdict: Verdict, outcome: Outcome, reason: str | None = None) -> Result:

@@ -91,13 +91,13 @@ def site(data: Mapping[str, Any]) -> Site:
     return Site(**{**data, "clients": clients, "repositories": tuple(data["repositories"])})
 
 
-def clients_of(hosts: Sequence[str], hostvars: Mapping[str, Any], version: int | str) -> list[dict[str, Any]]:
-    """The clients that an inventory's PostgreSQL hosts are. ``version`` is of hosts that do not say theirs."""
-    return [_client_of(host, hostvars[host], version) for host in hosts]
+def clients_of(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The clients that an inventory's PostgreSQL hosts are, with the defaults of the role ``postgresql``."""
+    return [_client_of(host, hostvars[host]) for host in hosts]
 
 
-def _client_of(host: str, variables: Mapping[str, Any], version: int | str) -> dict[str, Any]:
-    cluster = f"{variables.get('postgresql_version') or version}/{variables.get('postgresql_cluster') or 'main'}"
+def _client_of(host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    cluster = f"{variables.get('postgresql_version') or 17}/{variables.get('postgresql_cluster') or 'main'}"
     return {
         "host": host,
         "stanza": variables.get("pgbackrest_stanza") or "main",
