@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..result import Result, Verdict
-from ..units import to_duration
+from ..units import to_byte_size, to_duration
 from .command import LOCKED, PgbackrestError, arguments, run
 from .info import Stanza, find
 from .job import Outcome, Tell, watch

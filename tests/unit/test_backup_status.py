@@ -1,0 +1,152 @@
+"""The one shape of backups: against limits, as results, as a table, as metrics; and the engines of a host."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.backup import engines
+from ansible_collections.slipway.ops.plugins.module_utils.backup.engines import BackupError, survey
+from ansible_collections.slipway.ops.plugins.module_utils.backup.metrics import exposition, publish
+from ansible_collections.slipway.ops.plugins.module_utils.backup.status import (
+    Limits,
+    Status,
+    judge,
+    moment,
+    results,
+    with_results,
+    worst,
+)
+from ansible_collections.slipway.ops.plugins.module_utils.backup.table import table
+from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
+from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
+
+NOW = 1_795_000_000.0
+HOUR, DAY = 3600.0, 86400.0
+LIMITS = Limits(age=3 * HOUR, full_age=26 * HOUR, verified=8 * DAY, drill=8 * DAY, rto=4 * HOUR, rpo=DAY)
+GOOD = Status(
+    engine="postgresql",
+    name="main",
+    last_success=moment(NOW - 600),
+    kind="incr",
+    age=600.0,
+    full_success=moment(NOW - 10 * HOUR),
+    full_age=10 * HOUR,
+    backups=34,
+    size=2**30,
+    stored=2**20,
+    duration=7.0,
+)
+
+
+def record(identifier, verdict="pass", measured=None, age=DAY, subject="main"):
+    return {"id": identifier, "subject": subject, "verdict": verdict, "measured": measured, "at": moment(NOW - age)}
+
+
+PROVEN = [
+    record("data.backup.verified", measured=12.0),
+    record("data.drill.postgresql.result"),
+    record("data.drill.postgresql.rto", measured=41.0),
+    record("data.drill.postgresql.rpo", measured=61.0),
+]
+
+
+def judged(status=GOOD, records=PROVEN):
+    return judge(with_results(status, records, NOW), LIMITS)
+
+
+def test_what_was_proven_lately_passes():
+    state = judged()
+    assert (state.verdict, state.problems) == ("pass", ())
+    assert (state.verified_age, state.drill_age, state.rto, state.rpo) == (DAY, DAY, 41.0, 61.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "words"),
+    [
+        (judged(replace(GOOD, age=4 * HOUR)), "fail", "the newest backup of main was 4h ago, more than 3h"),
+        (judged(replace(GOOD, full_age=30 * HOUR)), "fail", "newest full backup of main was 1d6h ago, more than 1d2h"),
+        (judged(replace(GOOD, full_age=None)), "fail", "newest full backup of main never happened"),
+        (judged(Status("postgresql", "main")), "fail", "there is no backup of main yet"),
+        (judged(Status("postgresql", "main", trouble="unreadable")), "fail", "unreadable"),
+        (judged(records=PROVEN[1:]), "warn", "the last verification of main never happened"),
+        (judged(records=PROVEN[:1]), "warn", "the last restore drill of main never happened"),
+        (judged(records=[*PROVEN, record("data.backup.verified", "fail", age=60)]), "fail", "1m ago, found damage"),
+        (judged(records=[*PROVEN, record("data.drill.postgresql.result", "fail", age=60)]), "fail", "1m ago, failed"),
+        (
+            judged(records=[*PROVEN, record("data.drill.postgresql.rto", "fail", 5 * HOUR, 60)]),
+            "fail",
+            "RTO of main is 5h",
+        ),
+    ],
+)
+def test_each_lapse_has_its_verdict_and_sentence(state, verdict, words):
+    assert state.verdict == verdict and words in " ".join(state.problems), state.problems
+
+
+def test_only_the_newest_of_this_backup_counts():
+    records = [
+        *PROVEN,
+        record("data.backup.verified", "fail", age=2 * DAY),  # mended since
+        record("data.backup.verified", "fail", age=60, subject="other"),
+        record("data.backup.verified", "skip", age=60),
+        record("data.drill.redis.result", "fail", age=60),
+    ]
+    assert judged(records=list(reversed(records))).verdict == "pass"
+    assert worst([judged(), judged(records=[])]) == "warn" and worst([]) == "fail"
+
+
+def test_results_are_evidence():
+    for state in (judged(), judged(Status("postgresql", "main")), judged(replace(GOOD, age=4 * HOUR))):
+        for result in results(state):
+            assert validated(result.as_dict(), "run")
+    assert [result.verdict for result in results(judged(replace(GOOD, age=4 * HOUR)))] == ["fail", "pass"]
+
+
+def test_the_table_says_what_is_wrong_beneath():
+    lines = table([judged(), judged(Status("postgresql", "other"), [])])
+    assert lines[1].split()[:3] == ["pass", "postgresql", "main"] and "10m (<= 3h)" in lines[1]
+    assert "pass 1d ago" in lines[1] and "41s (<= 4h)" in lines[1] and "1m1s (<= 1d)" in lines[1]
+    assert "never" in lines[2] and lines[3].strip() == "there is no backup of other yet"
+
+
+def test_metrics_leave_out_what_is_unknown(tmp_path):
+    text = exposition([judged(), judged(Status("postgresql", "other"), [])])
+    assert f'slipway_backup_last_success_timestamp_seconds{{engine="postgresql",name="main"}} {NOW - 600!r}' in text
+    assert 'slipway_backup_last_success_timestamp_seconds{engine="postgresql",name="other"}' not in text
+    assert 'slipway_backup_backups{engine="postgresql",name="other"} 0' in text
+    assert text.count("# TYPE slipway_backup_rto_seconds gauge") == 1
+    assert publish([judged()], str(tmp_path)) and not publish([judged()], str(tmp_path))
+    assert not publish([judged()], str(tmp_path / "missing"))
+    assert (tmp_path / "slipway_backup.prom").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A host that makes backups; what pgBackRest would say is GOOD."""
+    monkeypatch.setitem(engines.READERS, "postgresql", lambda configuration, now: [GOOD])
+    (tmp_path / "postgresql.json").write_text(json.dumps({"limits": {"age": 60, "unknown": 1}}))
+    return {"directory": str(tmp_path), "spool": str(tmp_path / "spool"), "now": NOW}
+
+
+def test_a_survey_knows_the_hosts_limits_and_results(host):
+    Spool(host["spool"]).leave([record("data.backup.verified", "fail", age=60)], "test")
+    (state,) = survey(**host)
+    assert state.limits == Limits(age=60) and len(state.problems) == 2
+    (state,) = survey(["postgresql"], [record("data.backup.verified", age=30)], **host)
+    assert state.verified_verdict == "pass"
+
+
+def test_a_survey_says_what_it_lacks(host, tmp_path):
+    with pytest.raises(BackupError, match="makes no backups of redis"):
+        survey(["redis"], **host)
+    (tmp_path / "postgresql.json").write_text("{")
+    with pytest.raises(BackupError, match="run the engine's role again"):
+        survey(**host)
+    (tmp_path / "postgresql.json").rename(tmp_path / "oracle.json")
+    with pytest.raises(BackupError, match=r"oracle.json is of no known engine"):
+        survey(**host)
+    (tmp_path / "oracle.json").unlink()
+    with pytest.raises(BackupError, match="makes no backups of anything"):
+        survey(**host)
