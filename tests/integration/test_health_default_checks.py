@@ -34,6 +34,14 @@ INVENTORY = {
             "app": {"hosts": {"app1": {}}},
             "registry": {"hosts": {"store1": {}, "store2": {"registry_managed": True}}},
             "bastion": {"hosts": {"bastion1": {}}},
+            "data": {
+                "vars": {"pgbackrest_repositories": [{"type": "host", "host": "backup1"}, {"type": "s3"}]},
+                "children": {"postgresql": {"hosts": {"db1": {}}}, "backup": {"hosts": {"backup1": {}, "backup2": {}}}},
+            },
+            "small": {
+                "vars": {"pgbackrest_repositories": [{"type": "path"}], "postgresql_primary": "lone1"},
+                "children": {"postgresql": {"hosts": {"lone1": {}, "lone2": {}}}},
+            },
         },
     }
 }
@@ -99,3 +107,10 @@ def test_application_hosts_check_their_containers(checks):
 def test_registry(checks):
     (check,) = [check for check in checks["store1"] if check["kind"] == "tls"]
     assert (check["host"], check["port"]) == ("images.test", 5000)
+
+
+def test_who_makes_backups_checks_their_age(checks):
+    checking = [
+        host for host, definitions in checks.items() if "data.backup.age" in {item["id"] for item in definitions}
+    ]
+    assert sorted(checking) == ["backup1", "lone1"]
