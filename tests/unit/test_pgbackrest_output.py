@@ -159,7 +159,7 @@ def verified(*ranges, bad=0, extra=()):
 def test_a_verification_is_judged_by_what_it_says(lines, verdict, words):
     told, sentence = judge(findings(lines), TWO[0].backups)
     assert told == verdict
-    assert re.search(words, sentence) if words else sentence is None
+    assert re.search(words, sentence or "") if words else sentence is None
 
 
 def test_the_next_timeline_is_no_gap():

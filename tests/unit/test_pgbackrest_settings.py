@@ -25,11 +25,12 @@ S3 = {
     "s3_key_secret": "secret",
     "s3_uri_style": "path",
 }
+OTHER = {"pgbackrest_stanza": "other", "postgresql_version": 16}
 PATH = {"type": "path", "path": "/backup", "cipher_pass": KEY, "retention_days": 7}
 
 
 def place(name, *repositories, hosts=("db1",), **changes):
-    clients = clients_of(list(hosts), {host: {} for host in hosts})
+    clients = clients_of(list(hosts), {host: {} for host in hosts}, name)
     data = {
         "name": name,
         "address": "10.0.0.5",
@@ -79,7 +80,7 @@ def test_standbys_are_copied_where_there_are_some():
     assert options("backup1", HOST, hosts=hosts)["tls-server-auth"] == ["db1=main", "db2=main"]
     # Each knows itself alone; another stanza is another cluster.
     assert "pg2-path" not in options("db2", HOST, section="main", hosts=hosts)
-    clients = clients_of(["db1", "db2"], {"db1": {}, "db2": {"pgbackrest_stanza": "other", "postgresql_version": 16}})
+    clients = clients_of(["db1", "db2"], {"db1": {}, "db2": OTHER}, "backup1")
     apart = sections(place("backup1", HOST, clients=clients))
     assert "backup-standby" not in apart["global"] and apart["other"]["pg1-path"] == "/var/lib/postgresql/16/main"
 
@@ -115,6 +116,15 @@ def test_the_operators_settings_win():
     assert "process-max=7\n" in found and "delta=y\n" in found and "tls-server-auth=a\ntls-server-auth=b\n" in found
 
 
+def test_a_host_knows_itself_and_those_it_keeps_a_repository_of():
+    hostvars = {"db1": {"pgbackrest_repositories": [HOST]}, "lone1": {"pgbackrest_repositories": [PATH]}, "new1": {}}
+
+    def known(name):
+        return [client["host"] for client in clients_of(list(hostvars), hostvars, name)]
+
+    assert (known("backup1"), known("lone1"), known("backup2")) == (["db1", "new1"], ["lone1", "new1"], ["new1"])
+
+
 @pytest.mark.parametrize(
     ("found", "words"),
     [
@@ -129,7 +139,10 @@ def test_the_operators_settings_win():
         (place("db1", {**S3, "s3_region": ""}), "needs s3_region"),
         (place("web1", HOST), "neither in pgbackrest_clients"),
         (place("db1", HOST, address="127.0.0.1"), "which only db1 itself reaches"),
-        (place("db1", PATH, clients=clients_of(["db1"], {"db1": {"pgbackrest_stanza": "a b"}})), "'a b'; use letters"),
+        (
+            place("db1", PATH, clients=clients_of(["db1"], {"db1": {"pgbackrest_stanza": "a b"}}, "db1")),
+            "'a b'; use letters",
+        ),
     ],
 )
 def test_what_cannot_work_is_told(found, words):

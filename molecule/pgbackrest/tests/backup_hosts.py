@@ -18,7 +18,9 @@ KEY = "only-for-this-scenario-not-a-secret-5fXw"  # of the inventory
 REPOSITORY = "/var/lib/pgbackrest"
 WAL = "/var/lib/postgresql/17/main/pg_wal"
 
-db1, db2, backup1 = (testinfra.get_host(f"docker://{CONTAINER}{host}") for host in ("db1", "db2", "backup1"))
+db1, db2, backup1, lone1 = (
+    testinfra.get_host(f"docker://{CONTAINER}{host}") for host in ("db1", "db2", "backup1", "lone1")
+)
 
 
 def sql(statement: str) -> str:

@@ -91,9 +91,16 @@ def site(data: Mapping[str, Any]) -> Site:
     return Site(**{**data, "clients": clients, "repositories": tuple(data["repositories"])})
 
 
-def clients_of(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The clients that an inventory's PostgreSQL hosts are, with the defaults of the role ``postgresql``."""
-    return [_client_of(host, hostvars[host]) for host in hosts]
+def clients_of(hosts: Sequence[str], hostvars: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The clients that the host ``name`` knows among an inventory's PostgreSQL hosts, with the defaults of the role
+    ``postgresql``: itself, and those that have a repository on it."""
+    return [_client_of(host, hostvars[host]) for host in hosts if host == name or _keeps_of(name, hostvars[host])]
+
+
+def _keeps_of(keeper: str, variables: Mapping[str, Any]) -> bool:
+    """Whether a host's repositories are kept by another; one that does not say is taken to be of this system."""
+    repositories = variables.get("pgbackrest_repositories")
+    return repositories is None or any(entry.get("host") == keeper for entry in repositories)
 
 
 def _client_of(host: str, variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""Starting a backup and following what it says, from the host's side and from the controller's."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.slipway.ops.plugins.action import backup_run
+from ansible_collections.slipway.ops.plugins.module_utils.backup import service
+from ansible_collections.slipway.ops.plugins.module_utils.backup.engines import BackupError
+
+RESULT = {"id": "data.backup.incr", "verdict": "pass", "reason": None}
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """systemd's view of the service, and the place of its diary."""
+    seen = SimpleNamespace(run="a", state="activating", place=str(tmp_path), diary=tmp_path / "incr.jsonl")
+    monkeypatch.setattr(service, "_state", lambda kind: (seen.run, seen.state))
+    monkeypatch.setattr(service, "_journal", lambda kind, run: "It said: no such stanza")
+    return seen
+
+
+def entries(*found):
+    return "".join(json.dumps(entry) + "\n" for entry in found)
+
+
+def test_what_was_said_is_told_once(host):
+    host.diary.write_text(entries({"run": "a"}, {"line": "one"}) + '{"line": "tw')
+    heard = service.follow("incr", "a", 0, 0.0, host.place)
+    assert (heard.lines, heard.results) == (["one"], None)
+    host.diary.write_text(entries({"run": "a"}, {"line": "one"}, {"line": "two"}, {"results": [RESULT]}))
+    heard = service.follow("incr", "a", heard.offset, 0.0, host.place)
+    assert (heard.lines, heard.results) == (["two"], [RESULT])
+
+
+def test_the_diary_of_another_run_is_not_told(host):
+    host.diary.write_text(entries({"run": "before"}, {"line": "old"}, {"results": []}))
+    assert service.follow("incr", "a", 0, 0.0, host.place) == service.Heard(0)
+
+
+def test_a_run_that_ended_without_results_is_an_error(host):
+    host.diary.write_text(entries({"run": "a"}, {"line": "one"}))
+    host.state = "failed"
+    assert service.follow("incr", "a", 0, 0.0, host.place).lines == ["one"]  # what it said comes first
+    with pytest.raises(BackupError, match=r"ended without results. It said: no such stanza"):
+        service.follow("incr", "a", len(host.diary.read_bytes()), 0.0, host.place)
+
+
+def test_a_run_under_way_is_joined(host, monkeypatch):
+    assert service.begin("incr") == ("a", True)
+    host.state = "inactive"
+
+    def start(*arguments):
+        host.run = "b"
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(service, "_systemctl", start)
+    assert service.begin("incr") == ("b", False)
+    monkeypatch.setattr(service, "_systemctl", lambda *_: SimpleNamespace(returncode=5, stderr="Unit not found.\n"))
+    with pytest.raises(BackupError, match=r"cannot be started: Unit not found.; has the role"):
+        service.begin("incr")
+
+
+class Host:
+    """Answers of the module, one after the other, as an action plugin gets them."""
+
+    def __init__(self, monkeypatch, *answers):
+        self.answers = list(answers)
+        self.asked: list[dict] = []
+        self.shown: list[str] = []
+        monkeypatch.setattr(backup_run, "RETRY", 0.01)
+        monkeypatch.setattr(backup_run, "Display", lambda: SimpleNamespace(display=self.shown.append))
+        monkeypatch.setattr(backup_run.ActionBase, "run", lambda *_: {})
+
+    def run(self, **arguments):
+        action = backup_run.ActionModule.__new__(backup_run.ActionModule)
+        action._task = SimpleNamespace(args=arguments)
+        action._execute_module = self.execute
+        return action.run(task_vars={"inventory_hostname": "backup1"})
+
+    def execute(self, module_args, task_vars):
+        self.asked.append(module_args)
+        return dict(self.answers.pop(0))
+
+
+def said(run="a", offset=1, lines=(), **more):
+    return {"changed": True, "run": run, "offset": offset, "lines": list(lines), "joined": False, **more}
+
+
+def test_lines_are_shown_as_they_come(monkeypatch):
+    host = Host(monkeypatch, said(lines=["one"]), said(offset=2), said(offset=3, lines=["two"], results=[RESULT]))
+    answer = host.run(type="incr")
+    assert answer["results"] == [RESULT] and not answer.get("failed")
+    assert host.shown == ["backup1: one", "backup1: two"]
+    assert [(asked.get("run"), asked.get("offset")) for asked in host.asked] == [(None, None), ("a", 1), ("a", 2)]
+
+
+def test_a_lost_connection_does_not_end_it(monkeypatch):
+    host = Host(monkeypatch, said(), {"unreachable": True}, said(results=[RESULT]))
+    assert host.run(type="full")["results"] == [RESULT]
+    assert host.asked[-1]["run"] == "a" and any("its backup goes on" in line for line in host.shown)
+    assert Host(monkeypatch, {"unreachable": True}).run(type="full")["unreachable"]
+
+
+def test_a_skipped_one_is_tried_again_if_wanted(monkeypatch):
+    skipped = said(results=[{**RESULT, "verdict": "skip", "reason": "another backup of main is running"}])
+    assert Host(monkeypatch, skipped).run(type="incr")["results"][0]["verdict"] == "skip"
+    host = Host(monkeypatch, skipped, skipped, said(results=[RESULT]))
+    assert host.run(type="incr", wait=60)["results"] == [RESULT]
+    standby = said(results=[{**RESULT, "verdict": "skip", "reason": "main is a standby here"}])
+    assert Host(monkeypatch, standby).run(type="incr", wait=60)["results"][0]["verdict"] == "skip"
+
+
+def test_a_failed_one_fails_with_its_reason(monkeypatch):
+    failed = said(results=[{**RESULT, "verdict": "fail", "reason": "the disk is full"}])
+    answer = Host(monkeypatch, failed).run(type="incr", wait=60)
+    assert answer["failed"] and answer["msg"] == "the disk is full"
