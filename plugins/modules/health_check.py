@@ -53,6 +53,14 @@ options:
       - "B(backup): the backups that this host makes, or the one named C(of); C(engine) (V(postgresql)); C(age) of the
         newest, default the limit that its role was given; C(full_age), C(verified), C(drill), C(rto) and C(rpo), limits
         (s when they have no unit) on what M(slipway.ops.backup_info) tells."
+      - "B(postgresql): C(host) (V(/var/run/postgresql), the socket; another host is reached over verified TLS), C(port)
+        (V(5432)), C(database) (V(postgres)), C(username) (V(postgres)), C(password), C(ca)
+        (V(/etc/ssl/certs/ca-certificates.crt)); C(query), read only, and C(limit) on the first value it gives, in
+        C(unit) when that is another than the limit's; C(replication_lag), a limit (s when it has no unit) on how far
+        this standby, or the slowest one of this primary, is behind, which a standby that is not connected never keeps;
+        C(pool_use), a limit on connections in percent of C(max_connections); C(index_hits), on the percentage of
+        index reads that memory served; C(mean_query_time) (ms when it has no unit), on the mean of what
+        C(pg_stat_statements) counted for the database, or for all with V(postgres). Needs python3-psycopg2."
       - "B(prometheus): C(url) (V(http://127.0.0.1:9090)); C(query), an instant query; C(limit) that each series must
         keep to; C(unit) of the query's values when the limit has another; C(no_data) (V(unknown), V(fail) or V(pass))
         when no series comes back; C(username), C(password), C(ca), C(address) as for http."
@@ -101,7 +109,7 @@ attributes:
 notes:
   - Values of C(password), C(body) and of headers that carry credentials are hidden in the output, and O(checks)
     does not go to the host's journal. Set C(no_log) on the task when the output itself must not be seen.
-  - Needs Python 3.10 on the host and nothing else.
+  - Needs Python 3.10 on the host, and python3-psycopg2 for checks of PostgreSQL.
 seealso:
   - module: slipway.ops.evidence
 author:
@@ -135,6 +143,9 @@ EXAMPLES = r"""
         age: "< 26 h"
         size: "> 1 MiB"
         area: data
+      - kind: postgresql
+        id: data.postgresql.replication_lag
+        replication_lag: "< 10 s"
       - kind: prometheus
         query: sum(rate(http_requests_total{code=~"5.."}[5m])) / sum(rate(http_requests_total[5m]))
         unit: "1"

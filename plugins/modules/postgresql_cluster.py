@@ -149,19 +149,29 @@ def main() -> None:
 
 def act(wanted: cluster.Wanted, wants_rejoin: bool, check_mode: bool) -> tuple[str, str]:
     """What is done, and a sentence on it."""
+    if check_mode:
+        return decide(wanted, wants_rejoin), ""
+    with cluster.alone(wanted):
+        action = decide(wanted, wants_rejoin)
+        if action == "rejoin":
+            stop(server_of(wanted))
+            return action, cluster.rejoin(wanted)
+        if action != "keep":
+            {"make": cluster.make, "adopt": cluster.adopt}[action](wanted)
+    return action, "" if action == "keep" else f"{action} {wanted.directory}"
+
+
+def decide(wanted: cluster.Wanted, wants_rejoin: bool) -> str:
+    """keep, make, adopt or rejoin."""
     found = cluster.look(wanted)
     if wants_rejoin and wanted.source and found.known and found.version == str(wanted.version):
-        server = Server(wanted.version, wanted.name, port=0)
-        if found.standby and follows(server):
-            return "keep", ""
-        if check_mode:
-            return "rejoin", ""
-        stop(server)
-        return "rejoin", cluster.rejoin(wanted, found)
-    action = cluster.decide(wanted, found)
-    if not check_mode and action in ("make", "adopt"):
-        {"make": cluster.make, "adopt": cluster.adopt}[action](wanted)
-    return action, "" if action == "keep" else f"{action} {wanted.directory}"
+        return "keep" if found.standby and follows(server_of(wanted)) else "rejoin"
+    return cluster.decide(wanted, found)
+
+
+def server_of(wanted: cluster.Wanted) -> Server:
+    """The running server; its port is read from what it wrote when it started."""
+    return Server(wanted.version, wanted.name, port=0)
 
 
 if __name__ == "__main__":

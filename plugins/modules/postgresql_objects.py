@@ -135,6 +135,11 @@ changes:
   elements: str
   returned: success
   sample: ["make the database shop of shop_owner", "change the user shop: another password"]
+notices:
+  description: What an operator should know, a sentence each. No warnings, which unchanged tasks may not show.
+  type: list
+  elements: str
+  returned: success
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -165,7 +170,9 @@ def main() -> None:
     """Read the options, compare and change, answer."""
     module = AnsibleModule(
         argument_spec={
-            "users": {"type": "list", "elements": "dict", "default": [], "options": USER},
+            # no_log for all of it: the journal has options as Python writes them, where a password with a quote in it
+            # is not recognised.
+            "users": {"type": "list", "elements": "dict", "default": [], "options": USER, "no_log": True},
             "databases": {"type": "list", "elements": "dict", "default": [], "options": DATABASE},
             "slots": {"type": "list", "elements": "str", "default": []},
             "heartbeat": {"type": "bool", "default": True},
@@ -175,16 +182,19 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = module.params
+    # From here on only passwords are hidden, or no result could be read.
+    module.no_log_values = {user["password"] for user in options["users"] if user["password"]}
     try:
         wanted = read(options["users"], options["databases"], options["slots"], options["heartbeat"])
         outcome = look_or_apply(wanted, options["port"], options["wait"], module.check_mode)
     except PostgresqlError as error:
         module.fail_json(msg=f"postgresql_objects: {error}")
-    for warning in outcome.warnings:
-        module.warn(warning)
     after = "".join(f"{told}\n" for told in outcome.changes)
     module.exit_json(
-        changed=bool(outcome.changes), changes=outcome.changes, diff={"before": "", "after": after} if after else {}
+        changed=bool(outcome.changes),
+        changes=outcome.changes,
+        notices=outcome.notices,
+        diff={"before": "", "after": after} if after else {},
     )
 
 

@@ -33,7 +33,7 @@ options:
     elements: path
     default: []
   restart:
-    description: Whether the server may be restarted for settings that need it; with V(false) they are a warning.
+    description: Whether the server may be restarted for settings that need it; with V(false) they are a notice.
     type: bool
     default: true
   timeout:
@@ -77,6 +77,11 @@ in_recovery:
   description: Whether it is a standby; none when that could not be seen in check mode.
   type: bool
   returned: success
+notices:
+  description: What an operator should know, a sentence each. No warnings, which unchanged tasks may not show.
+  type: list
+  elements: str
+  returned: success
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -110,13 +115,12 @@ def main() -> None:
         outcome = settle(server, module.check_mode)
     except (PostgresqlError, OSError) as error:
         module.fail_json(msg=f"postgresql_server: {error}")
-    for warning in outcome.warnings:
-        module.warn(warning)
     module.exit_json(
         changed=bool(outcome.actions),
         actions=outcome.actions,
         pending=outcome.pending,
         in_recovery=outcome.in_recovery,
+        notices=outcome.notices,
     )
 
 

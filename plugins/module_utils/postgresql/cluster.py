@@ -8,6 +8,7 @@ leaves a half-made directory that the next run recognises and begins anew. Every
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pwd
@@ -15,6 +16,8 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +26,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.postgresql import Post
 OWNER = "postgres"
 CONFIGURATION = Path("/etc/postgresql")
 STATE = Path("/var/lib/slipway/postgresql")
-_SHOWN_LINES = 5
+_SHOWN_LINES = 3
+_ERROR = re.compile("ERROR|FATAL|PANIC|error:|could not|no such", re.IGNORECASE)
 _TRY_AGAIN_AFTER = 2.0
 
 
@@ -69,6 +73,22 @@ class Found:
     making: bool = False
     known: bool = False
     elsewhere: str = ""
+
+
+@contextmanager
+def alone(wanted: Wanted) -> Iterator[None]:
+    """One run at a time. The programs hold the lock as well, so that one that outlives its killed run is waited for."""
+    STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with wanted.journal.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PostgresqlError(
+                f"another run is making {wanted.directory}, or a killed one left initdb, pg_basebackup or pg_rewind"
+                " running; try again when it has ended"
+            ) from error
+        os.set_inheritable(lock.fileno(), True)
+        yield
 
 
 def look(wanted: Wanted) -> Found:
@@ -168,7 +188,7 @@ def adopt(wanted: Wanted) -> None:
     _write_journal(wanted, "made")
 
 
-def rejoin(wanted: Wanted, found: Found) -> str:
+def rejoin(wanted: Wanted) -> str:
     """Lets a stopped server follow its source again; one sentence on how.
 
     The data of one that was promoted is rewound, or kept aside where that is not possible. A standby's is a copy and
@@ -179,7 +199,7 @@ def rejoin(wanted: Wanted, found: Found) -> str:
             "a primary follows nobody: postgresql_rejoin needs postgresql_primary to name another host"
         )
     _wait_for(wanted, wanted.source)
-    if found.standby:
+    if look(wanted).standby:
         make(wanted)
         return f"{wanted.source.name} was copied anew to {wanted.directory}"
     source = f"--source-server={wanted.source.conninfo} dbname=postgres"
@@ -222,30 +242,35 @@ def _initialise(wanted: Wanted) -> None:
 
 
 def _copy(wanted: Wanted, source: Source) -> None:
-    """A base backup over TLS; it makes its slot when the source has not got it."""
+    """A base backup over TLS, with a slot of its own made afresh: one that was lost cannot be used again."""
     _wait_for(wanted, source)
+    dropped = _replication_command(wanted, source, f'DROP_REPLICATION_SLOT "{source.slot}"')
+    if dropped.returncode and "does not exist" not in dropped.stderr:
+        raise PostgresqlError(f"{source.name} does not let its slot {source.slot} be made anew: {_told(dropped)}")
     argv = [
         f"--pgdata={wanted.directory}",
         f"--dbname={source.conninfo}",
         f"--slot={source.slot}",
+        "--create-slot",
         "--wal-method=stream",
         "--checkpoint=fast",
         "--no-password",
     ]
     ended = _run(wanted, "pg_basebackup", argv)
-    if ended.returncode and "does not exist" in ended.stderr:
-        _empty(Path(wanted.directory))
-        ended = _run(wanted, "pg_basebackup", [*argv, "--create-slot"])
     if ended.returncode:
         raise PostgresqlError(f"copying {source.name} to {wanted.directory} failed: {_told(ended)}")
     _follow(wanted)
+
+
+def _replication_command(wanted: Wanted, source: Source, command: str) -> subprocess.CompletedProcess[str]:
+    return _run(wanted, "psql", ["--no-psqlrc", f"--command={command}", f"{source.conninfo} replication=1"])
 
 
 def _wait_for(wanted: Wanted, source: Source) -> None:
     """The source may be starting at this moment, in the same run."""
     give_up = time.monotonic() + wanted.wait
     while True:
-        ended = _run(wanted, "psql", ["--no-psqlrc", "--command=IDENTIFY_SYSTEM", f"{source.conninfo} replication=1"])
+        ended = _replication_command(wanted, source, "IDENTIFY_SYSTEM")
         if ended.returncode == 0:
             return
         if time.monotonic() >= give_up:
@@ -315,7 +340,7 @@ def _read_journal(journal: Path) -> dict[str, str]:
 
 def _write_journal(wanted: Wanted, phase: str) -> None:
     """Whole or not at all, and on the disk."""
-    wanted.journal.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
     fresh = wanted.journal.with_suffix(".new")
     with fresh.open("w") as file:
         json.dump({"directory": wanted.directory, "phase": phase}, file)
@@ -342,6 +367,7 @@ def _run(wanted: Wanted, program: str, arguments: list[str]) -> subprocess.Compl
         capture_output=True,
         text=True,
         check=False,
+        close_fds=False,  # the lock
     )
 
 
@@ -352,5 +378,7 @@ def _succeed(wanted: Wanted, program: str, arguments: list[str]) -> None:
 
 
 def _told(ended: subprocess.CompletedProcess[str]) -> str:
+    """The first errors that a program told, which are the cause of those that follow."""
     lines = (ended.stderr or ended.stdout).strip().splitlines()
-    return " / ".join(lines[-_SHOWN_LINES:]) or f"exit status {ended.returncode}"
+    errors = [line.partition("] ")[2] or line for line in lines if _ERROR.search(line)]
+    return " / ".join(line.strip() for line in errors[:_SHOWN_LINES] or lines[-1:]) or f"status {ended.returncode}"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
+from . import PostgresqlError
 
 try:
     import psycopg2
@@ -39,7 +39,7 @@ def acting_as(user: str) -> Iterator[None]:
         os.setegid(0)
 
 
-def connect(database: str = SUPERUSER, port: int = 5432, *, wait: float = 0.0) -> Any:
+def connect(database: str = SUPERUSER, port: int = 5432, *, wait: float = 0.0, socket: str = SOCKET) -> Any:
     """An autocommitting connection whose statements leave no trace in logs and statistics.
 
     ``wait`` is how many seconds a server that is still starting is waited for.
@@ -49,7 +49,7 @@ def connect(database: str = SUPERUSER, port: int = 5432, *, wait: float = 0.0) -
     give_up = time.monotonic() + wait
     while True:
         try:
-            return _connect(database, port)
+            return _connect(database, port, socket)
         except psycopg2.OperationalError as error:
             if time.monotonic() >= give_up:
                 raise PostgresqlError(
@@ -59,10 +59,10 @@ def connect(database: str = SUPERUSER, port: int = 5432, *, wait: float = 0.0) -
             time.sleep(_TRY_AGAIN_AFTER)
 
 
-def _connect(database: str, port: int) -> Any:
+def _connect(database: str, port: int, socket: str) -> Any:
     with acting_as(SUPERUSER):
         connection = psycopg2.connect(
-            host=SOCKET, port=port, user=SUPERUSER, dbname=database, connect_timeout=10, application_name="slipway"
+            host=socket, port=port, user=SUPERUSER, dbname=database, connect_timeout=10, application_name="slipway"
         )
     connection.autocommit = True
     with connection.cursor() as cursor:

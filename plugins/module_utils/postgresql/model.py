@@ -98,10 +98,9 @@ def read(
 
 
 def _user(item: Mapping[str, Any]) -> User:
-    password = item.get("password")
     return User(
         name=str(item["name"]),
-        password=None if password is None else str(password),
+        password=item.get("password"),
         login=bool(item.get("login", True)),
         attributes=frozenset(str(word).upper() for word in item.get("attributes") or ()),
         connection_limit=int(item.get("connection_limit", -1)),
@@ -155,7 +154,9 @@ def _user_problems(wanted: Wanted) -> Iterable[str]:
         yield from _wrong(user, "attribute", user.attributes, ATTRIBUTES)
         yield from _wrong(user, "database", user.databases, databases)
         yield from _wrong(user, "access", map(str, user.databases.values()), ACCESS)
-        if user.password is not None and not user.password:
+        if user.password is not None and not isinstance(user.password, str):
+            yield f"user {user.name!r} has a password that is no text; write it in quotes"
+        if user.password == "":
             yield f"user {user.name!r} has an empty password; leave it out for one that logs in by peer or certificate"
         for name, access in user.databases.items():
             if access == "owner" and name in databases and databases[name].owner == SUPERUSER:

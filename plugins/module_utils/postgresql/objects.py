@@ -32,7 +32,7 @@ class Change:
 @dataclass
 class Outcome:
     changes: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
 
 def apply(wanted: Wanted, port: int, wait: float, check_mode: bool) -> Outcome:
@@ -43,7 +43,7 @@ def apply(wanted: Wanted, port: int, wait: float, check_mode: bool) -> Outcome:
         if rows(connection, "SELECT pg_is_in_recovery()")[0][0]:
             raise PostgresqlError("the server on this host is a standby: users and databases are made on its primary")
         catalog = has.read_catalog(connection)
-        outcome.warnings += strangers(wanted, catalog)
+        outcome.notices += strangers(wanted, catalog)
         changes = [*role_changes(wanted, catalog), *database_changes(wanted, catalog), *slot_changes(wanted, catalog)]
         _execute(connection, changes, outcome, check_mode)
     finally:

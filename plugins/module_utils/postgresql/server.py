@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql.connection import connect, rows
@@ -21,6 +22,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.postgresql.connection 
 _POLL = 0.1
 _BAD = re.compile("FATAL|PANIC|HINT|LOG:  could not|Failed|No such file")
 _RELOAD_SECONDS = 30.0
+_CONNECT_SECONDS = 10.0
+_STREAMING = "SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Outcome:
     """What was done, each a sentence, and what an operator should hear."""
 
     actions: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)
     in_recovery: bool | None = None
 
@@ -84,7 +87,8 @@ def settle(server: Server, check_mode: bool) -> Outcome:
     connection = connect(port=_running_port(server), wait=server.timeout)
     try:
         outcome.in_recovery = rows(connection, "SELECT pg_is_in_recovery()")[0][0]
-        outcome.warnings += _overridden(connection)
+        outcome.notices += _overridden(connection)
+        outcome.notices += _left_behind(connection) if outcome.in_recovery else _lost_slots(connection)
     finally:
         connection.close()
     return outcome
@@ -97,7 +101,7 @@ def follows(server: Server) -> bool:
     except PostgresqlError:
         return False
     try:
-        return bool(rows(connection, "SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'"))
+        return bool(rows(connection, _STREAMING))
     finally:
         connection.close()
 
@@ -110,7 +114,7 @@ def stop(server: Server) -> None:
 def _apply_pending(server: Server, outcome: Outcome, check_mode: bool) -> None:
     names = ", ".join(outcome.pending)
     if not server.may_restart:
-        outcome.warnings.append(
+        outcome.notices.append(
             f"{names}: only a restart applies this, and postgresql_restart is false. Run with"
             f" -e postgresql_restart=true when a pause of some seconds suits, or: systemctl restart {server.unit}"
         )
@@ -158,7 +162,7 @@ def _restart(server: Server) -> None:
     _start(server)
 
 
-def _reload(server: Server, connection: object) -> None:
+def _reload(server: Server, connection: Any) -> None:
     """Returns when the server has read its files again."""
     before = rows(connection, "SELECT pg_conf_load_time()")
     _systemctl("reload", server.unit)
@@ -171,7 +175,7 @@ def _reload(server: Server, connection: object) -> None:
         time.sleep(_POLL)
 
 
-def _is_stale(server: Server, connection: object) -> bool:
+def _is_stale(server: Server, connection: Any) -> bool:
     """Whether a file is newer than the server's last look at it."""
     loaded = float(rows(connection, "SELECT extract(epoch FROM pg_conf_load_time())")[0][0])
     return _newest(_files(server)) > loaded
@@ -188,7 +192,7 @@ def _newest(files: Iterable[Path]) -> float:
     return max((max(file.stat().st_mtime, file.stat().st_ctime) for file in files if file.exists()), default=0.0)
 
 
-def _refuse_bad_files(connection: object) -> None:
+def _refuse_bad_files(connection: Any) -> None:
     """Lines that the server passed over in silence."""
     bad = rows(
         connection,
@@ -202,20 +206,42 @@ def _refuse_bad_files(connection: object) -> None:
         raise PostgresqlError("the server refuses: " + "; ".join(row[0] for row in bad))
 
 
-def _pending(connection: object) -> list[str]:
+def _pending(connection: Any) -> list[str]:
     return [row[0] for row in rows(connection, "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name")]
 
 
-def _overridden(connection: object) -> list[str]:
-    names = rows(
+def _overridden(connection: Any) -> list[str]:
+    found = rows(
         connection,
         "SELECT DISTINCT automatic.name FROM pg_file_settings automatic JOIN pg_file_settings written USING (name)"
         " WHERE automatic.sourcefile ~ '/postgresql[.]auto[.]conf$'"
         " AND written.sourcefile !~ '/postgresql[.]auto[.]conf$'",
     )
+    names = ", ".join(sorted(name for (name,) in found))
+    return (
+        [f"ALTER SYSTEM has set {names}, which wins over the inventory; ALTER SYSTEM RESET undoes it"] if found else []
+    )
+
+
+def _left_behind(connection: Any) -> list[str]:
+    """A standby that has just been started gets a moment to reach its primary."""
+    give_up = time.monotonic() + _CONNECT_SECONDS
+    while not rows(connection, _STREAMING):
+        if time.monotonic() >= give_up:
+            return [
+                "this standby receives nothing from its primary; the server's log says why. When the primary no longer"
+                " has what it needs (its slot is lost), run with -e postgresql_rejoin=true to copy it anew"
+            ]
+        time.sleep(_POLL)
+    return []
+
+
+def _lost_slots(connection: Any) -> list[str]:
+    lost = rows(connection, "SELECT slot_name FROM pg_replication_slots WHERE wal_status = 'lost'")
     return [
-        f"{name} was set by ALTER SYSTEM, which wins over the inventory; ALTER SYSTEM RESET {name} to undo"
-        for (name,) in names
+        f"the slot {name} is lost: its standby was away for more than max_slot_wal_keep_size. Run the role on it with"
+        " -e postgresql_rejoin=true"
+        for (name,) in lost
     ]
 
 

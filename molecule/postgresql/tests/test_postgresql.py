@@ -1,0 +1,339 @@
+"""Looks at the primary db1 from its standby db2, as a client would, and at both as their operator."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import testinfra
+
+SCENARIO = Path(__file__).resolve().parents[1]
+ROOT = SCENARIO.parents[1]
+SERVICE = "postgresql@17-main"
+LOG = "/var/log/postgresql/postgresql-17-main.log"
+PASSWORDS = {
+    "shop_migrate": "migrates-in-this-scenario",
+    "shop": "writes-in-this-scenario:\\'%é",
+    "reports": "reads-in-this-scenario",
+    "replicator": "copies-in-this-scenario",
+}
+
+
+@pytest.fixture(scope="module")
+def standby():
+    return testinfra.get_host("docker://slipway-postgresql-db2")
+
+
+def as_superuser(host, sql, database="postgres"):
+    """What the server's superuser gets, by the socket."""
+    return host.check_output("runuser -u postgres -- psql -XAtc %s %s", sql, database)
+
+
+def login(host, sql, user, database="shop", password=None, options="sslmode=verify-full"):
+    """A client on the host, over the network to the primary. What it has of the system's authorities it trusts."""
+    conninfo = f"host=db1 user={user} dbname={database} sslrootcert=system connect_timeout=5 {options}"
+    if "verify-full" not in options:
+        conninfo = conninfo.replace("sslrootcert=system ", "")
+    secret = PASSWORDS.get(user, "") if password is None else password
+    return host.run(f"PGPASSWORD={shlex.quote(secret)} psql -XAtc {shlex.quote(sql)} {shlex.quote(conninfo)}")
+
+
+def play(*options, playbook=SCENARIO / "converge.yml"):
+    """Runs the role again, as its operator does."""
+    argv = ["ansible-playbook", "-i", str(SCENARIO / "inventory.yml"), str(playbook), "--diff", *options]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def until(seconds, condition):
+    """Whether the condition comes true in that time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+# --- who gets in, and how
+
+
+def test_a_client_gets_in_over_tls_with_scram(host, standby):
+    answer = login(standby, "SELECT version, cipher <> '' FROM pg_stat_ssl WHERE pid = pg_backend_pid()", "shop")
+    assert answer.stdout.strip() == "TLSv1.3|t", answer.stderr
+    assert "method=scram-sha-256 (/etc/postgresql/17/main/pg_hba.conf" in host.file(LOG).content_string
+
+
+@pytest.mark.parametrize(
+    ("user", "database", "password", "options", "said"),
+    [
+        ("shop", "shop", None, "sslmode=disable", "no pg_hba.conf entry for host"),
+        ("shop", "shop", "wrong", "sslmode=verify-full", "password authentication failed"),
+        ("shop", "shop", None, "sslmode=require ssl_max_protocol_version=TLSv1.1", "SSL error"),
+        ("shop", "shop", None, "sslmode=verify-full require_auth=md5", "server requested SASL authentication"),
+        ("postgres", "postgres", "", "sslmode=verify-full", "pg_hba.conf rejects connection"),
+        ("prometheus", "postgres", "", "sslmode=verify-full", "pg_hba.conf rejects connection"),
+        ("shop", "postgres", None, "sslmode=verify-full", "pg_hba.conf rejects connection"),
+        ("shop", "empty", None, "sslmode=verify-full", "pg_hba.conf rejects connection"),
+    ],
+)
+def test_nobody_else_gets_in(standby, user, database, password, options, said):
+    answer = login(standby, "SELECT 1", user, database, password, options)
+    assert answer.rc == 2 and said in answer.stderr
+
+
+def test_even_where_access_rules_let_everybody_in_databases_are_closed(host):
+    role = "SET SESSION AUTHORIZATION"
+    closed = "SELECT has_database_privilege('reports', datname, 'CONNECT') FROM pg_database WHERE datname IN {}"
+    assert as_superuser(host, closed.format("('postgres', 'empty')")).split() == ["f", "f"]
+    assert as_superuser(host, f"{role} reports; SELECT current_user", "shop").endswith("reports")
+
+
+def test_stored_secrets_are_scram_verifiers(host):
+    assert as_superuser(host, "SELECT count(*) FROM pg_authid WHERE rolpassword !~ '^SCRAM-SHA-256'") == "0"
+    assert as_superuser(host, "SELECT count(*) FROM pg_authid WHERE rolpassword IS NOT NULL") == "4"
+    assert as_superuser(host, "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method IN ('md5', 'trust')") == "0"
+
+
+# --- least privilege
+
+
+def test_owners_make_writers_write_readers_read(standby):
+    def answer(user, sql):
+        return login(standby, sql, user)
+
+    made = answer("shop_migrate", "CREATE TABLE orders (id serial PRIMARY KEY, what text)")
+    assert made.rc == 0, made.stderr
+    assert answer("shop", "INSERT INTO orders (what) VALUES ('tea') RETURNING id").stdout.startswith("1\n")
+    assert answer("reports", "SELECT what FROM orders").stdout == "tea\n"
+    assert "permission denied" in answer("reports", "INSERT INTO orders (what) VALUES ('x')").stderr
+    assert "permission denied" in answer("reports", "CREATE TABLE mine ()").stderr
+    assert "permission denied" in answer("shop", "CREATE TABLE mine ()").stderr
+    assert "must be owner" in answer("shop", "DROP TABLE orders").stderr
+    # A schema that comes later is theirs as well.
+    assert answer("shop_migrate", "CREATE SCHEMA sales; CREATE TABLE sales.t AS SELECT 7 AS n").rc == 0
+    assert answer("reports", "SELECT n FROM sales.t").stdout == "7\n"
+    assert answer("shop_migrate", "DROP TABLE orders; DROP SCHEMA sales CASCADE").rc == 0
+
+
+def test_nobody_but_postgres_is_a_superuser_or_reads_the_host(host, standby):
+    assert as_superuser(host, "SELECT string_agg(rolname, ',') FROM pg_roles WHERE rolsuper") == "postgres"
+    for sql in ("SELECT pg_read_file('/etc/passwd')", "COPY (SELECT 1) TO PROGRAM 'true'", "CREATE ROLE x"):
+        assert "permission denied" in login(standby, sql, "shop_migrate").stderr
+
+
+def test_a_users_connections_are_limited(host):
+    assert as_superuser(host, "SELECT rolconnlimit FROM pg_roles WHERE rolname = 'shop'") == "5"
+
+
+def test_extensions_are_there(host):
+    names = "SELECT string_agg(extname, ',' ORDER BY extname) FROM pg_extension"
+    assert as_superuser(host, names, "shop") == "amcheck,pg_trgm,plpgsql"
+
+
+# --- settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("shared_buffers", "256MB"),  # a quarter of postgresql_memory
+        ("effective_cache_size", "768MB"),
+        ("random_page_cost", "1.1"),
+        ("work_mem", "6MB"),  # the operator's
+        ("jit", "off"),
+        ("max_connections", "40"),
+        ("data_checksums", "on"),
+        ("wal_log_hints", "on"),
+        ("archive_timeout", "5min"),
+        ("password_encryption", "scram-sha-256"),
+        ("ssl_min_protocol_version", "TLSv1.2"),
+        ("log_timezone", "UTC"),
+    ],
+)
+def test_settings_are_derived_and_can_be_set(host, name, value):
+    assert as_superuser(host, f"SHOW {name}") == value
+
+
+def test_statements_are_counted_and_slow_ones_and_connections_are_logged(host, standby):
+    login(standby, "SELECT pg_sleep(0.15) AS slow_in_this_scenario", "shop")
+    seen = as_superuser(host, "SELECT calls FROM pg_stat_statements WHERE query ~ 'slow_in_this_scenario' LIMIT 1")
+    assert int(seen) >= 1
+    log = host.file(LOG).content_string
+    assert "slow_in_this_scenario" in log and "connection authorized: user=shop database=shop" in log
+    assert "disconnection: session time" in log
+    assert host.file(LOG).group == "adm"
+
+
+# --- the standby
+
+
+def lag(standby):
+    return as_superuser(standby, "SELECT pg_last_wal_replay_lsn()")
+
+
+def test_the_standby_follows_by_its_slot_over_tls(host, standby):
+    slots = "SELECT slot_name, active FROM pg_replication_slots"
+    assert as_superuser(host, slots) == "db2|t"
+    followers = "SELECT usename, ssl FROM pg_stat_replication JOIN pg_stat_ssl USING (pid)"
+    assert as_superuser(host, followers) == "replicator|t"
+    as_superuser(host, "CREATE TABLE seen AS SELECT 1 AS n")
+    assert until(5, lambda: as_superuser(standby, "SELECT to_regclass('seen')") == "seen")
+    assert "read-only transaction" in standby.run("runuser -u postgres -- psql -Xc 'DROP TABLE seen'").stderr
+    as_superuser(host, "DROP TABLE seen")
+
+
+def test_the_heartbeat_beats_on_the_primary_and_shows_on_the_standby(host, standby):
+    host.check_output("systemctl start slipway-heartbeat")
+    standby.check_output("systemctl start slipway-heartbeat")
+    age = "SELECT clock_timestamp() - at < interval '10 s', count(*) OVER () FROM slipway.heartbeat"
+    assert as_superuser(host, age) == "t|1"
+    assert until(5, lambda: as_superuser(standby, age) == "t|1")
+    for each in (host, standby):
+        assert each.service("slipway-heartbeat.timer").is_running
+
+
+# --- metrics and health
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "pg_up 1",
+        "pg_stat_archiver_archived_count{",
+        "pg_replication_lag_seconds ",
+        'pg_database_size_bytes{datname="shop"}',
+    ],
+)
+def test_metrics(host, metric):
+    assert metric in host.check_output("curl -s http://127.0.0.1:9187/metrics")
+
+
+def test_the_exporter_says_when_the_server_is_gone_and_only_the_host_reaches_it(host, standby):
+    assert standby.run("curl -s -m 5 http://db1:9187/metrics").rc == 7
+    standby.check_output(f"systemctl stop {SERVICE}")
+    assert "pg_up 0" in standby.check_output("curl -s http://127.0.0.1:9187/metrics")
+    standby.check_output(f"systemctl start {SERVICE}")
+    assert "pg_up 1" in standby.check_output("curl -s http://127.0.0.1:9187/metrics")
+
+
+def check(where, *definitions):
+    """The module on a host of the scenario; its results."""
+    argv = ["ansible", "-i", str(SCENARIO / "inventory.yml"), where, "-m", "slipway.ops.health_check", "-a"]
+    checks = [{"kind": "postgresql", "name": f"n{number}", **item} for number, item in enumerate(definitions)]
+    arguments = json.dumps({"checks": checks, "deadline": "0", "fail_on": []})
+    json_output = os.environ | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    told = subprocess.run([*argv, arguments], cwd=ROOT, env=json_output, capture_output=True, text=True, check=False)
+    return json.loads(told.stdout[told.stdout.index("{") :])["results"]
+
+
+HEALTH = [
+    ("db1", {"replication_lag": "< 10 s"}, "pass"),
+    ("db2", {"replication_lag": "< 90 s"}, "pass"),
+    ("db1", {"pool_use": "< 80 %"}, "pass"),
+    ("db1", {"pool_use": "< 1 %"}, "fail"),
+    ("db1", {"mean_query_time": "< 5 s"}, "pass"),
+    ("db1", {"mean_query_time": "< 0.0001 ms"}, "fail"),
+    ("db1", {"query": "SELECT count(*) FROM pg_database", "limit": "= 5"}, "pass"),
+    ("db1", {"query": "SELECT count(*) FROM pg_database", "limit": "> 5"}, "fail"),
+    ("db1", {"query": "DROP SCHEMA slipway CASCADE", "limit": "= 1"}, "fail"),
+    ("db1", {"query": "SELECT pg_sleep(60)", "limit": "= 1", "timeout": 1}, "fail"),
+    ("db1", {"database": "nowhere"}, "fail"),
+    ("db1", {"port": 5433}, "fail"),
+    ("db2", {"host": "db1", "username": "shop", "password": PASSWORDS["shop"], "database": "shop"}, "pass"),
+    ("db2", {"host": "db1", "username": "shop", "password": "wrong", "database": "shop"}, "fail"),
+]
+
+
+def test_health():
+    for where in ("db1", "db2"):
+        cases = [(definition, verdict) for name, definition, verdict in HEALTH if name == where]
+        results = check(where, *(definition for definition, _ in cases))
+        for (definition, verdict), result in zip(cases, results, strict=True):
+            assert result["verdict"] == verdict, (definition, result)
+            assert (result["reason"] is None) == (verdict == "pass")
+
+
+def test_a_standby_that_lost_its_primary_is_not_healthy(host, standby):
+    standby.check_output(f"systemctl stop {SERVICE}")
+    result = check("db1", {"replication_lag": "< 10 s"})[0]
+    assert result["verdict"] == "fail" and "the slot db2" in result["reason"]
+    standby.check_output(f"systemctl start {SERVICE}")
+    host.check_output(f"systemctl stop {SERVICE}")
+    result = check("db2", {"replication_lag": "< 1 h"})[0]
+    assert result["verdict"] == "fail" and "receives nothing from its primary" in result["reason"]
+    host.check_output(f"systemctl start {SERVICE}")
+    assert until(20, lambda: check("db1", {"replication_lag": "< 10 s"})[0]["verdict"] == "pass")
+
+
+# --- what happens
+
+
+def test_it_comes_back_when_killed(host):
+    before = host.check_output(f"systemctl show -p MainPID --value {SERVICE}")
+    host.check_output(f"kill -9 {before}")
+    assert until(20, lambda: host.run("runuser -u postgres -- psql -Xc 'SELECT 1'").rc == 0)
+    assert host.check_output(f"systemctl show -p MainPID --value {SERVICE}") != before
+
+
+def main_pid(host):
+    return host.check_output("systemctl show -p MainPID --value postgresql@17-main")
+
+
+def test_a_password_and_a_setting_change_by_their_variables_without_a_restart(host, standby):
+    pid = main_pid(host)
+    settings = "{work_mem: 7MB, log_min_duration_statement: 100ms, jit: false}"
+    changes = f"{{reports_password: rotates-in-this-scenario, postgresql_settings: {settings}}}"
+    run = play("-l", "db1", "-e", changes, "-vvv")
+    assert run.returncode == 0, run.stdout
+    assert "change the user reports: another password" in run.stdout
+    assert "in-this-scenario" not in run.stdout and "SCRAM-SHA-256$" not in run.stdout
+    assert "password authentication failed" in login(standby, "SELECT 1", "reports").stderr
+    assert login(standby, "SELECT 1", "reports", password="rotates-in-this-scenario").stdout == "1\n"
+    assert (as_superuser(host, "SHOW work_mem"), main_pid(host)) == ("7MB", pid)
+
+
+def test_a_setting_that_needs_it_restarts_when_that_is_allowed(host):
+    pid = main_pid(host)
+    said = play("-l", "db1", "-e", "{postgresql_max_connections: 50, postgresql_restart: false}")
+    assert said.returncode == 0 and "max_connections: only a restart applies" in said.stdout
+    assert (as_superuser(host, "SHOW max_connections"), main_pid(host)) == ("40", pid)
+    assert play("-l", "db1", "-e", "postgresql_max_connections=50").returncode == 0
+    assert (as_superuser(host, "SHOW max_connections"), main_pid(host) == pid) == ("50", False)
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("{postgresql_settings: {shared_bufers: 1GB}}", "unrecognized configuration parameter"),
+        ("{postgresql_access: [{address: all, method: trust}]}", "value of method must be one of"),
+        ("{postgresql_users: [{name: x, password: [a, b]}]}", "user 'x' has a password that is no text"),
+        ("{postgresql_prot: 5433}", "postgresql_prot"),
+    ],
+)
+def test_nonsense_is_refused_and_changes_nothing(host, variable, said):
+    before = host.check_output("cat /etc/postgresql/17/main/*.conf | sha256sum")
+    run = play("-l", "db1", "-e", "postgresql_max_connections=50", "-e", variable)
+    assert run.returncode != 0 and said in " ".join((run.stdout + run.stderr).split()), run.stdout[-3000:]
+    assert host.check_output("cat /etc/postgresql/17/main/*.conf | sha256sum") == before
+    assert as_superuser(host, "SELECT 1") == "1"
+
+
+def test_a_plain_run_brings_all_of_it_back(host, standby):
+    assert play("-l", "db1").returncode == 0
+    assert (as_superuser(host, "SHOW max_connections"), as_superuser(host, "SHOW work_mem")) == ("40", "6MB")
+    assert login(standby, "SELECT 1", "reports").stdout == "1\n"
+
+
+def test_secrets_are_in_no_log_statistic_or_command_line(host, standby):
+    secrets = "migrates-in-this|writes-in-this|reads-in-this|rotates-in-this|copies-in-this|SCRAM-SHA-256[$]"
+    for each in (host, standby):
+        assert each.run(f"grep -E '{secrets}' {LOG}").stdout == ""
+        assert each.run(f"journalctl --no-pager | grep -E '{secrets}'").stdout == ""
+    assert as_superuser(host, f"SELECT count(*) FROM pg_stat_statements WHERE query ~ '{secrets}'") == "0"
+    assert standby.run("runuser -u games -- cat /var/lib/slipway/postgresql/17-main.pass").rc != 0
+    assert host.run("runuser -u games -- cat /run/postgresql-tls-17-main/key.pem").rc != 0
