@@ -37,6 +37,7 @@ def place(name, *repositories, hosts=("db1",), **changes):
         "port": 8432,
         "certificates": "/c",
         "processes": 2,
+        "release": 55,
         "clients": clients,
         "repositories": list(repositories),
         "settings": {},
@@ -83,6 +84,14 @@ def test_standbys_are_copied_where_there_are_some():
     clients = clients_of(["db1", "db2"], {"db1": {}, "db2": OTHER}, "backup1")
     apart = sections(place("backup1", HOST, clients=clients))
     assert "backup-standby" not in apart["global"] and apart["other"]["pg1-path"] == "/var/lib/postgresql/16/main"
+
+
+def test_older_releases_get_the_options_they_know():
+    hosts = ("db1", "db2")
+    found = options("backup1", HOST, hosts=hosts, release=50)
+    assert "backup-standby" not in found and found["repo1-block"] == "y"
+    found = options("backup1", HOST, hosts=hosts, release=44)
+    assert "repo1-block" not in found and found["repo1-bundle"] == "y"
 
 
 def test_a_directory_on_the_database_host_needs_no_server():
@@ -137,6 +146,7 @@ def test_a_host_knows_itself_and_those_it_keeps_a_repository_of():
         (place("db1", PATH | {"host": "backup1"}), "is of type host"),
         (place("db1", HOST, PATH), "make it type host"),
         (place("db1", {**S3, "s3_region": ""}), "needs s3_region"),
+        (place("db1", HOST, release=37), "set postgresql_source: pgdg"),
         (place("web1", HOST), "neither in pgbackrest_clients"),
         (place("db1", HOST, address="127.0.0.1"), "which only db1 itself reaches"),
         (

@@ -152,11 +152,22 @@ def test_a_backup_under_way_survives_the_renewal():
             {"pgbackrest_repositories": [{"type": "s3", "cipher_pass": KEY, "s3_bucket": "b"}]},
             "repository 1 (s3) needs s3_endpoint, s3_region, s3_key, s3_key_secret",
         ),
+        ({"pgbackrest_certificate": "absent"}, "/etc/slipway/certificates/absent/key.pem is not there"),
         ({"pgbackrest_retention": 3}, "pgbackrest_retention"),
         ({"pgbackrest_settings": {"repo1-retention-ful": 3}}, "repo1-retention-ful"),
         ({"pgbackrest_settings": {"protocol-timeout": "soon"}}, "'soon' is not valid for"),
     ],
-    ids=["no key", "short key", "no repository", "loopback", "half of S3", "misspelt", "unknown option", "nonsense"],
+    ids=[
+        "no key",
+        "short key",
+        "no repository",
+        "loopback",
+        "half of S3",
+        "no certificate",
+        "misspelt",
+        "unknown option",
+        "nonsense",
+    ],
 )
 def test_what_cannot_work_is_refused(variables, words):
     before = backup1.check_output("sha256sum /etc/pgbackrest/pgbackrest.conf")

@@ -13,6 +13,10 @@ Section = dict[str, Any]
 
 MAXIMUM_REPOSITORIES = 2
 SHORTEST_KEY = 20
+# Minor versions of pgBackRest 2.
+OLDEST = 41
+BLOCKS_SINCE = 46
+PREFER_SINCE = 54
 _S3_OPTIONS = {
     "s3_bucket": "s3-bucket",
     "s3_endpoint": "s3-endpoint",
@@ -42,7 +46,8 @@ class Site:
     """What one host's configuration depends on.
 
     ``address`` is what the TLS server listens on, ``port`` its port, ``certificates`` the directory with its
-    ``fullchain.pem``, ``key.pem`` and ``ca.pem``, ``processes`` how many run side by side.
+    ``fullchain.pem``, ``key.pem`` and ``ca.pem``, ``processes`` how many run side by side, ``release`` the minor
+    version of pgBackRest 2.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Site:
     port: int
     certificates: str
     processes: int
+    release: int
     clients: tuple[Client, ...]
     repositories: tuple[Mapping[str, Any], ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -116,6 +122,10 @@ def _client_of(host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
 def problems(place: Site) -> list[str]:
     """Everything that keeps backups from working, or from being safe, each with what to do."""
     found = _repository_problems(place.repositories)
+    if place.release < OLDEST:
+        found.append(
+            f"this distribution's pgBackRest 2.{place.release} is too old, 2.{OLDEST} is needed: set postgresql_source: pgdg"
+        )
     if not place.served:
         found.append(
             f"{place.name} is neither in pgbackrest_clients (by default the hosts of group postgresql) nor the host of"
@@ -196,7 +206,7 @@ def sections(place: Site) -> dict[str, Section]:
 
 def _backup_options(place: Site) -> Section:
     members = [client.stanza for client in place.clients]
-    standbys = place.keeps and len(members) > len(set(members))
+    standbys = place.keeps and len(members) > len(set(members)) and place.release >= PREFER_SINCE
     return {"start-fast": "y", **({"backup-standby": "prefer"} if standbys else {})} if place.runs_backups else {}
 
 
@@ -208,7 +218,7 @@ def _repositories(place: Site) -> Section:
         if place.runs_backups:
             lines |= {
                 "bundle": "y",
-                "block": "y",
+                **({"block": "y"} if place.release >= BLOCKS_SINCE else {}),
                 "retention-full-type": "time",
                 "retention-full": entry["retention_days"],
             }
