@@ -24,9 +24,15 @@ options:
     description: Check also a stanza that was there.
     type: bool
     default: false
+  upgrade:
+    description:
+      - The cluster has a new major version, in the configuration too. The stanza learns it, and is checked; its old
+        backups stay. Its host must be running.
+    type: bool
+    default: false
 attributes:
   check_mode:
-    description: Tells whether the stanza would be made.
+    description: Tells whether the stanza would be made; an upgrade is not foreseen.
     support: full
   diff_mode:
     description: There is no text to compare.
@@ -42,11 +48,16 @@ EXAMPLES = r"""
   slipway.ops.pgbackrest_stanza:
     stanza: main
     check: "{{ configuration is changed }}"
+
+- name: Go on with backups after pg_upgrade
+  slipway.ops.pgbackrest_stanza:
+    stanza: main
+    upgrade: true
 """
 
 RETURN = r"""
 action:
-  description: V(created), or null when the stanza was there.
+  description: V(created), V(upgraded), or null when the stanza stayed as it was.
   type: str
   returned: success
 checked:
@@ -59,7 +70,7 @@ from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import PgbackrestError
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.stanza import ensure
+from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.stanza import ensure, upgrade
 
 
 def main() -> None:
@@ -68,12 +79,15 @@ def main() -> None:
             "stanza": {"type": "str", "required": True},
             "user": {"type": "str", "default": "postgres"},
             "check": {"type": "bool", "default": False},
+            "upgrade": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     stanza, user = module.params["stanza"], module.params["user"]
     try:
         done = ensure(stanza, user, module.params["check"], module.check_mode)
+        if module.params["upgrade"] and not module.check_mode and done.action is None:
+            done = upgrade(stanza, user)
     except (PgbackrestError, ValueError) as error:
         module.fail_json(
             msg=f"The stanza {stanza} is not ready for backups. {error}. Are PostgreSQL and pgbackrest.service running"

@@ -45,7 +45,7 @@ class Stanza:
 
     ``running`` is whether a backup (or expiry) has the lock on this host, ``done`` and ``total`` its bytes so far.
     ``repositories`` maps each repository's number to code and message, ``wal`` to its first and last segments of each
-    history.
+    history, ``databases`` are the clusters it has had: repository, number, major version.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Stanza:
     backups: tuple[Backup, ...]
     repositories: dict[int, tuple[int, str]]
     wal: dict[int, list[tuple[str, str, str]]]
+    databases: tuple[tuple[int, int, str], ...] = ()
 
     @property
     def created(self) -> bool:
@@ -99,6 +100,7 @@ def _stanza(item: dict[str, Any]) -> Stanza:
             entry["key"]: (entry["status"]["code"], entry["status"]["message"]) for entry in item.get("repo", [])
         },
         wal=wal,
+        databases=tuple((entry["repo-key"], entry["id"], str(entry["version"])) for entry in item.get("db", [])),
     )
 
 

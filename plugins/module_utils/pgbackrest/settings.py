@@ -124,7 +124,7 @@ def problems(place: Site) -> list[str]:
     found = _repository_problems(place.repositories)
     if place.release < OLDEST:
         found.append(
-            f"this distribution's pgBackRest 2.{place.release} is too old, 2.{OLDEST} is needed: set postgresql_source: pgdg"
+            f"this distribution's pgBackRest 2.{place.release} is older than 2.{OLDEST}: set postgresql_source: pgdg"
         )
     if not place.served:
         found.append(

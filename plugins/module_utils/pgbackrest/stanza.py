@@ -36,6 +36,12 @@ def ensure(stanza: str, user: str, check: bool, dry: bool) -> Done:
     return Done(action, wanted)
 
 
-def upgrade(stanza: str, user: str) -> None:
-    """Tells the stanza that its cluster has a new major version; its old backups stay."""
+def upgrade(stanza: str, user: str) -> Done:
+    """Tells the stanza that its cluster has another major version, and checks it; its old backups stay."""
+    before = find(read(user, stanza), stanza)
     succeed(arguments("stanza-upgrade", stanza, log_level_console="warn"), user, _TIMEOUT)
+    after = find(read(user, stanza), stanza)
+    if before and after and before.databases == after.databases:
+        return Done(None, False)
+    succeed(arguments("check", stanza, log_level_console="warn"), user, _TIMEOUT)
+    return Done("upgraded", True)
