@@ -16,6 +16,7 @@ LOST = 300.0  # seconds for which a host may be unreachable while its backup goe
 
 class ActionModule(ActionBase):
     _supports_check_mode = True
+    work = "backup"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         task_vars = task_vars or {}
@@ -41,7 +42,7 @@ class ActionModule(ActionBase):
             if answer.get("unreachable"):
                 if not first.get("run") or time.monotonic() - heard_at > LOST:
                     return answer
-                Display().display(f"{host}: cannot be reached; its backup goes on")
+                Display().display(f"{host}: cannot be reached; its {self.work} goes on")
                 time.sleep(RETRY)
             else:
                 heard_at, last = time.monotonic(), answer

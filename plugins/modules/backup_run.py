@@ -74,7 +74,7 @@ from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.backup.engines import BackupError
-from ansible_collections.slipway.ops.plugins.module_utils.backup.service import begin, follow
+from ansible_collections.slipway.ops.plugins.module_utils.backup.service import Service, begin, follow
 
 PATIENCE = 5.0  # seconds of one call without news
 
@@ -89,13 +89,13 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    kind, run, joined = module.params["type"], module.params["run"], False
+    service, run, joined = Service(module.params["type"]), module.params["run"], False
     if module.check_mode:
         module.exit_json(changed=True, run="", joined=False, results=[], lines=[], offset=0)
     try:
         if not run:
-            run, joined = begin(kind)
-        heard = follow(kind, run, module.params["offset"], PATIENCE)
+            run, joined = begin(service)
+        heard = follow(service, run, module.params["offset"], PATIENCE)
     except (BackupError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     told = {name: value for name, value in asdict(heard).items() if value is not None}

@@ -1,6 +1,6 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Backups run as a systemd service, so that they outlive whoever asked for them; this starts one and follows it."""
+"""Backups and drills run as systemd services, so that they outlive whoever asked; this starts one and follows it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 
 from .engines import BackupError
 
-RUNTIME = "/run/slipway-backup"
 _STARTING = 30.0  # seconds that systemd may take to begin
 _ENDED = ("inactive", "failed")
 
@@ -27,40 +26,53 @@ class Heard:
     results: list[dict[str, Any]] | None = None
 
 
-def unit(kind: str) -> str:
-    return f"slipway-backup@{kind}.service"
+@dataclass(frozen=True)
+class Service:
+    """An instance of a templated service, whose program keeps a diary of its run."""
+
+    kind: str
+    family: str = "slipway-backup"
+    role: str = "pgbackrest"
+
+    @property
+    def unit(self) -> str:
+        return f"{self.family}@{self.kind}.service"
+
+    @property
+    def diary(self) -> Path:
+        return Path(f"/run/{self.family}/{self.kind}.jsonl")
 
 
-def begin(kind: str) -> tuple[str, bool]:
+def begin(service: Service) -> tuple[str, bool]:
     """Starts a run and returns its id, and whether it was under way already, by a timer for example."""
-    former, state = _state(kind)
+    former, state = _state(service)
     if state not in _ENDED:
         return former, True
-    started = _systemctl("start", "--no-block", unit(kind))
+    started = _systemctl("start", "--no-block", service.unit)
     if started.returncode:
         raise BackupError(
-            f"{unit(kind)} cannot be started: {started.stderr.strip()}; has the role pgbackrest run here?"
+            f"{service.unit} cannot be started: {started.stderr.strip()}; has the role {service.role} run here?"
         )
     deadline = time.monotonic() + _STARTING
     while time.monotonic() < deadline:
-        run, _ = _state(kind)
+        run, _ = _state(service)
         if run and run != former:
             return run, False
         time.sleep(0.05)
-    raise BackupError(f"systemd did not start {unit(kind)} within {_STARTING:g} s; systemctl status {unit(kind)}")
+    raise BackupError(f"systemd did not start {service.unit} within {_STARTING:g} s; systemctl status {service.unit}")
 
 
-def follow(kind: str, run: str, offset: int, patience: float, directory: str = RUNTIME) -> Heard:
+def follow(service: Service, run: str, offset: int, patience: float) -> Heard:
     """What the run has said since; waits up to ``patience`` seconds for something."""
     deadline = time.monotonic() + patience
     while True:
         # Asked for before reading: a run that has ended has said everything.
-        current, state = _state(kind)
-        heard = _read(Path(directory) / f"{kind}.jsonl", run, offset)
+        current, state = _state(service)
+        heard = _read(service.diary, run, offset)
         if heard.lines or heard.results is not None:
             return heard
         if current != run or state in _ENDED:
-            raise BackupError(f"{unit(kind)} ended without results. {_journal(kind, run)}")
+            raise BackupError(f"{service.unit} ended without results. {_journal(service, run)}")
         if time.monotonic() >= deadline:
             return heard
         time.sleep(0.1)
@@ -85,18 +97,18 @@ def _read(diary: Path, run: str, offset: int) -> Heard:
     return heard
 
 
-def _state(kind: str) -> tuple[str, str]:
+def _state(service: Service) -> tuple[str, str]:
     """Id of the current or last run, and whether the service is active."""
-    shown = _systemctl("show", "--property=InvocationID,ActiveState", unit(kind))
+    shown = _systemctl("show", "--property=InvocationID,ActiveState", service.unit)
     values = dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
     return values.get("InvocationID", ""), values.get("ActiveState", "inactive")
 
 
-def _journal(kind: str, run: str) -> str:
+def _journal(service: Service, run: str) -> str:
     command = ["journalctl", "--output=cat", "--no-pager", "--lines=5", f"_SYSTEMD_INVOCATION_ID={run}"]
     said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     words = "; ".join(line.strip() for line in said.splitlines() if line.strip())
-    return f"It said: {words}" if words else f"journalctl -u {unit(kind)} may say why"
+    return f"It said: {words}" if words else f"journalctl -u {service.unit} may say why"
 
 
 def _systemctl(*arguments: str) -> subprocess.CompletedProcess[str]:
