@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.connection import connect, rows
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql.connection import SUPERUSER, connect, rows
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql.ports import strangers
 
 _POLL = 0.1
 _BAD = re.compile("FATAL|PANIC|HINT|LOG:  could not|Failed|No such file")
@@ -86,6 +87,7 @@ def settle(server: Server, check_mode: bool) -> Outcome:
         _apply_pending(server, outcome, check_mode)
     connection = connect(port=_running_port(server), wait=server.timeout)
     try:
+        _refuse_strangers(connection)
         outcome.in_recovery = rows(connection, "SELECT pg_is_in_recovery()")[0][0]
         outcome.notices += _overridden(connection)
         outcome.notices += _left_behind(connection) if outcome.in_recovery else _lost_slots(connection)
@@ -204,6 +206,17 @@ def _refuse_bad_files(connection: Any) -> None:
     )
     if bad:
         raise PostgresqlError("the server refuses: " + "; ".join(row[0] for row in bad))
+
+
+def _refuse_strangers(connection: Any) -> None:
+    port, addresses = rows(connection, "SELECT current_setting('port')::int, current_setting('listen_addresses')")[0]
+    found = strangers(port, [address.strip() for address in addresses.split(",")], SUPERUSER)
+    if found:
+        raise PostgresqlError(
+            f"another program listens on {', '.join(found)} and gets the connections that are meant for this server,"
+            " which runs without that address. Stop it and restart this server, or change postgresql_port or"
+            " postgresql_addresses"
+        )
 
 
 def _pending(connection: Any) -> list[str]:
