@@ -12,9 +12,8 @@ from machine import crowding
 from playbook import ROOT, Run, module, play
 
 SCENARIO = Path(__file__).resolve().parents[1]
-INVENTORY = os.environ["MOLECULE_INVENTORY_FILE"]
+INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory"
 CA = "/usr/local/share/ca-certificates/slipway-internal-ca.crt"
-testinfra_hosts = ["edge1"]
 
 
 @pytest.fixture(scope="module")
