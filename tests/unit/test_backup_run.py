@@ -16,7 +16,9 @@ RESULT = {"id": "data.backup.incr", "verdict": "pass", "reason": None}
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """systemd's view of the service, and the place of its diary."""
-    seen = SimpleNamespace(run="a", state="activating", place=str(tmp_path), diary=tmp_path / "incr.jsonl")
+    incremental = service.Service("incr", runtime=str(tmp_path))
+    incremental.diary.parent.mkdir()
+    seen = SimpleNamespace(run="a", state="activating", service=incremental, diary=incremental.diary)
     monkeypatch.setattr(service, "_state", lambda kind: (seen.run, seen.state))
     monkeypatch.setattr(service, "_journal", lambda kind, run: "It said: no such stanza")
     return seen
@@ -28,28 +30,28 @@ def entries(*found):
 
 def test_what_was_said_is_told_once(host):
     host.diary.write_text(entries({"run": "a"}, {"line": "one"}) + '{"line": "tw')
-    heard = service.follow("incr", "a", 0, 0.0, host.place)
+    heard = service.follow(host.service, "a", 0, 0.0)
     assert (heard.lines, heard.results) == (["one"], None)
     host.diary.write_text(entries({"run": "a"}, {"line": "one"}, {"line": "two"}, {"results": [RESULT]}))
-    heard = service.follow("incr", "a", heard.offset, 0.0, host.place)
+    heard = service.follow(host.service, "a", heard.offset, 0.0)
     assert (heard.lines, heard.results) == (["two"], [RESULT])
 
 
 def test_the_diary_of_another_run_is_not_told(host):
     host.diary.write_text(entries({"run": "before"}, {"line": "old"}, {"results": []}))
-    assert service.follow("incr", "a", 0, 0.0, host.place) == service.Heard(0)
+    assert service.follow(host.service, "a", 0, 0.0) == service.Heard(0)
 
 
 def test_a_run_that_ended_without_results_is_an_error(host):
     host.diary.write_text(entries({"run": "a"}, {"line": "one"}))
     host.state = "failed"
-    assert service.follow("incr", "a", 0, 0.0, host.place).lines == ["one"]  # what it said comes first
+    assert service.follow(host.service, "a", 0, 0.0).lines == ["one"]  # what it said comes first
     with pytest.raises(BackupError, match=r"ended without results. It said: no such stanza"):
-        service.follow("incr", "a", len(host.diary.read_bytes()), 0.0, host.place)
+        service.follow(host.service, "a", len(host.diary.read_bytes()), 0.0)
 
 
 def test_a_run_under_way_is_joined(host, monkeypatch):
-    assert service.begin("incr") == ("a", True)
+    assert service.begin(host.service) == ("a", True)
     host.state = "inactive"
 
     def start(*arguments):
@@ -57,10 +59,10 @@ def test_a_run_under_way_is_joined(host, monkeypatch):
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(service, "_systemctl", start)
-    assert service.begin("incr") == ("b", False)
+    assert service.begin(host.service) == ("b", False)
     monkeypatch.setattr(service, "_systemctl", lambda *_: SimpleNamespace(returncode=5, stderr="Unit not found.\n"))
     with pytest.raises(BackupError, match=r"cannot be started: Unit not found.; has the role"):
-        service.begin("incr")
+        service.begin(host.service)
 
 
 class Host:

@@ -33,6 +33,7 @@ class Service:
     kind: str
     family: str = "slipway-backup"
     role: str = "pgbackrest"
+    runtime: str = "/run"
 
     @property
     def unit(self) -> str:
@@ -40,7 +41,7 @@ class Service:
 
     @property
     def diary(self) -> Path:
-        return Path(f"/run/{self.family}/{self.kind}.jsonl")
+        return Path(self.runtime) / self.family / f"{self.kind}.jsonl"
 
 
 def begin(service: Service) -> tuple[str, bool]:
