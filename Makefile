@@ -19,16 +19,9 @@ demo: env engine images ## bring up the demo from nothing: 4 hosts, releases, a 
 demo-clean: env ## remove the demo's containers, network and generated secrets
 	@testbed/demo-clean.sh
 
-DELIVERY := tests/scenarios/test_molecule.py::test_scenario[delivery]
-
-test: env engine images lint ## lint, unit and integration tests, every role's scenario (under an hour on 2 cores); not the releases' long one
-	@echo "── not run here: the scenario 'delivery' (failing releases, kills at every step), about a quarter of an hour alone; make test-all runs it"
-	@echo "── tests: unit, integration, then the roles' scenarios two at a time; a line as each ends, logs under .cache/molecule/"
-	@pytest -v --numprocesses 2 --dist worksteal --deselect '$(DELIVERY)' tests
-
-test-all: test ## what `make test` runs, and then releases across hosts, alone because it measures seconds
-	@echo "── the scenario 'delivery', alone"
-	@pytest -v '$(DELIVERY)'
+test: env engine images lint ## lint, unit and integration tests, every scenario, two at a time (under an hour on 2 cores)
+	@echo "── tests: unit, integration, then the scenarios; a line as each ends, logs under .cache/molecule/"
+	@pytest -v --numprocesses 2 --dist worksteal tests
 
 test-unit: env ## only what needs no engine (seconds)
 	@pytest -q --numprocesses 2 tests/unit
@@ -68,4 +61,4 @@ build: env ## the collection archive for ansible-galaxy
 clean: ## remove the environment and caches (not the demo)
 	@rm -rf $(VENV) .cache
 
-.PHONY: help demo demo-clean test test-all test-unit lint env engine images lock docs build clean
+.PHONY: help demo demo-clean test test-unit lint env engine images lock docs build clean

@@ -62,6 +62,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+pool:
+  description: The service's pool, on an edge. On an app host, what else M(slipway.ops.release_info) returns.
+  type: dict
+  returned: success
 acquired:
   description: Whether this run has the lock now; with it what else M(slipway.ops.deploy_lock) returns.
   type: bool
@@ -70,55 +74,6 @@ probe:
   description: Whether a prober was started (C(changed)), and its C(pid).
   type: dict
   returned: when a prober was asked for
-pool:
-  description: The service's pool, as an entry of C(pools) in M(slipway.ops.pool_info). The others are about containers.
-  type: dict
-  returned: when asked for
-address:
-  description: Address that ports are bound to.
-  type: str
-  returned: success
-colours:
-  description: >-
-    For C(blue) and C(green) the C(version) whose instances exist (null when there are none or several), how many are
-    C(running), and whether
-    that is C(complete).
-  type: dict
-  returned: success
-  sample: {blue: {version: 1.0.0, running: 2, complete: true}, green: {version: null, running: 0, complete: false}}
-containers:
-  description: Each container's C(name), C(colour), C(version), C(role) (instance or worker), C(state), C(health),
-    C(status) and host C(ports).
-  type: list
-  elements: dict
-  returned: success
-image:
-  description: The C(reference) looked for, and its C(id), null when it is not on this host.
-  type: dict
-  returned: when an image was asked for
-ports_taken:
-  description: By colour, the ports that something else listens on, with who that is.
-  type: dict
-  returned: success
-  sample: {blue: {}, green: {"8100": "nginx (process 812)"}}
-directory:
-  description: The service's directory.
-  type: str
-  returned: success
-instances:
-  description: O(instances).
-  type: int
-  returned: success
-disk:
-  description: For the service's directory and the engine's, C(path), C(free) in bytes and C(inodes_free).
-  type: list
-  elements: dict
-  returned: success
-history:
-  description: The events of C(history.jsonl), oldest first.
-  type: list
-  elements: dict
-  returned: success
 """
 
 from typing import Any
