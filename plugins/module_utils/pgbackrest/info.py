@@ -32,6 +32,7 @@ class Backup:
     database: int
     wal_start: str
     wal_stop: str
+    lsn_stop: str = ""
 
     @property
     def duration(self) -> float:
@@ -119,4 +120,5 @@ def _backup(item: dict[str, Any]) -> Backup:
         database=item["database"]["id"],
         wal_start=archive.get("start") or "",
         wal_stop=archive.get("stop") or "",
+        lsn_stop=(item.get("lsn") or {}).get("stop") or "",
     )

@@ -1,0 +1,197 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A cluster's data directory and server, as a restore stops, moves, fills and starts them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import struct
+import time
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..drill.recovery_log import position
+from ..pgbackrest.command import PROGRAM, as_user, run
+from ..postgresql import PostgresqlError
+from ..postgresql.connection import connect, rows
+from ..postgresql.server import Server, settle, stop
+from . import RestoreError
+from .target import Target
+
+_SEGMENT = re.compile(r"[0-9A-F]{24}")
+_RECOVERY = (
+    "restore_command",
+    "recovery_target",
+    "recovery_target_action",
+    "recovery_target_inclusive",
+    "recovery_target_lsn",
+    "recovery_target_name",
+    "recovery_target_time",
+    "recovery_target_timeline",
+    "recovery_target_xid",
+)
+_HEADER = struct.Struct("=HHIQ")  # of a page of WAL: magic number, flags, timeline, its own address
+_POLL = 0.2
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One cluster of this host. ``user`` owns it; ``timeout`` is seconds for each long step."""
+
+    version: int
+    name: str
+    directory: Path
+    port: int
+    stanza: str
+    repository: int
+    user: str = "postgres"
+    timeout: float = 86400.0
+
+    @property
+    def server(self) -> Server:
+        return Server(self.version, self.name, self.port, timeout=self.timeout)
+
+    @property
+    def entries(self) -> int:
+        """How much is in the data directory."""
+        return len(list(self.directory.iterdir())) if self.directory.exists() else 0
+
+    @property
+    def recovering(self) -> bool:
+        """Whether what is there has yet to become a server of its own."""
+        return (self.directory / "recovery.signal").exists()
+
+    def running(self) -> bool:
+        """Whether a server has the data directory."""
+        try:
+            pid = int((self.directory / "postmaster.pid").read_text().split()[0])
+            os.kill(pid, 0)
+        except (OSError, ValueError, IndexError):
+            return False
+        return True
+
+    def tablespaces(self) -> list[str]:
+        links = self.directory / "pg_tblspc"
+        return sorted(str(link.readlink()) for link in links.iterdir() if link.is_symlink()) if links.is_dir() else []
+
+    def connect(self) -> Any:
+        return connect(port=self.port)
+
+    def stop(self) -> None:
+        """Stops the server. The last transaction it gets lets a target of a moment ago be reached."""
+        if self.running():
+            with suppress(PostgresqlError, Exception), closing(self.connect()) as connection:
+                rows(connection, "SELECT pg_current_xact_id()::text")
+        stop(self.server)
+        if self.running():
+            raise RestoreError(
+                f"a server that is not {self.server.unit} has {self.directory}: stop it first. Nothing was changed"
+            )
+
+    def renew(self) -> None:
+        """An empty data directory of its owner."""
+        owner = as_user(self.user)
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        os.chown(self.directory, owner["user"], owner["group"])
+        self.directory.chmod(0o700)
+
+    def restore(self, label: str, target: Target, archive: bool) -> None:
+        """Fills the directory from a backup; what is there already and right is left (``--delta``)."""
+        options = [
+            f"--stanza={self.stanza}",
+            f"--repo={self.repository}",
+            f"--pg1-path={self.directory}",
+            f"--set={label}",
+            *target.options(),
+            *([] if archive else ["--archive-mode=off"]),
+            *(["--delta"] if self.entries else []),
+            "--log-level-console=warn",
+            "--log-level-stderr=off",
+        ]
+        ended = run([PROGRAM, *options, "restore"], self.user, self.timeout)
+        if ended.code:
+            said = ended.reason or (ended.errors or ended.output).strip()[-500:] or f"nothing, status {ended.code}"
+            raise RestoreError(f"backup {label} could not be restored; pgBackRest says: {said}")
+
+    def carry(self, former: Path, newest: str) -> list[str]:
+        """Copies the WAL that the former server had not archived, so that nothing it had acknowledged is lost.
+
+        ``newest`` is the last segment in the repository. Recovery looks into the archive first.
+        """
+        if not newest or _identity(self, former) != _identity(self, self.directory):
+            return []
+        carried = []
+        for segment in sorted((former / "pg_wal").iterdir()):
+            if segment.name[:8] != newest[:8] or segment.name <= newest or not _is_written(segment):
+                continue
+            place = self.directory / "pg_wal" / segment.name
+            shutil.copyfile(segment, place)
+            shutil.copymode(segment, place)
+            owner = as_user(self.user)
+            os.chown(place, owner["user"], owner["group"])
+            carried.append(segment.name)
+        return carried
+
+    def recover(self) -> None:
+        """Starts the server and waits until it has come to the target and is a server of its own."""
+        try:
+            settle(self.server, False)
+            deadline = time.monotonic() + self.timeout
+            while time.monotonic() < deadline:
+                with closing(self.connect()) as connection:
+                    if not rows(connection, "SELECT pg_is_in_recovery()")[0][0]:
+                        return
+                time.sleep(_POLL)
+        except PostgresqlError as error:
+            stop(self.server)  # systemd would try again for ever
+            raise RestoreError(f"the restored server did not come to the target: {error}") from error
+        raise RestoreError(f"the restored server was still recovering after {self.timeout:g} s, and goes on")
+
+    def settled(self) -> tuple[int, float | None]:
+        """Forgets the recovery's settings, which a standby would otherwise obey later; timeline and last change."""
+        with closing(self.connect()) as connection:
+            with connection.cursor() as cursor:
+                for name in _RECOVERY:
+                    cursor.execute(f"ALTER SYSTEM RESET {name}")
+                cursor.execute("CHECKPOINT")  # the control file has the new timeline
+            ((timeline, moment),) = rows(
+                connection, "SELECT timeline_id, pg_last_xact_replay_timestamp() FROM pg_control_checkpoint()"
+            )
+            rows(connection, "SELECT pg_reload_conf()")
+        settle(self.server, False)  # a restart now, that the next run of the role would ask for
+        return timeline, None if moment is None else moment.timestamp()
+
+
+def fetch(cluster: Cluster, file: str) -> str:
+    """A small file of the repository, as text; empty when it is not there."""
+    argv = [PROGRAM, f"--repo={cluster.repository}", "--log-level-console=off", "--log-level-stderr=error"]
+    ended = run([*argv, "--ignore-missing", "repo-get", file], cluster.user, 120)
+    if ended.code:
+        raise RestoreError(f"{file} cannot be read from the repository; pgBackRest says: {ended.reason}")
+    return ended.output
+
+
+def _is_written(segment: Path) -> bool:
+    """Whether it begins with WAL of its own, and is not an old segment that was renamed to be written over."""
+    if not _SEGMENT.fullmatch(segment.name):
+        return False
+    with segment.open("rb") as file:
+        header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        return False
+    _, _, timeline, address = _HEADER.unpack(header)
+    first, _ = position(segment.name, segment.stat().st_size)
+    return (timeline, address) == (int(segment.name[:8], 16), first)
+
+
+def _identity(cluster: Cluster, directory: Path) -> str:
+    """The system identifier of the data in a directory."""
+    program = f"/usr/lib/postgresql/{cluster.version}/bin/pg_controldata"
+    found = re.search(
+        r"^Database system identifier:\s+(\d+)", run([program, str(directory)], cluster.user, 60).output, re.M
+    )
+    return found[1] if found else f"none in {directory}"
