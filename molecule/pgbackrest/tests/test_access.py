@@ -61,7 +61,7 @@ def test_a_client_without_certificate_gets_nothing():
     let_in, refused = answers
     assert let_in.rc == 0 and "archive" in let_in.stdout, let_in
     assert refused.rc != 0 and "archive" not in refused.stdout, refused
-    assert "access denied" in backup1.check_output("journalctl -u pgbackrest.service -n 1 -o cat")
+    assert "access denied" in backup1.check_output("journalctl -u pgbackrest.service -n 20 -o cat")
 
 
 @pytest.mark.usefixtures("stranger")

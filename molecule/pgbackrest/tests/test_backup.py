@@ -35,7 +35,7 @@ TEXTFILE = "/var/lib/prometheus/node-exporter/slipway_backup.prom"
 def test_a_full_backup_and_what_came_after_it():
     fill(50_000, "filling")
     full = backup("full")
-    assert full.rc == 0 and re.search(r"copying, .*MiB read, [\d.]+ %", full.stdout), full.stdout + full.stderr
+    assert full.rc == 0 and re.search(r"copying, [\d.]+\w+ read, [\d.]+ %", full.stdout), full.stdout + full.stderr
     before = info()["backup"][-1]
     incremental = backup("incr")
     assert incremental.rc == 0, incremental.stdout + incremental.stderr
@@ -123,6 +123,7 @@ def test_who_lost_the_key_learns_it():
     assert "unable to load info file" in results("data.backup.incr")["reason"]
     assert "No usable" in results("data.backup.verified")["reason"]
     assert "the repository of main cannot be read" in status and "Error] unable to load info file" in status, status
+    assert backup("incr").rc == backup("verify").rc == 0
 
 
 def test_the_database_host_does_not_keep_the_key():
