@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +18,6 @@ from two_hosts import (
     backup1,
     db1,
     drill,
-    info,
     labels,
     leftovers,
     results,
@@ -32,19 +30,20 @@ from two_hosts import (
 testinfra_hosts = ["backup1"]
 
 PEOPLE = """
-create table if not exists orders (number bigint, words text);
-create table if not exists "Odd ""name" (
+drop table if exists orders, "Odd ""name", nothing, parts, scribbles;
+create table orders (number bigint, words text);
+create table "Odd ""name" (
   a float8, b numeric, c bytea, d jsonb, e timestamptz, f interval, g text[], slipway_row int
 );
 insert into "Odd ""name" values
   (0.1::float8 + 0.2, 1.10, '\\x00ff', '{"k": [1, null]}', now(), '1 month 2 days', '{"a,b",NULL}', 1),
   ('NaN', 'Infinity', null, null, 'infinity', null, '{}', null), (null, null, null, null, null, null, null, null);
-create table if not exists nothing ();
-create table if not exists parts (n int) partition by range (n);
-create table if not exists parts_1 partition of parts for values from (0) to (1000000);
+create table nothing ();
+create table parts (n int) partition by range (n);
+create table parts_1 partition of parts for values from (0) to (1000000);
 insert into parts select generate_series(1, 20000);
-create unlogged table if not exists scribbles as select 1 as one;
-create index if not exists parts_n on parts (n);
+create unlogged table scribbles as select 1 as one;
+create index parts_n on parts (n);
 """
 
 
@@ -132,13 +131,13 @@ def bundle() -> str:
 def test_a_wrong_byte_fails():
     with moved(bundle()):
         backup1.check_output(f"printf wrong | dd of={bundle()} bs=1 seek=5000 conv=notrunc status=none")
-        fails("cannot be restored; pgBackRest says: ", "bundle/")
+        fails("cannot be restored; pgBackRest says: ", "does not match expected checksum")
 
 
 def test_a_truncated_file_fails():
     with moved(bundle()):
-        backup1.check_output(f"truncate -s 50%% {bundle()}".replace("50%%", "20000"))
-        fails("cannot be restored; pgBackRest says: ", "bundle/")
+        backup1.check_output(f"truncate -s 20000 {bundle()}")
+        fails("cannot be restored; pgBackRest says: ", "Error]")
 
 
 def test_a_missing_backup_fails():
@@ -199,6 +198,3 @@ def test_a_stopped_drill_says_so():
     assert until(lambda: "slipway-drill-postgresql-server" in leftovers(), 60, 0.02)
     db1.check_output("systemctl stop slipway-drill@postgresql")
     assert "was stopped" in results("data.drill.postgresql.")["result"]["reason"] and leftovers() == ""
-    run = play("drill", INVENTORY, "--limit", "backup1")
-    assert "Drilled" not in run.output and info()["status"]["code"] == 0
-    assert re.search(r"no hosts matched", run.output + run.stdout)

@@ -127,6 +127,7 @@ class Scratch:
             f"--set={label}",
             f"--spool-path={self.root}/spool",
             "--type=standby",
+            "--job-retry=1",
             "--archive-mode=off",
             f"--tablespace-map-all={self.root}/tablespaces",
             "--log-level-console=warn",

@@ -161,16 +161,17 @@ class Cluster:
             ((timeline, moment),) = rows(
                 connection, "SELECT timeline_id, pg_last_xact_replay_timestamp() FROM pg_control_checkpoint()"
             )
-            rows(connection, "SELECT pg_reload_conf()")
-        settle(self.server, False)  # a restart now, that the next run of the role would ask for
+        stop(self.server)  # a restart now, that the next run of the role would ask for
+        settle(self.server, False)
         return timeline, None if moment is None else moment.timestamp()
 
 
 def fetch(cluster: Cluster, file: str) -> str:
     """A small file of the repository, as text; empty when it is not there."""
-    argv = [PROGRAM, f"--repo={cluster.repository}", "--log-level-console=off", "--log-level-stderr=error"]
-    ended = run([*argv, "--ignore-missing", "repo-get", file], cluster.user, 120)
-    if ended.code:
+    quiet = ["--log-level-console=off", "--log-level-stderr=error", "--ignore-missing"]
+    argv = [PROGRAM, f"--stanza={cluster.stanza}", f"--repo={cluster.repository}", *quiet, "repo-get", file]
+    ended = run(argv, cluster.user, 120)
+    if ended.code > 1:  # 1 is a missing file
         raise RestoreError(f"{file} cannot be read from the repository; pgBackRest says: {ended.reason}")
     return ended.output
 
