@@ -1,0 +1,204 @@
+"""Drills: what is measured and told, what a recovering server's log says, how little a drill may take."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.drill import DrillError, postgresql, recovery, recovery_log
+from ansible_collections.slipway.ops.plugins.module_utils.drill.course import Course
+from ansible_collections.slipway.ops.plugins.module_utils.drill.report import (
+    Compared,
+    Limits,
+    Report,
+    estimates,
+    lines,
+    metrics,
+    results,
+)
+from ansible_collections.slipway.ops.plugins.module_utils.drill.scope import Scope, Weight
+from ansible_collections.slipway.ops.plugins.module_utils.drill.scratch import MARK, Scratch
+from ansible_collections.slipway.ops.plugins.module_utils.drill.tables import Table
+from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
+
+GIB = 2**30
+SAME = Compared("shop.public.orders", 10, "7", 10, "7")
+OTHER = Compared("shop.public.items", 10, "7", 10, "8")
+
+
+def report(**given):
+    whole = {
+        "engine": "postgresql",
+        "subject": "main",
+        "run": "r",
+        "at": "2026-11-21T10:00:00.000Z",
+        "took": 20.0,
+        "size": GIB,
+        "moving": 10.0,
+        "rto": 12.0,
+        "rpo": 70.0,
+        "tables": [SAME],
+        "pages_checked": True,
+        "limits": Limits(rto=3600.0, rpo=600.0),
+    }
+    return Report(**{**whole, **given})
+
+
+def verdicts(made):
+    return {result.id.removeprefix("data.drill.postgresql."): result.verdict for result in made}
+
+
+def test_a_drill_that_passed_is_five_results_that_the_store_takes():
+    made = results(report())
+    assert verdicts(made) == dict.fromkeys(["result", "rto", "rpo", "rows", "checksums"], "pass")
+    for result in made:
+        validated(result.as_dict(), "r")
+    assert [result.limit for result in made[1:3]] == ["<= 3600", "<= 600"]
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "words"),
+    [
+        ({"rto": 3601.0}, "rto", "the RTO of main is 1h1s, more than 3600 s"),
+        ({"rpo": 601.0}, "rpo", "the RPO of main is 10m1s, more than 600 s"),
+        ({"tables": [SAME, OTHER]}, "rows", "1 tables differ from the source after the restore: shop.public.items has"),
+        ({"reason": "no backup"}, "result", "no backup"),
+    ],
+)
+def test_each_measure_fails_for_itself_with_its_reason(given, name, words):
+    made = results(report(**given))
+    assert {key for key, verdict in verdicts(made).items() if verdict != "pass"} == {name}
+    assert words in next(result.reason for result in made if result.verdict == "fail")
+
+
+def test_without_checksums_a_pass_is_only_a_warning():
+    assert verdicts(results(report(pages_checked=False)))["checksums"] == "warn"
+
+
+def test_what_was_not_reached_is_not_measured():
+    made = results(report(rto=None, rpo=None, tables=None, pages_checked=None, reason="the disk is full"))
+    assert verdicts(made) == {"result": "fail"}
+    assert verdicts(results(report(skipped="this server is a standby; its primary is drilled"))) == {"result": "skip"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "value", "words"),
+    [(None, None, "is missing"), (9, "7", "has 9 rows instead of 10"), (10, "8", "has other content")],
+)
+def test_a_difference_is_said_in_a_clause(rows, value, words):
+    table = Compared("shop.public.orders", 10, "7", rows, value)
+    assert not table.same and words in table.difference
+
+
+def test_other_sizes_are_estimated_by_what_grows():
+    told = estimates(report())
+    assert told["seconds"]["10x"] == 102.0 and told["seconds"]["100GiB"] == 1002.0
+    assert told["bytes_per_second"] == round(GIB / 10)
+    assert told["bytes_within_limit"] == round((3600.0 - 2.0) / 10.0 * GIB)
+    assert estimates(report(rto=None)) == {}
+    assert estimates(report(moving=0.0))["bytes_within_limit"] is None
+
+
+def test_the_table_ends_with_the_verdict():
+    told = []
+    course = Course(told.append)
+    with course.phase("restore", "Restore") as phase:
+        phase.note = "1GiB"
+    with pytest.raises(DrillError), course.phase("start", "Start"):
+        raise DrillError("it ended")
+    shown = lines(report(phases=course.phases, reason="it ended"))
+    assert told[0].endswith(" s  Restore") and shown[0].startswith("pass  Restore") and shown[0].endswith("1GiB")
+    assert shown[1].startswith("fail  Start") and shown[-1] == "The drill of postgresql main FAILED: it ended"
+    assert any("at this speed 100GiB take 16m42s" in line for line in shown)
+
+
+def test_metrics_leave_out_what_is_not_known():
+    text = metrics(report(rto=None, reason="no"), 5.0)
+    assert 'slipway_drill_success{engine="postgresql",name="main"} 0\n' in text
+    assert 'slipway_drill_timestamp_seconds{engine="postgresql",name="main"} 5.0\n' in text
+    assert "slipway_drill_rto_seconds" not in text and "slipway_drill_rto_limit_seconds" in text
+
+
+LOG = """\
+LOG:  starting PostgreSQL 17.12
+2026-11-21 15:33:00.300 P00   INFO: found 000000010000000000000003 in the repo1: 17-1 archive
+LOG:  restored log file "000000010000000000000003" from archive
+2026-11-21 15:33:00.300 P00   INFO: unable to find 00000002.history in the archive
+2026-11-21 15:33:01.300 P00   INFO: unable to find 000000010000000000000004 in the archive
+"""
+
+
+def test_the_log_says_which_segment_recovery_waits_for():
+    assert recovery_log.stuck(LOG).segment == "000000010000000000000004"
+    found = LOG + "2026-11-21 15:33:02.300 P00   INFO: found 000000010000000000000004 in the repo1: 17-1 archive\n"
+    assert recovery_log.stuck(found) == recovery_log.Stuck()
+    assert recovery_log.given(LOG) == 2
+    broken = LOG + "2026-11-21 15:33:03 P00  ERROR: [103]: unable to find a valid repository:\n             repo1: no\n"
+    assert recovery_log.stuck(broken).error.startswith("[103]: unable to find a valid repository: repo1: no")
+
+
+def test_the_last_words_of_a_server_are_its_own():
+    text = (
+        "FATAL:  the database system is starting up\n"
+        "FATAL:  recovery aborted because of insufficient parameter settings\n"
+        "DETAIL:  max_connections = 10 is a lower setting than on the primary server, where its value was 40.\n"
+    )
+    assert recovery_log.ending(text) == (
+        "recovery aborted because of insufficient parameter settings; max_connections = 10 is a lower setting than on"
+        " the primary server, where its value was 40."
+    )
+    assert recovery_log.ending("LOG: nothing") == "its log has no reason"
+
+
+def test_segments_have_their_place_in_the_log():
+    assert recovery_log.position("000000020000000100000002", 16 * 2**20) == (0x102000000, 0x103000000)
+    assert recovery_log.lsn("1/2000028") == 0x102000028
+    archives = [("17-2", "a", "000000010000000000000001"), ("17-10", "a", "b"), ("16-1", "a", "z")]
+    assert recovery_log.newest(archives) == "b" and recovery_log.newest([]) == ""
+
+
+class Waiting:
+    """A scratch server whose log stays as it is."""
+
+    stanza = "main"
+
+    def __init__(self, words):
+        self.words = words
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [("000000010000000000000006", "000000010000000000000004 is missing"), ("000000010000000000000003", "")],
+)
+def test_a_gap_is_told_from_the_end_of_the_archive(last, words):
+    waits = recovery.Recovery(Waiting(LOG), 5432, lambda: [("17-1", "", last)], 60.0, 60.0)
+    if words:
+        with pytest.raises(DrillError, match=words):
+            waits._give_up_when_stuck(-1e9)
+    else:
+        waits._give_up_when_stuck(-1e9)
+
+
+def test_a_program_gets_little_of_the_machine():
+    argv = Scope("postgresql", "postgres", Weight(cpu=5, io=6, memory="")).argv("restore", ["pgbackrest", "restore"])
+    assert "--unit=slipway-drill-postgresql-restore" in argv and argv[-3:] == ["--", "pgbackrest", "restore"]
+    assert {"--property=CPUWeight=5", "--property=IOWeight=6", "--property=MemoryHigh=infinity"} <= set(argv)
+
+
+def test_a_directory_that_no_drill_made_is_not_touched(tmp_path):
+    (tmp_path / "precious").write_text("data")
+    scratch = Scratch(tmp_path, tmp_path, "main", 1, Scope("postgresql", "postgres", Weight()))
+    with pytest.raises(DrillError, match="is not empty and no drill made it"):
+        scratch.prepare()
+    assert (tmp_path / "precious").read_text() == "data" and not (tmp_path / MARK).exists()
+
+
+def test_names_are_quoted_whatever_they_are():
+    table = Table("shop", "public", 'odd "name')
+    assert table.sql == '"public"."odd ""name"' and table.name == 'shop.public.odd "name'
+
+
+def test_a_plan_is_what_the_role_wrote():
+    data = {"stanza": "a", "repositories": [1, 2], "limits": {"rto": 1.0, "rpo": 2.0, "age": 3.0}, "weight": {"cpu": 9}}
+    wanted = postgresql.plan(data)
+    assert wanted.subject == "a/repo1" and wanted.limits.age == 3.0 and wanted.weight == Weight(cpu=9)
+    with pytest.raises(TypeError):
+        postgresql.plan(data | {"stansa": "typo"})
