@@ -127,9 +127,8 @@ def test_what_was_begun_is_known_to_the_next_run(tmp_path):
     place = tmp_path / "17-main.restore.json"
     assert journal.load(place) is None
     begun = journal.Journal("r", "/data", "/data.before-r", "old", "the latest state")
-    assert journal.keep(place, begun, "moved").phase == "moved" and not journal.load(place).finished
-    journal.keep(place, begun, "done")
-    assert journal.load(place).finished
+    assert journal.keep(place, begun, "moved") == journal.load(place) != begun
+    assert journal.keep(place, begun, "done").finished and not begun.finished
     place.write_text("{")
     with pytest.raises(RestoreError, match="is damaged"):
         journal.load(place)
