@@ -61,6 +61,10 @@ options:
         C(pool_use), a limit on connections in percent of C(max_connections); C(index_hits), on the percentage of
         index reads that memory served; C(mean_query_time) (ms when it has no unit), on the mean of what
         C(pg_stat_statements) counted for the database, or for all with V(postgres). Needs python3-psycopg2."
+      - "B(pgbouncer): this host's pools; C(socket) (V(/run/pgbouncer)), C(port) (V(6432)), C(database), all without it;
+        C(waiting), a limit on how many clients wait for a connection; C(waited) (s when it has no unit), on how long
+        the first of them has; C(pool_use), on the connections in use of the fullest pool, in percent of its size. A
+        paused database is a warning. Needs python3-psycopg2."
       - "B(prometheus): C(url) (V(http://127.0.0.1:9090)); C(query), an instant query; C(limit) that each series must
         keep to; C(unit) of the query's values when the limit has another; C(no_data) (V(unknown), V(fail) or V(pass))
         when no series comes back; C(username), C(password), C(ca), C(address) as for http."

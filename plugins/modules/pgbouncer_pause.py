@@ -1,0 +1,111 @@
+#!/usr/bin/python
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pgbouncer_pause
+short_description: Pause and resume pools while a PostgreSQL server is exchanged
+version_added: 0.1.0
+author: The Slipway authors
+description:
+  - Pausing lets transactions end and then closes the connections to the server; clients stay connected and wait.
+    Between the two the server can be restarted, or the pools can be given another one (a reload keeps the pause).
+  - When the transactions do not end in time nothing is paused, and the module fails.
+  - A restart of pgBouncer ends a pause.
+options:
+  state:
+    description: Whether pools wait.
+    type: str
+    choices: [paused, resumed]
+    required: true
+  databases:
+    description: Names that clients use. Empty for all.
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description: Seconds to wait for the end of transactions.
+    type: float
+    default: 10
+  socket:
+    description: Directory of the socket.
+    type: path
+    default: /run/pgbouncer
+  port:
+    description: Port after which the socket is named.
+    type: int
+    default: 6432
+requirements:
+  - python3-psycopg2 on the host
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is paused or resumed.
+  diff_mode:
+    support: none
+    description: Nothing is written.
+  idempotent:
+    support: full
+    description: What is paused, or not, already is left alone.
+"""
+
+EXAMPLES = r"""
+- name: Let clients wait
+  slipway.ops.pgbouncer_pause:
+    state: paused
+    databases: [shop]
+
+- name: Let them get on
+  slipway.ops.pgbouncer_pause:
+    state: resumed
+"""
+
+RETURN = r"""
+databases:
+  description: Databases that were paused or resumed now.
+  type: list
+  elements: str
+  returned: success
+  sample: [shop]
+took:
+  description: How long that took, in seconds.
+  type: float
+  returned: success
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer import PgbouncerError
+from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer.pause import pause, resume
+
+
+def main() -> None:
+    """Read the options, act, answer."""
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["paused", "resumed"], "required": True},
+            "databases": {"type": "list", "elements": "str", "default": []},
+            "timeout": {"type": "float", "default": 10},
+            "socket": {"type": "path", "default": "/run/pgbouncer"},
+            "port": {"type": "int", "default": 6432},
+        },
+        supports_check_mode=True,
+    )
+    options = module.params
+    where = options["socket"], options["port"]
+    began = time.monotonic()
+    try:
+        if options["state"] == "paused":
+            changed = pause(where, options["databases"], options["timeout"], module.check_mode)
+        else:
+            changed = resume(where, options["databases"], module.check_mode)
+    except PgbouncerError as error:
+        module.fail_json(msg=f"pgbouncer_pause: {error}")
+    module.exit_json(changed=bool(changed), databases=changed, took=round(time.monotonic() - began, 3))
+
+
+if __name__ == "__main__":
+    main()
