@@ -165,6 +165,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.drill.tables import Error
 from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import PgbackrestError
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
 from ansible_collections.slipway.ops.plugins.module_utils.restore import RestoreError, postgresql
@@ -172,7 +173,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.restore.cluster import
 from ansible_collections.slipway.ops.plugins.module_utils.restore.target import TYPES, target
 from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
 
-_FAILURES = (RestoreError, PostgresqlError, PgbackrestError, OSError)
+_FAILURES = (RestoreError, PostgresqlError, PgbackrestError, Error, OSError)
 
 
 def main() -> None:

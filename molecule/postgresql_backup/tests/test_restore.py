@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import time
+from contextlib import suppress
 
 import pytest
 from playbook import Run, module, play
@@ -118,7 +122,11 @@ def test_a_killed_restore_is_finished_by_the_next():
     first = Run("restore", INVENTORY, restore_confirm=CONFIRM, restore_backup="none")
     assert first.until("2/4 Restore")
     assert until(lambda: db1.run("pgrep -u postgres -f 'pgbackrest.*restore$'").rc == 0, 60, 0.02)
+    workers = subprocess.run(["pgrep", "-P", str(first.process.pid)], capture_output=True, text=True, check=True).stdout
     first.kill()
+    for worker in workers.split():  # they have sessions of their own
+        with suppress(ProcessLookupError):
+            os.kill(int(worker), signal.SIGKILL)
     kill("[p]ostgresql_restore")
     kill("[p]gbackrest.*restore$")
     assert db1.run("pg_isready -q").rc != 0 and kept() != ""

@@ -8,13 +8,15 @@ import os
 import re
 import shutil
 import struct
+import subprocess
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..drill.recovery_log import position
+from ..drill.recovery_log import ending, position
+from ..drill.tables import Error
 from ..pgbackrest.command import PROGRAM, as_user, run
 from ..postgresql import PostgresqlError
 from ..postgresql.connection import connect, rows
@@ -126,7 +128,7 @@ class Cluster:
             return []
         carried = []
         for segment in sorted((former / "pg_wal").iterdir()):
-            if segment.name[:8] != newest[:8] or segment.name <= newest or not _is_written(segment):
+            if segment.name <= newest or not _is_written(segment):
                 continue
             place = self.directory / "pg_wal" / segment.name
             shutil.copyfile(segment, place)
@@ -138,18 +140,28 @@ class Cluster:
 
     def recover(self) -> None:
         """Starts the server and waits until it has come to the target and is a server of its own."""
-        try:
-            settle(self.server, False)
-            deadline = time.monotonic() + self.timeout
-            while time.monotonic() < deadline:
-                with closing(self.connect()) as connection:
-                    if not rows(connection, "SELECT pg_is_in_recovery()")[0][0]:
-                        return
-                time.sleep(_POLL)
-        except PostgresqlError as error:
-            stop(self.server)  # systemd would try again for ever
-            raise RestoreError(f"the restored server did not come to the target: {error}") from error
+        log, unit = self.server.log, self.server.unit
+        said = log.stat().st_size if log.exists() else 0
+        _systemctl("reset-failed", unit)
+        _systemctl("start", "--no-block", unit)
+        deadline = time.monotonic() + self.timeout
+        while time.monotonic() < deadline:
+            if self._is_primary():
+                return
+            state = _systemctl("show", "--property=ActiveState,NRestarts", unit).split()
+            # It can be read for a moment before it ends for want of the target, and then systemd tries again.
+            if "ActiveState=failed" in state or not {"NRestarts=0", "NRestarts="} & set(state):
+                stop(self.server)  # systemd would try again for ever
+                raise RestoreError(f"the restored server did not come to the target: {_last_words(log, said, unit)}")
+            time.sleep(_POLL)
         raise RestoreError(f"the restored server was still recovering after {self.timeout:g} s, and goes on")
+
+    def _is_primary(self) -> bool:
+        try:
+            with closing(self.connect()) as connection:
+                return not rows(connection, "SELECT pg_is_in_recovery()")[0][0]
+        except (PostgresqlError, Error):
+            return False
 
     def settled(self) -> tuple[int, float | None]:
         """Forgets the recovery's settings, which a standby would otherwise obey later; timeline and last change."""
@@ -174,6 +186,17 @@ def fetch(cluster: Cluster, file: str) -> str:
     if ended.code > 1:  # 1 is a missing file
         raise RestoreError(f"{file} cannot be read from the repository; pgBackRest says: {ended.reason}")
     return ended.output
+
+
+def _last_words(log: Path, after: int, unit: str) -> str:
+    """Why the server ended, from what its log got since it had ``after`` bytes."""
+    with log.open("rb") as file:
+        file.seek(after)
+        return f"{ending(file.read().decode(errors='replace'))} ({unit}, {log})"
+
+
+def _systemctl(*words: str) -> str:
+    return subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False).stdout
 
 
 def _is_written(segment: Path) -> bool:

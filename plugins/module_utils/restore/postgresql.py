@@ -332,7 +332,7 @@ def lines(told: Outcome) -> list[str]:
         f"restored from {told.label}: {phases}; timeline {told.timeline}, newest change {told.last_change or 'unknown'}"
     ]
     if told.carried:
-        found.append(f"{len(told.carried)} WAL segments that were not archived came from the former server's disk")
+        found.append(f"WAL that was not archived came from the former server's disk: {', '.join(told.carried)}")
     if told.kept:
         found.append(
             f"the former data is in {told.kept}: -e restore_discard=true removes it, -e restore_undo=true puts it back"
