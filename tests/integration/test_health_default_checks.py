@@ -39,7 +39,11 @@ INVENTORY = {
                 "children": {"postgresql": {"hosts": {"db1": {}}}, "backup": {"hosts": {"backup1": {}, "backup2": {}}}},
             },
             "small": {
-                "vars": {"pgbackrest_repositories": [{"type": "path"}], "postgresql_primary": "lone1"},
+                "vars": {
+                    "pgbackrest_repositories": [{"type": "path"}],
+                    "postgresql_primary": "lone1",
+                    "postgresql_databases": [{"name": "shop"}],
+                },
                 "children": {"postgresql": {"hosts": {"lone1": {}, "lone2": {}}}},
             },
         },
@@ -114,3 +118,13 @@ def test_who_makes_backups_checks_their_age(checks):
         host for host, definitions in checks.items() if "data.backup.age" in {item["id"] for item in definitions}
     ]
     assert sorted(checking) == ["backup1", "lone1"]
+
+
+def test_databases_check_their_limits_and_their_standbys(checks):
+    assert subjects(checks["lone1"], "data.postgresql.index_hits") == ["shop on lone1"]
+    measuring = {
+        host: {item["id"].removeprefix("data.postgresql.") for item in definitions if item["kind"] == "postgresql"}
+        for host, definitions in checks.items()
+    }
+    everything = {"pool_use", "mean_query_time", "index_hits", "replication_lag"}
+    assert (measuring["lone1"], measuring["lone2"], measuring["backup1"]) == (everything, everything, set())
