@@ -49,10 +49,12 @@ def settle(port: int, sources: Iterable[str], may_restart: bool, check_mode: boo
         outcome.actions.append(f"reloaded {UNIT}")
         if not check_mode:
             _systemctl("reload", UNIT)
+    if state["UnitFileState"] != "enabled":
+        outcome.actions.append(f"enabled {UNIT}")
+        if not check_mode:
+            _systemctl("enable", UNIT)
     if check_mode and outcome.actions:
         return outcome
-    if state["UnitFileState"] != "enabled":
-        _systemctl("enable", UNIT)
     with _running(port) as admin:
         outcome.pending = waiting(written(CONFIGURATION / "pgbouncer.ini"), admin.show("CONFIG"))
     if outcome.pending:
