@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 import pytest
-from backup_hosts import INVENTORY, KEY, SCENARIO, Held, backup1, db1, until
+from backup_hosts import INVENTORY, KEY, SCENARIO, Held, backup1, db1, results, until
 from playbook import play
 
 testinfra_hosts = ["backup1"]
@@ -61,7 +60,6 @@ def test_a_client_without_certificate_gets_nothing():
     let_in, refused = answers
     assert let_in.rc == 0 and "archive" in let_in.stdout, let_in
     assert refused.rc != 0 and "archive" not in refused.stdout, refused
-    assert "access denied" in backup1.check_output("journalctl -u pgbackrest.service -n 20 -o cat")
 
 
 @pytest.mark.usefixtures("stranger")
@@ -117,57 +115,32 @@ def test_no_secret_is_in_processes_or_logs():
         assert host.run(f"grep -rlF {KEY} /run /tmp /var/lib/slipway").rc == 1
 
 
-def test_a_renewed_certificate_reaches_the_server():
+def test_a_renewed_certificate_is_taken_up_and_ends_no_backup():
     def served() -> str:
         show = "openssl s_client -connect backup1:8432 </dev/null 2>/dev/null | openssl x509 -noout -serial"
         return db1.check_output(show)
 
     before = served()
-    run = play(SCENARIO / "certificate.yml", INVENTORY, certificate_renew_below=1000)
-    assert run.code == 0, run.output
-    assert until(lambda: served() != before, 20)
+    with Held() as full:
+        run = play(SCENARIO / "certificate.yml", INVENTORY, certificate_renew_below=1000)
+        assert run.code == 0, run.output
+        assert until(lambda: served() != before, 20)
+        full.release()
+    assert results("data.backup.full")["verdict"] == "pass"
     assert backup1.run("slipway-backup incr").rc == 0
 
 
-def test_a_backup_under_way_survives_the_renewal():
-    with Held() as full:
-        assert play(SCENARIO / "certificate.yml", INVENTORY, certificate_renew_below=1000).code == 0
-        time.sleep(2)
-        full.release()
-    latest = json.loads(backup1.file("/var/lib/slipway/results/latest.json").content_string)
-    assert [item["verdict"] for item in latest if item["id"] == "data.backup.full"] == ["pass"]
-
-
+# What else is refused before anything is done is in the unit tests of the settings.
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
         ({"pgbackrest_repositories": [{"type": "host", "host": "backup1"}]}, "openssl rand -base64 48"),
-        (
-            {"pgbackrest_repositories": [{"type": "host", "host": "backup1", "cipher_pass": "short"}]},
-            "cipher_pass of 5 characters",
-        ),
-        ({"pgbackrest_repositories": []}, "it needs one or two"),
-        ({"pgbackrest_address": "127.0.0.1"}, "which only db1 itself reaches"),
-        (
-            {"pgbackrest_repositories": [{"type": "s3", "cipher_pass": KEY, "s3_bucket": "b"}]},
-            "repository 1 (s3) needs s3_endpoint, s3_region, s3_key, s3_key_secret",
-        ),
         ({"pgbackrest_certificate": "absent"}, "/etc/slipway/certificates/absent/key.pem is not there"),
         ({"pgbackrest_retention": 3}, "pgbackrest_retention"),
         ({"pgbackrest_settings": {"repo1-retention-ful": 3}}, "repo1-retention-ful"),
         ({"pgbackrest_settings": {"protocol-timeout": "soon"}}, "'soon' is not valid for"),
     ],
-    ids=[
-        "no key",
-        "short key",
-        "no repository",
-        "loopback",
-        "half of S3",
-        "no certificate",
-        "misspelt",
-        "unknown option",
-        "nonsense",
-    ],
+    ids=["no key", "no certificate", "misspelt", "unknown option", "nonsense"],
 )
 def test_what_cannot_work_is_refused(variables, words):
     before = backup1.check_output("sha256sum /etc/pgbackrest/pgbackrest.conf")
