@@ -139,12 +139,15 @@ def test_a_killed_restore_is_finished_by_the_next():
 
 
 def test_a_point_that_is_never_reached_says_so_and_can_be_undone():
+    before = timeline()
+    sql("insert into orders values (-7, 'still here')")
     run = restore(restore_type="name", restore_target="no such point", restore_confirm=CONFIRM, restore_backup="none")
     assert run.code != 0 and "recovery ended before configured recovery target was reached" in run.said, run.output
     assert "-e restore_undo=true puts it back" in run.said and "Traceback" not in run.output
     undone = restore(restore_undo=True, restore_confirm=CONFIRM)
     assert undone.code == 0, undone.output
-    assert sql("select words from orders where number = -5") == "last words"
+    assert sql("select words from orders where number = -7") == "still here"
+    assert timeline() > before  # what is newest in the archive is what is here
 
 
 def test_wal_that_was_not_archived_is_taken_from_the_disk():

@@ -76,6 +76,10 @@ class Cluster:
             return False
         return True
 
+    def timeline(self) -> int:
+        """The timeline of the data that is there, 0 when there is none."""
+        return int(_control(self, self.directory, "Latest checkpoint's TimeLineID") or 0)
+
     def tablespaces(self) -> list[str]:
         links = self.directory / "pg_tblspc"
         return sorted(str(link.readlink()) for link in links.iterdir() if link.is_symlink()) if links.is_dir() else []
@@ -137,6 +141,16 @@ class Cluster:
             os.chown(place, owner["user"], owner["group"])
             carried.append(segment.name)
         return carried
+
+    def leave_timeline(self) -> None:
+        """Has the stopped server go to the end of its own timeline when it starts, and from there on a new one."""
+        get = f'{PROGRAM} --stanza={self.stanza} --repo={self.repository} archive-get %f "%p"'
+        with (self.directory / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
+            file.write(f"restore_command = '{get}'\nrecovery_target_timeline = 'current'\n")
+        signal = self.directory / "recovery.signal"
+        signal.touch(mode=0o600)
+        owner = as_user(self.user)
+        os.chown(signal, owner["user"], owner["group"])
 
     def recover(self) -> None:
         """Starts the server and waits until it has come to the target and is a server of its own."""
@@ -214,8 +228,11 @@ def _is_written(segment: Path) -> bool:
 
 def _identity(cluster: Cluster, directory: Path) -> str:
     """The system identifier of the data in a directory."""
+    return _control(cluster, directory, "Database system identifier") or f"none in {directory}"
+
+
+def _control(cluster: Cluster, directory: Path, name: str) -> str:
+    """A line of the control file of the data in a directory; empty when there is none."""
     program = f"/usr/lib/postgresql/{cluster.version}/bin/pg_controldata"
-    found = re.search(
-        r"^Database system identifier:\s+(\d+)", run([program, str(directory)], cluster.user, 60).output, re.M
-    )
-    return found[1] if found else f"none in {directory}"
+    found = re.search(rf"^{name}:\s+(\S+)", run([program, str(directory)], cluster.user, 60).output, re.MULTILINE)
+    return found[1] if found else ""

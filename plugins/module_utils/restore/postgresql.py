@@ -129,6 +129,13 @@ def _look_at_data(wanted: Wanted, made: Plan) -> None:
         made.overwrites = f"the data in {cluster.directory}, whose server is stopped,"
     if not made.overwrites:
         return
+    own, latest = cluster.timeline(), int(made.newest_wal[:8] or "0", 16)
+    if wanted.target.timeline == "latest" and own and own < latest:
+        raise RestoreError(
+            f"the data in {cluster.directory} is on timeline {own}, and the repository's latest is {latest}, which would"
+            f" be followed and does not have what changed here: say restore_timeline={own}, or {latest} if that is meant."
+            " Nothing was changed"
+        )
     if wanted.confirm != wanted.word:
         raise RestoreError(
             f"{made.overwrites} on {wanted.host} would be replaced by {wanted.target.describe()} from"
@@ -240,8 +247,11 @@ def undo(wanted: Wanted) -> str:
     wanted.cluster.stop()
     shutil.rmtree(entry.directory, ignore_errors=True)
     Path(entry.aside).rename(entry.directory)
-    wanted.place.unlink()
+    # The restored server may have begun a timeline, which would pass for the latest from now on: a newer one is begun.
+    wanted.cluster.leave_timeline()
     wanted.cluster.recover()
+    wanted.cluster.settled()
+    wanted.place.unlink()
     return f"what was there before the restore {entry.run} is back in {entry.directory}"
 
 
