@@ -1,8 +1,8 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What ``config_tree`` replaces, for benchmarks/site.py: each file by its own ``template`` or ``copy``, in the same places.
+"""What ``config_tree`` replaces, for benchmarks/site.py: each file by its own ``template`` or ``copy``, in its place.
 
-Put in the place of plugins/action/config_tree.py it lets the same roles install the same files one by one. It does less:
+In the place of plugins/action/config_tree.py it lets the same roles install the same files one by one. It does less:
 no check of the set as a whole, no removal of strays, no swap at once.
 """
 
