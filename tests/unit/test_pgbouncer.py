@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
@@ -98,7 +99,7 @@ def test_settings_that_only_a_restart_changes_wait(tmp_path):
         "; head\n[databases]\nshop = host='db1' dbname='shop'\n\n"
         "[pgbouncer]\nlisten_addr = *\nlisten_port = 6433\nauth_query = SELECT f($1)\nmax_client_conn = 5\n"
     )
-    shown = [
+    shown: list[dict[str, Any]] = [
         {"key": "listen_addr", "value": "*", "changeable": "no"},
         {"key": "listen_port", "value": "6432", "changeable": "no"},
         {"key": "unix_socket_mode", "value": None, "changeable": "no"},
