@@ -132,9 +132,9 @@ def _look_at_data(wanted: Wanted, made: Plan) -> None:
     own, latest = cluster.timeline(), int(made.newest_wal[:8] or "0", 16)
     if wanted.target.timeline == "latest" and own and own < latest:
         raise RestoreError(
-            f"the data in {cluster.directory} is on timeline {own}, and the repository's latest is {latest}, which would"
-            f" be followed and does not have what changed here: say restore_timeline={own}, or {latest} if that is meant."
-            " Nothing was changed"
+            f"the data in {cluster.directory} is on timeline {own}, and the repository's latest is {latest}, which"
+            f" would be followed and lacks what changed here: say restore_timeline={own}, or {latest} if that is"
+            " meant. Nothing was changed"
         )
     if wanted.confirm != wanted.word:
         raise RestoreError(
