@@ -12,6 +12,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,43 +70,33 @@ def settle(server: Server, check_mode: bool) -> Outcome:
         _systemctl("daemon-reload")
     if state["ActiveState"] not in ("active", "reloading", "refreshing"):
         outcome.actions.append(f"started {server.unit}")
-        if not check_mode:
-            _start(server)
-    if check_mode and outcome.actions:
-        return outcome
-    connection = connect(port=_running_port(server), wait=server.timeout)
-    try:
+        if check_mode:
+            return outcome
+        _start(server)
+    with closing(_connect(server)) as connection:
         if _is_stale(server, connection):
             outcome.actions.append(f"reloaded {server.unit}")
             if not check_mode:
                 _reload(server, connection)
         _refuse_bad_files(connection)
         outcome.pending = _pending(connection)
-    finally:
-        connection.close()
     if outcome.pending:
         _apply_pending(server, outcome, check_mode)
-    connection = connect(port=_running_port(server), wait=server.timeout)
-    try:
+    with closing(_connect(server)) as connection:
         _refuse_strangers(connection)
         outcome.in_recovery = rows(connection, "SELECT pg_is_in_recovery()")[0][0]
         outcome.notices += _overridden(connection)
         outcome.notices += _left_behind(connection) if outcome.in_recovery else _lost_slots(connection)
-    finally:
-        connection.close()
     return outcome
 
 
 def follows(server: Server) -> bool:
     """Whether it is a standby that receives its source's log at this moment."""
     try:
-        connection = connect(port=_running_port(server))
+        with closing(connect(port=_running_port(server))) as connection:
+            return bool(rows(connection, _STREAMING))
     except PostgresqlError:
         return False
-    try:
-        return bool(rows(connection, _STREAMING))
-    finally:
-        connection.close()
 
 
 def stop(server: Server) -> None:
@@ -128,7 +119,8 @@ def _apply_pending(server: Server, outcome: Outcome, check_mode: bool) -> None:
 
 def _start(server: Server) -> None:
     began, written = time.time(), _size(server.log)
-    _systemctl("stop", server.unit)  # one that fails again and again has a pause that ends when it likes
+    if _unit_state(server)["SubState"].startswith("auto-restart"):
+        stop(server)  # systemd waits for its next try; one that is replaying its log is left to it
     _systemctl("start", "--no-block", server.unit)
     give_up = time.monotonic() + server.timeout
     while True:
@@ -154,14 +146,14 @@ def _start(server: Server) -> None:
 
 def _restart(server: Server) -> None:
     """A checkpoint first, so that the pause is short."""
-    connection = connect(port=_running_port(server))
-    try:
-        rows(connection, "SELECT 1")
-        with connection.cursor() as cursor:
-            cursor.execute("CHECKPOINT")
-    finally:
-        connection.close()
+    with closing(_connect(server)) as connection, connection.cursor() as cursor:
+        cursor.execute("CHECKPOINT")
+    stop(server)
     _start(server)
+
+
+def _connect(server: Server) -> Any:
+    return connect(port=_running_port(server), wait=server.timeout)
 
 
 def _reload(server: Server, connection: Any) -> None:
@@ -199,8 +191,9 @@ def _refuse_bad_files(connection: Any) -> None:
     bad = rows(
         connection,
         "SELECT format('%s:%s %s %s', sourcefile, sourceline, name, error) FROM pg_file_settings"
-        # What waits for a restart has an error here too.
-        " WHERE error IS NOT NULL AND coalesce(name, '') NOT IN (SELECT name FROM pg_settings WHERE pending_restart)"
+        # What waits for a restart has an error here too; where its line was removed, one without a place.
+        " WHERE error IS NOT NULL AND sourcefile <> ''"
+        " AND coalesce(name, '') NOT IN (SELECT name FROM pg_settings WHERE pending_restart)"
         " UNION ALL SELECT format('pg_hba.conf:%s %s', line_number, error) FROM pg_hba_file_rules"
         " WHERE error IS NOT NULL",
     )
@@ -238,6 +231,11 @@ def _overridden(connection: Any) -> list[str]:
 
 def _left_behind(connection: Any) -> list[str]:
     """A standby that has just been started gets a moment to reach its primary."""
+    if rows(connection, "SELECT pg_is_wal_replay_paused()")[0][0]:
+        return [
+            "this standby has stopped replaying; the server's log says why. When the primary allows more connections or"
+            " workers, run the role here with the same settings"
+        ]
     give_up = time.monotonic() + _CONNECT_SECONDS
     while not rows(connection, _STREAMING):
         if time.monotonic() >= give_up:
@@ -277,7 +275,7 @@ def _data_directory(server: Server) -> Path | None:
 
 
 def _unit_state(server: Server) -> dict[str, str]:
-    names = "ActiveState,Result,NRestarts,NeedDaemonReload,Job"
+    names = "ActiveState,SubState,Result,NRestarts,NeedDaemonReload,Job"
     output = _systemctl("show", f"--property={names}", server.unit)
     return dict.fromkeys(names.split(","), "") | dict(line.partition("=")[::2] for line in output.splitlines())
 
