@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,27 +39,21 @@ class Outcome:
 def apply(wanted: Wanted, port: int, wait: float, check_mode: bool) -> Outcome:
     """Makes the server have what is wanted. What is in it and not wanted stays, except users' privileges."""
     outcome = Outcome()
-    connection = connect(port=port, wait=wait)
-    try:
+    with closing(connect(port=port, wait=wait)) as connection:
         if rows(connection, "SELECT pg_is_in_recovery()")[0][0]:
             raise PostgresqlError("the server on this host is a standby: users and databases are made on its primary")
         catalog = has.read_catalog(connection)
         outcome.notices += strangers(wanted, catalog)
         changes = [*role_changes(wanted, catalog), *database_changes(wanted, catalog), *slot_changes(wanted, catalog)]
         _execute(connection, changes, outcome, check_mode)
-    finally:
-        connection.close()
     for database in wanted.databases:
         if check_mode and database.name not in catalog.databases:
             outcome.changes += [change.told for change in inside_changes(wanted, database, has.Inside())]
             continue
-        connection = connect(database.name, port)
-        try:
+        with closing(connect(database.name, port)) as connection:
             groups = [database.group("readonly"), database.group("readwrite")]
             inside = has.read_inside(connection, database.owner, groups)
             _execute(connection, inside_changes(wanted, database, inside), outcome, check_mode)
-        finally:
-            connection.close()
     return outcome
 
 

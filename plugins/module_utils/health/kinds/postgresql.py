@@ -31,6 +31,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.options import 
 
 try:
     import psycopg2
+    import psycopg2.errors
 except ImportError:  # said by measure()
     psycopg2 = None
 
