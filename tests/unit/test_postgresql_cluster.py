@@ -102,13 +102,11 @@ def test_a_failure_leaves_nothing_behind(place, tmp_path, monkeypatch):
     assert list(data.iterdir()) == [] and not place.journal.exists()
 
 
-def test_a_missing_volume_is_told_before_anything_is_made(place, tmp_path):
-    mounted = replace(place, mount=str(tmp_path))
+def test_a_missing_volume_is_told_before_anything_is_done(place, tmp_path):
     with pytest.raises(PostgresqlError, match="nothing is mounted on"):
-        cluster.make(mounted)
-    assert not (tmp_path / "data").exists() and not place.journal.exists()
+        look(replace(place, mount=str(tmp_path)))
     with pytest.raises(PostgresqlError, match="is not on the volume /proc"):
-        cluster.make(replace(place, mount="/proc"))
+        look(replace(place, mount="/proc"))
 
 
 def test_a_damaged_journal_is_named(place):

@@ -92,7 +92,8 @@ def alone(wanted: Wanted) -> Iterator[None]:
 
 
 def look(wanted: Wanted) -> Found:
-    """What is in the data directory, and what this host knows of it."""
+    """What is in the data directory, and what this host knows of it; PostgresqlError when its volume is not mounted."""
+    _check_mount(wanted)
     directory = Path(wanted.directory)
     journal = _read_journal(wanted.journal)
     configured = _configured_directory(wanted)
@@ -165,7 +166,6 @@ def _check_role(wanted: Wanted, found: Found, where: str) -> None:
 
 def make(wanted: Wanted) -> None:
     """Makes the data directory, from nothing or from the source; on failure nothing is left of it."""
-    _check_mount(wanted)
     directory = Path(wanted.directory)
     _write_journal(wanted, "making")
     _empty(directory)
@@ -184,7 +184,6 @@ def make(wanted: Wanted) -> None:
 
 def adopt(wanted: Wanted) -> None:
     """From now on the directory is known."""
-    _check_mount(wanted)
     _write_journal(wanted, "made")
 
 
@@ -294,7 +293,7 @@ def _check_mount(wanted: Wanted) -> None:
     if not os.path.ismount(wanted.mount):
         raise PostgresqlError(
             f"nothing is mounted on {wanted.mount}, where the inventory (postgresql_data_mount) has the data on a"
-            " volume of its own; nothing was made"
+            " volume of its own; nothing was changed"
         )
     if Path(wanted.mount) not in [Path(wanted.directory), *Path(wanted.directory).parents]:
         raise PostgresqlError(f"{wanted.directory} is not on the volume {wanted.mount} (postgresql_data_mount)")
