@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from typing import Any
 import testinfra
 
 SCENARIO = Path(__file__).resolve().parents[1]
-INVENTORY = os.environ.get("MOLECULE_INVENTORY_FILE", str(SCENARIO / "inventory.yml"))
+INVENTORY = SCENARIO / "inventory.yml"
 CONTAINER = "slipway-postgresql-backup-"
 KEY = "only-for-this-scenario-not-a-secret-8kQd"  # of the inventory
 REPOSITORY = "/var/lib/pgbackrest"
