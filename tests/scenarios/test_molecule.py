@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".cache" / "molecule"
-TIMEOUT = 30 * 60
+TIMEOUT = 45 * 60
 
 
 def scenarios() -> list[str]:
