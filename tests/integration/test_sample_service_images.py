@@ -213,7 +213,10 @@ def test_3_3_0_never_starts(containers):
 
 def test_a_slow_start_can_be_stopped(containers):
     container = containers.run("1.0.0", START_DELAY="60")
-    time.sleep(1)
+    give_up = time.monotonic() + 30
+    while not container.logs() and time.monotonic() < give_up:
+        time.sleep(0.2)
+    assert container.logs()[0]["message"] == "starting slowly"
     assert container.status("/health") is None
     before = time.monotonic()
     docker("stop", "--time=20", container.name)
