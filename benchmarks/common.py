@@ -85,6 +85,13 @@ def side_by_side(inventory: Path, playbooks: Mapping[str, Path], rounds: int) ->
     return runs
 
 
+def refuse_changes(runs: Mapping[str, list[Run]]) -> None:
+    """Ends the benchmark when a run that should find nothing to do found something."""
+    for name, each in runs.items():
+        if any(run.changed for run in each):
+            raise SystemExit(f"{name}: changed something, the comparison says nothing")
+
+
 def module_calls(inventory: Path, playbook: Path, collections: Path = ROOT / "collections") -> int:
     """How many modules a run starts, over all hosts."""
     return ansible_playbook(inventory, playbook, "-vvv", collections=collections)[1].count("Using module file ")

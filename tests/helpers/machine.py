@@ -1,9 +1,12 @@
-"""What the machine that runs the tests can do right now."""
+"""What the machine that runs the tests can do right now, and waiting for what takes its time there."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from typing import Any
 
 
 def crowding() -> float:
@@ -12,3 +15,13 @@ def crowding() -> float:
     burn = f"import time as t\nbegan = t.monotonic()\n{work}\nprint((t.monotonic() - began) / 0.5)"
     burners = [subprocess.Popen([sys.executable, "-c", burn], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     return sum(float(burner.communicate()[0]) for burner in burners) / len(burners)
+
+
+def until(true: Callable[[], Any], seconds: float = 60, pause: float = 0.1) -> bool:
+    """Whether it became true in time; asked every ``pause`` seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if true():
+            return True
+        time.sleep(pause)
+    return bool(true())

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import testinfra
+from machine import until
 
 SCENARIO = Path(__file__).resolve().parents[1]
 INVENTORY = SCENARIO / "inventory.yml"
@@ -52,16 +51,6 @@ def results(identifier: str) -> dict[str, Any]:
     """The last result of an id."""
     latest = json.loads(backup1.file("/var/lib/slipway/results/latest.json").content_string)
     return next(record for record in latest if record["id"] == identifier)
-
-
-def until(true: Callable[[], Any], seconds: float = 60, pause: float = 0.2) -> bool:
-    """Whether it became true in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(pause)
-    return bool(true())
 
 
 def waiting() -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import testinfra
+from machine import until
 
 SCENARIO = Path(__file__).resolve().parents[1]
 INVENTORY = SCENARIO / "inventory.yml"
@@ -66,16 +67,6 @@ def leftovers() -> str:
     files = db1.check_output(f"ls -d {SCRATCH} /run/slipway-drill-postgresql 2>/dev/null || true")
     servers = db1.check_output(f"pgrep -u postgres -af -- '-D {SCRATCH}' || true")
     return "\n".join(filter(None, [scopes, files, servers]))
-
-
-def until(true: Callable[[], Any], seconds: float = 60, pause: float = 0.1) -> bool:
-    """Whether it became true in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(pause)
-    return bool(true())
 
 
 def archived(segment: str) -> str:
