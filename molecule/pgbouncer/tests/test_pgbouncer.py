@@ -190,10 +190,15 @@ def test_clients_wait_during_a_pause_and_notice_no_error():
     paused = module("app1", "pgbouncer_pause", state="paused", databases=["shop"])
     assert (paused["changed"], paused["databases"]) == (True, ["shop"])
     with ThreadPoolExecutor() as waiting:
-        answer = waiting.submit(login, "SELECT 2")
-        client.check_output("systemctl restart postgresql@17-main")
-        assert check({})[0]["verdict"] == "warn" and not answer.done()
-        assert module("app1", "pgbouncer_pause", state="resumed")["databases"] == ["shop"]
+        try:
+            answer = waiting.submit(login, "SELECT 2")
+            # Who comes only while the server is down is not looked up, and fails; who is in waits.
+            assert until(10, lambda: check({"waiting": "= 0", "database": "shop"})[0]["measured"] == 1)
+            client.check_output("systemctl restart postgresql@17-main")
+            assert check({})[0]["verdict"] == "warn" and not answer.done()
+        finally:
+            resumed = module("app1", "pgbouncer_pause", state="resumed")
+        assert resumed["databases"] == ["shop"]
         assert answer.result().stdout == "2\n"
 
 
