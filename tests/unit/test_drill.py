@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.drill import DrillError, postgresql, recovery, recovery_log
-from ansible_collections.slipway.ops.plugins.module_utils.drill.course import Course
+from ansible_collections.slipway.ops.plugins.module_utils.drill.course import Course, Phase
+from ansible_collections.slipway.ops.plugins.module_utils.drill.growth import Growth
 from ansible_collections.slipway.ops.plugins.module_utils.drill.report import (
     Compared,
     Limits,
@@ -42,13 +43,20 @@ def report(**given):
     return Report(**{**whole, **given})
 
 
+def measured(made):
+    return {one.id.removeprefix("data.drill.postgresql."): (one.measured, one.unit, one.limit) for one in made}
+
+
 def verdicts(made):
     return {result.id.removeprefix("data.drill.postgresql."): result.verdict for result in made}
 
 
-def test_a_drill_that_passed_is_five_results_that_the_store_takes():
-    made = results(report())
-    assert verdicts(made) == dict.fromkeys(["result", "rto", "rpo", "rows", "checksums"], "pass")
+def test_a_drill_that_passed_is_results_that_the_store_takes():
+    made = results(report(phases=[Phase("look", "Look", 1.0), Phase("restore", "Restore", 9.04)], parts=("restore",)))
+    names = ["result", "rto", "rpo", "restore", "size", "rto_at_size", "size_within", "rows", "checksums"]
+    assert verdicts(made) == dict.fromkeys(names, "pass")
+    assert measured(made)["restore"] == (9.0, "s", None)
+    assert measured(made)["size"] == (GIB, "By", None)
     for result in made:
         validated(result.as_dict(), "r")
     assert [result.limit for result in made[1:3]] == ["<= 3600", "<= 600"]
@@ -57,7 +65,11 @@ def test_a_drill_that_passed_is_five_results_that_the_store_takes():
 @pytest.mark.parametrize(
     ("given", "name", "words"),
     [
-        ({"rto": 3601.0}, "rto", "the RTO of main is 1h1s, more than 3600 s"),
+        (
+            {"rto": 3601.0, "limits": Limits(rto=3600.0), "moving": 0.0},
+            "rto",
+            "the RTO of main is 1h1s, more than 3600 s",
+        ),
         ({"rpo": 601.0}, "rpo", "the RPO of main is 10m1s, more than 600 s"),
         ({"tables": [SAME, OTHER]}, "rows", "1 tables differ from the source after the restore: shop.public.items has"),
         ({"reason": "no backup"}, "result", "no backup"),
@@ -95,6 +107,44 @@ def test_other_sizes_are_estimated_by_what_grows():
     assert told["bytes_within_limit"] == round((3600.0 - 2.0) / 10.0 * GIB)
     assert estimates(report(rto=None)) == {}
     assert estimates(report(moving=0.0))["bytes_within_limit"] is None
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds"),
+    [(GIB, 12.0), (2 * GIB, 22.0), (0, 2.0), (100 * GIB, 1002.0)],
+)
+def test_what_is_copied_and_replayed_grows_and_the_rest_stays(size, seconds):
+    line = Growth(size=GIB, rto=12.0, moving=10.0)
+    assert line.seconds(size) == pytest.approx(seconds)
+    assert line.within(seconds) == pytest.approx(size)
+
+
+def test_a_limit_that_is_shorter_than_a_start_lets_nothing_be_restored():
+    assert Growth(size=GIB, rto=12.0, moving=10.0).within(1.0) == 0.0
+    assert Growth(size=GIB, rto=12.0, moving=0.0).within(3600.0) is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "verdict", "seconds", "size"),
+    [(None, "pass", 22.0, 2 * GIB), (359 * GIB, "pass", 3592.0, 359 * GIB), (360 * GIB, "fail", 3602.0, 360 * GIB)],
+)
+def test_a_restore_must_be_in_time_at_the_size_to_come(expected, verdict, seconds, size):
+    made = results(report(expected_size=expected))
+    assert measured(made)["rto_at_size"] == (seconds, "s", "<= 3600")
+    assert measured(made)["size_within"] == (round(359.8 * GIB), "By", f">= {size}")
+    assert {verdicts(made)[name] for name in ("rto_at_size", "size_within")} == {verdict}
+    told = [result.reason for result in made if result.reason]
+    assert all("at 360GiB a restore of main would take 1h2s, more than 1h; 359.8GiB can" in reason for reason in told)
+    assert len(told) == (2 if verdict == "fail" else 0)
+
+
+def test_a_size_that_is_only_assumed_warns():
+    made = verdicts(results(report(limits=Limits(rto=20.0))))
+    assert (made["rto"], made["rto_at_size"], made["size_within"]) == ("pass", "warn", "warn")
+
+
+def test_nothing_is_extrapolated_without_a_limit():
+    assert not {"rto_at_size", "size_within"} & verdicts(results(report(limits=Limits(rto=None)))).keys()
 
 
 def test_the_table_ends_with_the_verdict():

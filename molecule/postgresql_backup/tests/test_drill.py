@@ -85,7 +85,20 @@ def test_what_was_measured_is_evidence():
     found = module(INVENTORY, "backup1", "slipway.ops.evidence_info", ids=["data.drill.*"])["backup1"]["records"]
     records = {record["id"].rpartition(".")[2]: record for record in found}
     assert {name: record["verdict"] for name, record in records.items()} == dict.fromkeys(
-        ["result", "rto", "rpo", "rows", "checksums"], "pass"
+        [
+            "result",
+            "rto",
+            "restore",
+            "start",
+            "replay",
+            "size",
+            "rto_at_size",
+            "size_within",
+            "rpo",
+            "rows",
+            "checksums",
+        ],
+        "pass",
     )
     assert 0 < records["rto"]["measured"] < 120 and records["rto"]["limit"] == "<= 14400"
     assert 0 <= records["rpo"]["measured"] < 180 and records["rpo"]["limit"] == "<= 86400"

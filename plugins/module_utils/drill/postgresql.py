@@ -33,7 +33,7 @@ ENGINE = "postgresql"
 LOCK = Path("/run/lock/slipway-drill-postgresql.lock")
 SPARE = 512 * 2**20  # bytes of disk beside the restored cluster, for WAL
 RTO_PHASES = ("restore", "start", "replay")
-MOVING = ("restore",)
+MOVING = ("restore", "replay")
 _SHARED = """
 SELECT name, setting::int FROM pg_settings WHERE name IN ('max_connections', 'max_worker_processes', 'max_wal_senders',
   'max_prepared_transactions', 'max_locks_per_transaction')
@@ -44,7 +44,7 @@ SELECT name, setting::int FROM pg_settings WHERE name IN ('max_connections', 'ma
 class Plan:
     """What to drill. ``exclude`` are patterns of tables (``database.schema.table``) that are not compared, ``preload``
     libraries without which the copy does not start, ``archive_wait`` seconds for WAL to arrive, ``timeout`` seconds for
-    each long step."""
+    each long step, ``expected_size`` bytes that the cluster is expected to grow to, 0 when nobody said."""
 
     stanza: str = "main"
     repository: int = 1
@@ -57,6 +57,7 @@ class Plan:
     preload: str = ""
     archive_wait: float = 180.0
     timeout: float = 6 * 3600.0
+    expected_size: int = 0
     limits: Limits = field(default_factory=Limits)
     weight: Weight = field(default_factory=Weight)
 
@@ -80,7 +81,8 @@ def plan(data: Mapping[str, Any]) -> Plan:
 
 def drill(wanted: Plan, run: str, tell: Tell) -> Report:
     """Makes the drill. Whatever happens, nothing of it is left; why it failed is in the report."""
-    report = Report(ENGINE, wanted.subject, run, timestamp(), limits=wanted.limits)
+    report = Report(ENGINE, wanted.subject, run, timestamp(), limits=wanted.limits, parts=RTO_PHASES)
+    report.expected_size = wanted.expected_size or None
     course = Course(tell, report.phases)
     try:
         with _alone():

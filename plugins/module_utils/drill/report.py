@@ -10,6 +10,7 @@ from typing import Any
 from ..result import Result, Verdict
 from ..units import BINARY, to_byte_size, to_duration
 from .course import Phase
+from .growth import ASSUMED, Growth
 
 SOURCE = "slipway-drill 0.1.0"
 HUNDRED = 100.0 * BINARY["GiB"]
@@ -50,8 +51,9 @@ class Compared:
 
 @dataclass
 class Report:
-    """All of a drill. Seconds and bytes; ``size`` is what the backup restores to, ``moving`` the seconds that grow with
-    it, ``rto`` and ``rpo`` are None when the drill did not come that far.
+    """All of a drill. Seconds and bytes; ``size`` is what the backup restores to, ``expected_size`` what it is expected
+    to become, if somebody said, ``parts`` the names of the phases that make the RTO, ``moving`` the seconds of them
+    that grow with the size. ``rto`` and ``rpo`` are None when the drill did not come that far.
 
     ``reason`` says why it failed, ``skipped`` why it was not made.
     """
@@ -63,7 +65,9 @@ class Report:
     took: float = 0.0
     backup: dict[str, Any] = field(default_factory=dict)
     size: int | None = None
+    expected_size: int | None = None
     phases: list[Phase] = field(default_factory=list)
+    parts: tuple[str, ...] = ()
     moving: float = 0.0
     rto: float | None = None
     rpo: float | None = None
@@ -87,28 +91,24 @@ class Report:
         return asdict(self) | {"rows": self.rows, "estimates": estimates(self)}
 
 
-def estimate(report: Report, size: float) -> float:
-    """Seconds to restore ``size`` bytes at the speed of this drill; what does not grow with the size stays."""
-    return (report.rto or 0.0) - report.moving + report.moving * size / (report.size or 1)
-
-
-def largest(report: Report) -> float | None:
-    """Bytes that can be restored within the limit at the speed of this drill; None when nothing can be said."""
-    limit = report.limits.rto
-    if report.rto is None or not report.size or not report.moving or limit is None:
+def growth(report: Report) -> Growth | None:
+    """How the RTO grows; None when the drill did not come that far."""
+    if report.rto is None or not report.size:
         return None
-    return max(0.0, (limit - report.rto + report.moving) / report.moving * report.size)
+    return Growth(report.size, report.rto, report.moving)
 
 
 def estimates(report: Report) -> dict[str, Any]:
-    """What the same restore would take at other sizes; a straight line, so coarse for what is much larger."""
-    if report.rto is None or not report.size:
+    """What the same restore would take at other sizes. Seconds and bytes."""
+    line = growth(report)
+    if line is None:
         return {}
-    sizes = {"10x": 10.0 * report.size, "100GiB": HUNDRED, "1TiB": float(BINARY["TiB"])}
+    sizes = {"10x": 10.0 * line.size, "100GiB": HUNDRED, "1TiB": float(BINARY["TiB"])}
+    within = None if report.limits.rto is None else line.within(report.limits.rto)
     return {
-        "bytes_per_second": round(report.size / report.moving) if report.moving else None,
-        "seconds": {name: round(estimate(report, size), 1) for name, size in sizes.items()},
-        "bytes_within_limit": None if largest(report) is None else round(largest(report) or 0),
+        "bytes_per_second": round(line.size / line.moving) if line.moving else None,
+        "seconds": {name: round(line.seconds(size), 1) for name, size in sizes.items()},
+        "bytes_within_limit": None if within is None else round(within),
     }
 
 
@@ -131,6 +131,7 @@ def results(report: Report) -> list[Result]:
         measured, limit = getattr(report, name), getattr(report.limits, name)
         if measured is not None:
             made.append(_against(report, name, f"A restore of {report.subject} {words}", measured, limit))
+    made += _parts(report) + _grown(report)
     if report.tables is not None:
         made.append(_rows(report))
     if report.pages_checked is not None:
@@ -165,6 +166,65 @@ def _against(report: Report, name: str, claim: str, measured: float, limit: floa
         limit=None if limit is None else f"<= {limit:g}",
         reason=reason if late else None,
     )
+
+
+def _parts(report: Report) -> list[Result]:
+    """What the RTO is made of, and of how much: numbers to compare drills by, without limits of their own."""
+    if report.rto is None:
+        return []
+    made = [
+        _result(
+            report, phase.name, "pass", f"{phase.title}, a part of the RTO", measured=round(phase.seconds, 1), unit="s"
+        )
+        for phase in report.phases
+        if phase.name in report.parts
+    ]
+    if report.size:
+        claim = f"The restored copy of {report.subject} has its size"
+        made.append(_result(report, "size", "pass", claim, measured=report.size, unit="By"))
+    return made
+
+
+def _grown(report: Report) -> list[Result]:
+    """Whether a restore is still in time when there is more to restore. That a size is merely assumed makes it a
+    warning."""
+    line, limit = growth(report), report.limits.rto
+    within = line.within(limit) if line and limit is not None else None
+    if line is None or limit is None or within is None:
+        return []
+    size = report.expected_size or round(ASSUMED * line.size)
+    seconds = line.seconds(size)
+    verdict: Verdict = "pass" if seconds <= limit else "fail" if report.expected_size else "warn"
+    reason = None
+    if verdict != "pass":
+        reason = (
+            f"at {to_byte_size(size)} a restore of {report.subject} would take {to_duration(round(seconds))}, more than"
+            f" {to_duration(limit)}; {to_byte_size(round(within))} can be restored in that time: restore with more"
+            " processes, from a faster repository, or in smaller databases"
+        )
+    whose = "expected" if report.expected_size else "assumed"
+    return [
+        _result(
+            report,
+            "rto_at_size",
+            verdict,
+            f"A restore of {report.subject} is in time at the {whose} size of {to_byte_size(size)}",
+            measured=round(seconds, 1),
+            unit="s",
+            limit=f"<= {limit:g}",
+            reason=reason,
+        ),
+        _result(
+            report,
+            "size_within",
+            verdict,
+            f"At this speed {to_byte_size(round(within))} of {report.subject} can be restored in time",
+            measured=round(within),
+            unit="By",
+            limit=f">= {size}",
+            reason=reason,
+        ),
+    ]
 
 
 def _rows(report: Report) -> Result:
@@ -217,12 +277,12 @@ def _summary(report: Report) -> list[str]:
     if report.tables is not None:
         same = len(report.tables) - len(report.different)
         told.append(f"{same} of {len(report.tables)} tables the same, {report.rows} rows")
-    within = largest(report)
     found = ["; ".join(told)] if told else []
-    if within is not None and report.rto is not None:
+    guess = estimates(report)
+    if guess.get("bytes_within_limit") is not None:
         found.append(
-            f"at this speed 100GiB take {to_duration(round(estimate(report, HUNDRED)))}, and"
-            f" {to_byte_size(round(within))} can be restored within the limit"
+            f"at this speed 100GiB take {to_duration(round(guess['seconds']['100GiB']))}, and"
+            f" {to_byte_size(guess['bytes_within_limit'])} can be restored within the limit"
         )
     verdict = "FAILED: " + report.reason if report.reason else "passed"
     return [*found, f"The drill of {report.engine} {report.subject} {verdict}"]
