@@ -16,6 +16,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.backup impo
     Target,
     exit_code,
     full_disks,
+    left_to_primary,
     perform,
     targets,
 )
@@ -97,6 +98,13 @@ def test_an_incremental_that_meets_a_full_one_is_skipped(pgbackrest):
     result, _ = run("incr")
     assert (result.verdict, exit_code([result])) == ("skip", 0)
     assert result.reason == "another backup of main is running (40 % done), which makes this one unnecessary"
+
+
+def test_what_a_standby_leaves_out_does_not_stand_in_for_what_its_primary_did():
+    result = left_to_primary("full", TARGET)
+    assert (result.verdict, result.id) == ("skip", "data.backup.full")
+    assert result.subject.startswith("main on ")
+    validated(result.as_dict(), "run")
 
 
 def test_a_full_one_waits_for_its_turn(pgbackrest, tmp_path):

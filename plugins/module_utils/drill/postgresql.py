@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -87,6 +88,8 @@ def drill(wanted: Plan, run: str, tell: Tell) -> Report:
     try:
         with _alone():
             if _is_standby(wanted):
+                # A subject of its own: it must not stand in for what the primary's drill found.
+                report.subject = f"{wanted.subject} on {socket.gethostname()}"
                 report.skipped = "this server is a standby; its primary is drilled"
             else:
                 _Drill(wanted, report, course).perform()

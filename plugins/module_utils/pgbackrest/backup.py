@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..result import Result, Verdict
@@ -84,8 +85,10 @@ def in_recovery(user: str, port: int) -> bool:
 
 
 def left_to_primary(kind: Kind, target: Target) -> Result:
+    """A skip of a subject of its own, which does not stand in for the primary's backup in the evidence."""
     reason = f"{target.stanza} is a standby here; its primary makes the backups"
-    return _result(kind, target, "skip", Outcome(0, 0.0), reason)
+    here = replace(target, name=f"{target.name} on {socket.gethostname()}")
+    return _result(kind, here, "skip", Outcome(0, 0.0), reason)
 
 
 def _share(stanza: Stanza) -> str:
