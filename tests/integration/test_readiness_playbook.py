@@ -17,7 +17,7 @@ POLICY = [{"id": "delivery.rollback.duration", "title": {"en": "Fast rollback", 
 def readiness(tmp_path):
     """Runs the playbook against a store of its own; returns the run."""
 
-    def run(*records, **variables):
+    def run(*records, inventory="localhost,", **variables):
         Store(tmp_path / "store").append(records, "run")
         known = {
             "evidence_store": str(tmp_path / "store"),
@@ -25,7 +25,7 @@ def readiness(tmp_path):
             "readiness_policy": POLICY,
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
         }
-        return play("slipway.ops.readiness", "localhost,", "-c", "local", timeout=120, **(known | variables))
+        return play("slipway.ops.readiness", inventory, "-c", "local", timeout=120, **(known | variables))
 
     return run
 
@@ -60,6 +60,25 @@ def test_stale_evidence_exits_non_zero_and_is_named_in_the_language_asked_for(re
     assert "NO-GO: delivery.rollback.duration" in done.stdout
     assert "빠른 롤백: 기한 경과" in done.stdout
     assert 'lang="ko"' in (tmp_path / "reports" / "readiness.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "required"),
+    [
+        ("localhost,", set()),
+        ("db1", {"data.backup.full", "data.drill.postgresql.rto", "data.*.pool_use"}),
+        ("db1 db2", {"data.backup.full", "data.drill.postgresql.rto", "data.postgresql.replication_lag"}),
+    ],
+)
+def test_only_a_system_with_databases_must_prove_them(readiness, tmp_path, hosts, required):
+    inventory = tmp_path / "inventory.ini"
+    inventory.write_text("[postgresql]\n" + "\n".join(hosts.split()) if required else "")
+    done = readiness(inventory=str(inventory), readiness_policy=None)
+    assert "NO-GO" in done.stdout, done.output
+    policy = {one["id"] for one in json.loads((tmp_path / "reports" / "readiness.json").read_text())["requirements"]}
+    assert required <= policy and "infrastructure.*" in policy
+    assert bool(required) == any(id.startswith("data.") for id in policy)
+    assert ("data.postgresql.replication_lag" in policy) == (hosts == "db1 db2")
 
 
 def test_an_empty_store_is_no_go(readiness):

@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import readiness_sample_data as data
 import yaml
 from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
 
@@ -18,8 +19,11 @@ HOSTS = ("edge1", "app1", "app2", "monitor1")
 
 
 def policy() -> list[dict[str, Any]]:
-    """The default policy with what a real system adds to it."""
-    return yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8"))["readiness_default_policy"] + [
+    """The default policy of a system with a database and its standby, with what a real system adds to it."""
+    lists = yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8"))
+    defaults = [one for name in ("service", "database", "replication") for one in lists[f"readiness_{name}_policy"]]
+    return [
+        *defaults,
         {"id": "delivery.rollback.duration", "limit": "<= 5 s"},
         {
             "id": "application.load.p95",
@@ -30,7 +34,7 @@ def policy() -> list[dict[str, Any]]:
         },
         {
             "id": "data.restore.duration",
-            "title": {"en": "A backup was restored within four hours", "ko": "4시간 이내 백업 복구 확인"},
+            "title": {"en": "Uploads were restored within four hours", "ko": "4시간 이내 업로드 파일 복구 확인"},
             "tier": 1,
             "max_age": "7d",
             "limit": "<= 4 h",
@@ -195,12 +199,13 @@ def evidence() -> dict[str, Any]:
             source="scan 0.1.0",
         ),
         *(record("monitoring.target.up", host, "Prometheus scrapes the host", 1, limit="= 1") for host in HOSTS),
-        record("data.restore.duration", "postgresql", "The backup was restored", 1.9, "h", limit="<= 4", hours=24 * 12),
+        record("data.restore.duration", "uploads", "The uploads were restored", 1.9, "h", limit="<= 4", hours=24 * 12),
+        *data.evidence(record, NOW),
     ]
     return {
         "store": "/var/lib/slipway/evidence",
         "records": records,
-        "history": _history(records),
+        "history": [*_history(records), *data.history(record, NOW)],
         "artifacts": {path: {"bytes": len(content), "intact": True, "content": content}},
         "damaged": [],
     }

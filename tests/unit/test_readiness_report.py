@@ -85,13 +85,13 @@ def test_every_line_links_to_its_evidence_and_every_record_is_there(language):
 def test_the_verdict_and_what_stands_in_the_way_come_first():
     text = "".join(Reader(page()).text)
     assert text.index("NO-GO") < text.index("What stands in the way") < text.index("Proven by area")
-    assert "2 of 9 must-have requirements are not proven." in text
-    assert "postgresql: the waiver by Lee Junho expired on 2026-11-15; measured 12 days ago" in text
+    assert "2 of 18 must-have requirements are not proven." in text
+    assert "uploads: the waiver by Lee Junho expired on 2026-11-15; measured 12 days ago" in text
 
 
 def test_korean_is_korean():
     text = "".join(Reader(page("ko")).text)
-    assert "필수 요건 9건 중 2건이 입증되지 않았습니다." in text
+    assert "필수 요건 18건 중 2건이 입증되지 않았습니다." in text
     assert "What stands" not in text
     assert not set(strings()["en"]["states"].values()) & {line.strip() for line in text.splitlines()}
 

@@ -187,6 +187,122 @@ def latency(clients: Mapping[str, Mapping[str, float]], label: str) -> Markup:
     )
 
 
+# What a scale of times shows, by seconds.
+TIMES: dict[float, str] = {
+    0.1: "0.1 s",
+    1: "1 s",
+    10: "10 s",
+    60: "1 m",
+    600: "10 m",
+    3600: "1 h",
+    6 * 3600: "6 h",
+    86400: "1 d",
+    7 * 86400: "7 d",
+    30 * 86400: "30 d",
+}
+
+
+def recovery(bars: Sequence[Mapping[str, Any]], label: str) -> Markup:
+    """Bars of seconds on one logarithmic scale, each with its limit: a mark that the bar must not reach. The parts of a
+    bar have their shares of its length, as on such a scale the first would hide all others.
+
+    ``bars`` are ``{name, spans: [{from, to, label, kind}], value, limit, limit_text}``; a limit may be None.
+    """
+    ends = [max(span["to"] for span in bar["spans"]) for bar in bars]
+    limits = [bar["limit"] for bar in bars if bar["limit"]]
+    low = 0.1 if min(ends) < 1.5 else 1.0
+    frame = _Frame(math.log10(max([*ends, *limits, 10 * low]) * 2.5 / low), len(bars), left=150, width=640, lane=44)
+
+    def x(seconds: float) -> float:
+        return frame.x(math.log10(max(seconds, low) / low))
+
+    drawn = Markup("")
+    for seconds, text in TIMES.items():
+        if low <= seconds <= low * 10**frame.end:
+            drawn += TICK.format(x(seconds), frame.top, frame.bottom, frame.top - 8, text)
+    for number, bar in enumerate(bars):
+        y = frame.top + frame.lane * number
+        end = max(x(ends[number]), frame.left + 2)
+        drawn += Markup('<text class="tl-lane" x="{:g}" y="{:g}">{}</text>').format(
+            frame.left - 12, y + 30, bar["name"]
+        )
+        start = frame.left
+        for span in bar["spans"]:
+            width = (end - frame.left) * (span["to"] - span["from"]) / (ends[number] or 1)
+            drawn += Markup(
+                '<rect class="rc-{}" x="{:.1f}" y="{:g}" width="{:.1f}" height="18"><title>{}</title></rect>'
+            ).format(span["kind"], start, y + 17, max(width, 1), span["label"])
+            start += width
+        if bar["limit"]:
+            drawn += Markup(
+                '<line class="rc-limit" x1="{0:.1f}" x2="{0:.1f}" y1="{1:g}" y2="{2:g}"/>'
+                '<text class="rc-limit-text" x="{0:.1f}" y="{3:g}">{4}</text>'
+            ).format(x(bar["limit"]), y + 13, y + 39, y + 10, bar["limit_text"])
+        drawn += Markup('<text class="rc-value" x="{:.1f}" y="{:g}">{}</text>').format(end + 7, y + 30, bar["value"])
+    return Markup('<svg class="timeline recovery" viewBox="0 0 800 {:g}" role="img" aria-label="{}">{}</svg>').format(
+        frame.bottom + 4, label, drawn
+    )
+
+
+def drills(past: Sequence[Mapping[str, Any]], fresh: float, texts: Mapping[str, str], label: str) -> Markup:
+    """A mark for each drill over time, now at the right; those of the last ``fresh`` seconds stand on a band.
+
+    ``past`` are ``{ago, verdict, label}`` in seconds; ``texts`` are the words ``first``, ``fresh`` and ``now``.
+    """
+    begin = max([drill["ago"] for drill in past] + [fresh]) * 1.06
+    frame = _Frame(begin, 1, left=150, width=625, top=6, lane=30)
+
+    def x(ago: float) -> float:
+        return frame.x(begin - ago)
+
+    marks = Markup("").join(
+        Markup(
+            '<use class="is-{}" href="#i-{}" x="{:.1f}" y="13" width="16" height="16"><title>{}</title></use>'
+        ).format(
+            *(2 * (drill["verdict"] if drill["verdict"] in ("pass", "warn", "fail") else "unknown",)),
+            x(drill["ago"]) - 8,
+            drill["label"],
+        )
+        for drill in past
+    )
+    return Markup(
+        '<svg class="timeline dots" viewBox="0 0 800 56" role="img" aria-label="{label}">'
+        '<text class="tl-lane" x="{name_at:g}" y="25">{label}</text>'
+        '<rect class="band" x="{fresh_at:.1f}" y="6" width="{band:.1f}" height="30" rx="4"/>'
+        '<line class="tl-grid" x1="{left:g}" x2="{right:g}" y1="21" y2="21"/>{marks}'
+        '<text class="tl-tick" x="{fresh_at:.1f}" y="51">{fresh}</text>{first}'
+        '<text class="dots-end" x="{right:g}" y="51">{now}</text></svg>'
+    ).format(
+        label=label,
+        marks=marks,
+        name_at=frame.left - 12,
+        left=frame.left,
+        right=frame.left + frame.width,
+        fresh_at=x(fresh),
+        band=frame.left + frame.width - x(fresh),
+        fresh=texts["fresh"],
+        now=texts["now"],
+        first=Markup('<text class="tl-tick" x="{:.1f}" y="51">{}</text>').format(x(past[0]["ago"]), texts["first"])
+        if past and past[0]["ago"] > fresh * 1.5
+        else "",
+    )
+
+
+def strip(verdicts: Sequence[str], label: str) -> Markup:
+    """A thin bar for each run, the newest at the right."""
+    known = {"pass": "pass", "warn": "warn", "fail": "fail", "skip": "missing"}
+    drawn = Markup("").join(
+        Markup('<rect class="is-{}" x="{}" y="0" width="4" height="14"/>').format(
+            known.get(verdict, "unknown"), 6 * number
+        )
+        for number, verdict in enumerate(verdicts)
+    )
+    width = max(6 * len(verdicts), 6)
+    return Markup(
+        '<svg class="bar strip" viewBox="0 0 {0} 14" width="{0}" height="14" role="img" aria-label="{1}">{2}</svg>'
+    ).format(width, label, drawn)
+
+
 def nice_step(end: float, wanted: int = 6) -> float:
     """A round distance between ticks, so that about ``wanted`` of them reach ``end``."""
     rough = end / wanted

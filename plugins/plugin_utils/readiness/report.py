@@ -15,7 +15,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import LimitError, parse_limit
 from ansible_collections.slipway.ops.plugins.module_utils.readiness import SATISFIED, STATES
 from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, convert
-from ansible_collections.slipway.ops.plugins.plugin_utils.readiness import pictures
+from ansible_collections.slipway.ops.plugins.plugin_utils.readiness import data, pictures
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.timelines import timelines
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words, quantity
 from markupsafe import Markup
@@ -49,6 +49,7 @@ def render(assessment: Mapping[str, Any], evidence: Mapping[str, Any], words: Wo
         page=page,
         t=words,
         about=about,
+        data=data,
         pictures=pictures,
         style=Markup((HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704 (our own file)
         store=evidence.get("store", ""),
@@ -63,7 +64,11 @@ class Page:
         self.words = words
         self.requirements = [_completed(one) for one in assessment["requirements"]]
         self.artifacts: Mapping[str, Any] = evidence.get("artifacts") or {}
-        self.records = _records(self.requirements)
+        self.now = parse_time(assessment["at"])
+        limits = {one["id"]: one["limit"] for one in self.requirements}
+        known, past = evidence.get("records") or [], evidence.get("history") or []
+        self.stored = data.stored(map(_whole, known), map(_whole, past), limits)
+        self.records = _records(self.requirements, data.latest(self.stored))
         self._history: dict[tuple[str, str], list[Record]] = {}
         for record in evidence.get("history") or []:
             self._history.setdefault((record["id"], record["subject"]), []).append(record)
@@ -119,22 +124,22 @@ def moment(text: str) -> str:
 
 def _completed(requirement: Mapping[str, Any]) -> dict[str, Any]:
     """A requirement whose records have every field, also those that were not written by the evidence module."""
-    empty: dict[str, Any] = {**dict.fromkeys(FIELDS), "took": 0.0, "claim": "—", "artifacts": [], "sha256": {}}
     findings = [
-        {**finding, "record": finding["record"] and {**empty, **finding["record"]}}
-        for finding in requirement["evidence"]
+        {**finding, "record": finding["record"] and _whole(finding["record"])} for finding in requirement["evidence"]
     ]
     return {**requirement, "evidence": findings}
 
 
-def _records(requirements: Sequence[Mapping[str, Any]]) -> list[Record]:
-    """Every record that the report speaks of, once, in the order of the requirements."""
-    found = {
-        (finding["record"]["id"], finding["record"]["subject"]): finding["record"]
-        for requirement in requirements
-        for finding in requirement["evidence"]
-        if finding["record"]
-    }
+def _whole(record: Record) -> dict[str, Any]:
+    return {**dict.fromkeys(FIELDS), "took": 0.0, "claim": "—", "artifacts": [], "sha256": {}, **record}
+
+
+def _records(requirements: Sequence[Mapping[str, Any]], others: Sequence[Record]) -> list[Record]:
+    """Every record that the report speaks of, once: those of the requirements in their order, then the others."""
+    spoken = [finding["record"] for one in requirements for finding in one["evidence"] if finding["record"]]
+    found: dict[tuple[str, str], Record] = {}
+    for record in [*spoken, *others]:
+        found.setdefault((record["id"], record["subject"]), record)
     return list(found.values())
 
 

@@ -9,7 +9,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import parse_time
 from ansible_collections.slipway.ops.plugins.module_utils.readiness import SATISFIED
+from ansible_collections.slipway.ops.plugins.plugin_utils.readiness import data
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words
 
 WIDTH = 80
@@ -25,10 +27,21 @@ def summary(assessment: Mapping[str, Any], words: Words, sentence: str) -> list[
     lines = [f"{assessment['verdict']}: {sentence}", ""]
     lines += [_bar_line(name, score, widest, words) for name, score in scores]
     lines += ["", *(_bar_line(name, score, widest, words) for name, score in areas)]
+    lines += _data_lines(assessment, words)
     open_ones = [one for one in assessment["requirements"] if one["state"] not in SATISFIED]
     for one in sorted(open_ones, key=lambda one: (one["tier"], not one["blocking"])):
         lines += ["", *_requirement_lines(one, words)]
     return lines
+
+
+def _data_lines(assessment: Mapping[str, Any], words: Words) -> list[str]:
+    """What a restore takes, in two lines for each thing that is backed up."""
+    findings = [finding for one in assessment["requirements"] for finding in one["evidence"] if finding["record"]]
+    limits = {one["id"]: one["limit"] for one in assessment["requirements"]}
+    now = parse_time(assessment["at"])
+    found = data.stored([finding["record"] for finding in findings], limits=limits)
+    told = [line for one in found for text in data.sentences(one, now, words) for line in wrapped(text, "  ")]
+    return ["", *told] if told else []
 
 
 def columns(text: str) -> int:

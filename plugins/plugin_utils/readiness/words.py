@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size
+from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size, to_duration
 
 STRINGS = Path(__file__).with_name("strings.yml")
+LONG = 600  # seconds from which they are no longer counted
 SPANS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -80,8 +81,19 @@ def quantity(value: Any, unit: str | None) -> str:
         return value
     if unit in ("By", "B") and value >= 0:
         return to_byte_size(value)
+    if unit == "s" and value >= LONG:
+        return brief(value)
     number = f"{value:,.15g}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.3g}"
     return number if unit in (None, "", "1") else f"{number} {unit}"
+
+
+def brief(seconds: float) -> str:
+    """A duration as short as it may be told: ``4.2s``, ``3m25s``, ``24h``, ``1h12m``, ``3d4h``."""
+    if 3600 <= seconds < 2 * 86400:
+        hours, minutes = divmod(round(seconds / 60), 60)
+        return f"{hours}h{minutes}m" if minutes else f"{hours}h"
+    step = 3600 if seconds >= 86400 else 1 if seconds >= 10 else 0.1
+    return to_duration(round(seconds / step) * step)
 
 
 def _filled(text: str | list[str], facts: Mapping[str, Any]) -> str:
