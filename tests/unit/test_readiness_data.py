@@ -72,7 +72,7 @@ def test_there_is_no_such_section_without_such_evidence():
 
 
 def test_the_parts_of_the_rto_are_the_rto():
-    (rto, later, rpo) = data.bars(only(known()), NOW, Words("en"))
+    (rto, later, rpo) = data.bars(only(known()), Words("en"))
     assert [span["kind"] for span in rto["spans"]] == ["restore", "start", "replay"]
     assert rto["spans"][-1]["to"] == pytest.approx(294.6)
     assert later["spans"][0]["to"] == pytest.approx((268.4 + 23.5) * 200 / 31.2 + 2.7, abs=0.1)
@@ -81,7 +81,7 @@ def test_the_parts_of_the_rto_are_the_rto():
 
 def test_of_two_limits_the_stricter_is_drawn():
     limits = {"data.drill.postgresql.rto": "<= 2 h", "data.drill.postgresql.rpo": "<= 30 d"}
-    assert [bar["limit"] for bar in data.bars(only(known(), limits=limits), NOW, Words("en"))] == [7200, 14400, 86400]
+    assert [bar["limit"] for bar in data.bars(only(known(), limits=limits), Words("en"))] == [7200, 14400, 86400]
 
 
 def test_what_is_backed_up_is_neither_a_host_nor_what_was_skipped():
@@ -93,9 +93,21 @@ def test_a_drill_that_failed_shows_its_reason_and_the_time_of_the_last_that_meas
     failed = drilled(1.0, REASON)
     newest = {one["id"]: one for one in [*drilled(53.0, None), *failed]}
     one = only(newest.values())
-    assert next(bar["value"] for bar in data.bars(one, NOW, Words("en"))) == "4m55s, 2 days ago"
+    assert next(bar["value"] for bar in data.bars(one, Words("en"))) == "4m55s"
     text = page(newest.values(), drilled(53.0, None))
-    assert REASON in text and text.count("2026-11-19: pass, RTO 4m55s") == 1
+    assert REASON in text and "an earlier one measured them 2 days ago" in text
+    assert [drill["verdict"] for drill in data.drills(one, NOW)] == ["pass", "fail"]
+
+
+def test_a_drill_that_was_too_slow_has_not_passed():
+    slow = [one | ({"verdict": "fail"} if one["id"].endswith(".rto") else {}) for one in drilled(24.0, None)]
+    (drill,) = data.drills(only(slow), NOW)
+    assert drill == {"ago": 86400.0, "verdict": "fail", "label": "2026-11-20: fail, RTO 4m55s"}
+
+
+def test_what_is_extrapolated_fails_no_drill():
+    large = [one | ({"verdict": "fail"} if one["id"].endswith("_at_size") else {}) for one in drilled(24.0, None)]
+    assert [drill["verdict"] for drill in data.drills(only(large), NOW)] == ["pass"]
 
 
 def test_backups_without_a_drill_are_shown_as_that():
@@ -121,7 +133,7 @@ def test_records_that_say_nothing_are_left_out(changes):
     )
     assert "4m55s" in text or "at" in changes
     shown = data.stored([one | changes for one in known()])
-    assert shown == [] or all(bar["value"] for bar in data.bars(shown[0], NOW, Words("en")))
+    assert shown == [] or all(bar["value"] for bar in data.bars(shown[0], Words("en")))
 
 
 def test_hostile_names_stay_text():
@@ -148,7 +160,12 @@ def test_a_bar_beyond_its_limit_and_one_of_nothing_are_drawn():
         },
     ]
     drawn = pictures.recovery(bars, "label")
-    assert drawn.count("<rect") == 2 and drawn.count("rc-limit-text") == 1 and "nan" not in drawn
+    assert (
+        drawn.count("rc-over") == 1
+        and drawn.count("<rect") == 2
+        and drawn.count("rc-limit-text") == 1
+        and "nan" not in drawn
+    )
 
 
 def test_the_summary_tells_it_in_two_lines():

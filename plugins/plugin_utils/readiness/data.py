@@ -20,6 +20,7 @@ Limits = Mapping[str, "str | None"]  # the policy's own limits, by evidence id
 
 KINDS = ("full", "incr", "verified")  # of data.backup
 PARTS = ("restore", "start", "replay")  # of the RTO, in their order
+EXTRAPOLATED = ("rto_at_size", "size_within")
 ENGINES = {"postgresql": "PostgreSQL", "mongodb": "MongoDB"}
 RUNS = 30
 DRILL_FRESH = 8 * 86400.0  # seconds
@@ -56,6 +57,12 @@ class Stored:
         """The parts of the RTO that the drill of the newest RTO measured."""
         at = (self.drill.get("rto") or {}).get("at")
         return [part for part in PARTS if self.seconds(part) is not None and self.drill[part]["at"] == at]
+
+    @property
+    def earlier(self) -> Record | None:
+        """The newest RTO, when a later drill did not come so far."""
+        rto, result = self.drill.get("rto"), self.drill.get("result")
+        return rto if rto and result and rto["at"] < result["at"] else None
 
     @property
     def size_to_come(self) -> float | None:
@@ -108,9 +115,9 @@ def _is_one(one: Stored) -> bool:
     return any(record and record["verdict"] != "skip" for record in told)
 
 
-def bars(one: Stored, now: datetime.datetime, words: Words) -> list[dict[str, Any]]:
+def bars(one: Stored, words: Words) -> list[dict[str, Any]]:
     """The bars of the picture of a recovery: RTO with its parts, RTO at the size to come, RPO; seconds. What the last
-    drill did not come to is shown as an earlier one measured it, with when that was."""
+    drill did not come to is shown as an earlier one measured it."""
     names = words["store"]
     size = "" if one.size_to_come is None else quantity(round(one.size_to_come), "By")
     known = (
@@ -121,16 +128,10 @@ def bars(one: Stored, now: datetime.datetime, words: Words) -> list[dict[str, An
     drawn = []
     for id, name, spans in known:
         if spans:
-            limit, earlier = one.limit(id), one.drill[id]["at"] != one.drill.get("result", one.drill[id])["at"]
-            drawn.append(
-                {
-                    "name": name,
-                    "spans": spans,
-                    "value": brief(spans[-1]["to"]) + (f", {words.ago(age(one.drill[id], now))}" if earlier else ""),
-                    "limit": limit,
-                    "limit_text": "" if limit is None else f"{words['limit']} {brief(limit)}",
-                }
-            )
+            limit = one.limit(id)
+            limit_text = "" if limit is None else f"{words['limit']} {brief(limit)}"
+            value = brief(spans[-1]["to"])
+            drawn.append({"name": name, "spans": spans, "value": value, "limit": limit, "limit_text": limit_text})
     return drawn
 
 
@@ -165,21 +166,27 @@ def facts(one: Stored) -> list[dict[str, Any]]:
 
 
 def drills(one: Stored, now: datetime.datetime) -> list[dict[str, Any]]:
-    """The drills that are known, the oldest first: seconds ago, verdict, moment and how long a restore took."""
-    took = {record["at"]: record for record in one.past.get("drill.rto", [])}
-    past = one.past.get("drill.result") or [record for record in (one.drill.get("result"),) if record]
+    """The drills that are known, the oldest first: seconds ago, the worst of what they measured, and a label."""
+    made: dict[str, list[Record]] = {}
+    past = [record for name, records in one.past.items() if name.startswith("drill.") for record in records]
+    for record in (*past, *one.drill.values()):
+        if record["id"].rpartition(".")[2] not in EXTRAPOLATED:
+            made.setdefault(record["at"], []).append(record)
     told = []
-    for record in sorted(past, key=lambda record: record["at"]):
-        rto = _in(took.get(record["at"]), "s")
-        label = f"{record['at'][:10]}: {record['verdict']}" + ("" if rto is None else f", RTO {brief(rto)}")
-        told.append({"ago": max(0.0, age(record, now)), "verdict": record["verdict"], "label": label})
-    return [drill for drill in told if drill["verdict"] != "skip"]
+    for at, records in sorted(made.items()):
+        verdicts = {record["verdict"] for record in records}
+        worst = next((verdict for verdict in ("fail", "unknown", "warn", "pass") if verdict in verdicts), None)
+        rto = next((_in(record, "s") for record in records if record["id"].endswith(".rto")), None)
+        if worst:
+            label = f"{at[:10]}: {worst}" + ("" if rto is None else f", RTO {brief(rto)}")
+            told.append({"ago": max(0.0, age(records[0], now)), "verdict": worst, "label": label})
+    return told
 
 
 def sentences(one: Stored, now: datetime.datetime, words: Words) -> list[str]:
     """For a terminal: what a restore takes and loses, and when that and the backups were last seen."""
     told: list[str] = []
-    for bar in bars(one, now, words):
+    for bar in bars(one, words):
         most = f" ({bar['limit_text']})" if bar["limit_text"] and bar["limit_text"] not in "".join(told) else ""
         told.append(f"{bar['name']} {bar['value']}{most}")
     when = [

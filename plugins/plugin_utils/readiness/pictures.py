@@ -211,7 +211,7 @@ def recovery(bars: Sequence[Mapping[str, Any]], label: str) -> Markup:
     ends = [max(span["to"] for span in bar["spans"]) for bar in bars]
     limits = [bar["limit"] for bar in bars if bar["limit"]]
     low = 0.1 if min(ends) < 1.5 else 1.0
-    frame = _Frame(math.log10(max([*ends, *limits, 10 * low]) * 2.5 / low), len(bars), left=150, width=640, lane=44)
+    frame = _Frame(math.log10(max([*ends, *limits, 10 * low]) * 3 / low), len(bars), left=150, width=640, lane=44)
 
     def x(seconds: float) -> float:
         return frame.x(math.log10(max(seconds, low) / low))
@@ -238,7 +238,10 @@ def recovery(bars: Sequence[Mapping[str, Any]], label: str) -> Markup:
                 '<line class="rc-limit" x1="{0:.1f}" x2="{0:.1f}" y1="{1:g}" y2="{2:g}"/>'
                 '<text class="rc-limit-text" x="{0:.1f}" y="{3:g}">{4}</text>'
             ).format(x(bar["limit"]), y + 13, y + 39, y + 10, bar["limit_text"])
-        drawn += Markup('<text class="rc-value" x="{:.1f}" y="{:g}">{}</text>').format(end + 7, y + 30, bar["value"])
+        over = " rc-over" if bar["limit"] and ends[number] > bar["limit"] else ""
+        drawn += Markup('<text class="rc-value{}" x="{:.1f}" y="{:g}">{}</text>').format(
+            over, end + 7, y + 30, bar["value"]
+        )
     return Markup('<svg class="timeline recovery" viewBox="0 0 800 {:g}" role="img" aria-label="{}">{}</svg>').format(
         frame.bottom + 4, label, drawn
     )
