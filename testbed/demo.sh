@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The demo: four containers as hosts, provisioned, released to, broken, rolled back, checked and reported on.
+# The demo: six containers as hosts, provisioned, released to, broken, rolled back, backed up, restored, checked and reported on.
 # Every step is a command an operator would run; it is printed before it runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -35,16 +35,21 @@ verdict() { # NO-GO (exit 2) is an answer too: on a slow machine the rollback ma
   return "$status"
 }
 
-step 1 "create four containers as hosts" ansible-playbook testbed/create.yml
+step 1 "create six containers as hosts" ansible-playbook testbed/create.yml
 step 2 "provision everything" ansible-playbook playbooks/site.yml
 docker exec slipway-demo-edge1 cat /usr/local/share/ca-certificates/slipway-internal-ca.crt >inventories/demo/secrets/ca.crt
-step 3 "publish the sample service's images" ansible-playbook playbooks/publish.yml -e @inventories/demo/images.yml
+# A version stays what it is; these are what this checkout makes of them.
+step 3 "publish the sample service's images" ansible-playbook playbooks/publish.yml -e @inventories/demo/images.yml -e publish_replace=true
 step 4 "release 1.0.0" ansible-playbook playbooks/deploy.yml -e service=sample -e version=1.0.0
-step 5 "release 2.0.0 under load" ansible-playbook playbooks/deploy.yml -e service=sample -e version=2.0.0
-step 6 "a broken 3.0.0 must not get through" must_fail ansible-playbook playbooks/deploy.yml -e service=sample -e version=3.0.0
-step 7 "roll back under load" ansible-playbook playbooks/rollback.yml -e service=sample
-step 8 "all health checks" ansible-playbook playbooks/health.yml
-step 9 "is it ready?" verdict ansible-playbook playbooks/readiness.yml
+step 5 "back the database up" ansible-playbook playbooks/backup.yml -e type=full
+step 6 "release 2.0.0 under load" ansible-playbook playbooks/deploy.yml -e service=sample -e version=2.0.0
+step 7 "a broken 3.0.0 must not get through" must_fail ansible-playbook playbooks/deploy.yml -e service=sample -e version=3.0.0
+step 8 "roll back under load" ansible-playbook playbooks/rollback.yml -e service=sample
+step 9 "back up what changed" ansible-playbook playbooks/backup.yml -e type=incr
+step 10 "verify every backup" ansible-playbook playbooks/backup.yml -e type=verify
+step 11 "restore it beside the server, compare, measure" ansible-playbook playbooks/drill.yml
+step 12 "all health checks" ansible-playbook playbooks/health.yml
+step 13 "is it ready?" verdict ansible-playbook playbooks/readiness.yml
 
 printf '\n━━ The demo in %d s\n' $((SECONDS - started))
 printf '   %s\n' "${story[@]}"
@@ -53,6 +58,8 @@ cat <<'END'
    Look around
      the report        reports/readiness.html (open it in a browser)
      the service       curl --cacert inventories/demo/secrets/ca.crt --resolve app.demo.test:8443:127.0.0.1 https://app.demo.test:8443/version
+     the database      docker exec slipway-demo-db1 runuser -u postgres -- psql sample -c 'SELECT count(*) FROM items'
+     its backups       docker exec slipway-demo-backup1 slipway-backup status
      a host            docker exec -it slipway-demo-edge1 bash
      generated logins  inventories/demo/secrets/ (readable by you only)
      again             make demo   (changes only what is missing)

@@ -49,7 +49,7 @@ def test_the_store_keeps_items(tmp_path):
     again.close()
 
 
-@pytest.mark.parametrize("url", ["postgresql://user:secret@host/db", "sqlite:////nowhere/items.db", "items.db"])
+@pytest.mark.parametrize("url", ["mysql://user:secret@host/db", "sqlite:////nowhere/items.db", "items.db"])
 def test_a_store_that_cannot_be_opened_says_so_without_its_password(url):
     with pytest.raises(StoreError, match="DATABASE_URL") as refused:
         open_store(url)

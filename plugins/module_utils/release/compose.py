@@ -138,7 +138,7 @@ class _Release:
         if self.service.secrets:
             # The directory, not each file: a secret that site.yml replaces is seen without a restart.
             mounts.append(_bind(f"{directory}/secrets", "/run/secrets", read_only=True))
-        return mounts
+        return mounts + [_bind(mount.source, mount.path, read_only=True) for mount in self.service.host_mounts]
 
 
 def _bind(source: str, target: str, read_only: bool = False) -> dict[str, Any]:

@@ -69,6 +69,14 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class HostMount:
+    """A file or directory of the host, and where a container reads it."""
+
+    source: str
+    path: str
+
+
+@dataclass(frozen=True)
 class Worker:
     """The same image with another command and no ports, in the live colour only."""
 
@@ -112,6 +120,7 @@ class Service:
     capabilities: list[str] = field(default_factory=list)
     restart: str = "unless-stopped"
     networks: list[str] = field(default_factory=list)
+    host_mounts: list[HostMount] = field(default_factory=list)
     logging: dict[str, Any] = field(default_factory=dict)
     workers: list[Worker] = field(default_factory=list)
     watch: Watch = field(default_factory=Watch)
@@ -133,7 +142,7 @@ class Service:
 
 
 _NESTED = {"ports": Ports, "health": Health, "ready": Ready, "resources": Resources, "watch": Watch}
-_NESTED_LISTS = {"volumes": Volume, "workers": Worker}
+_NESTED_LISTS = {"volumes": Volume, "host_mounts": HostMount, "workers": Worker}
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:

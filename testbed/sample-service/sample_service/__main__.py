@@ -30,7 +30,7 @@ def _start_slowly(settings: Settings) -> None:
 
 
 def _serve(settings: Settings) -> None:
-    store = open_store(settings.database_url)
+    store = open_store(settings.database_url, settings.database_password)
     metrics.set_up(settings, settings.metrics_port)
     lifecycle = Lifecycle(settings.drain_time)
     config = uvicorn.Config(
@@ -50,7 +50,7 @@ def _serve(settings: Settings) -> None:
 
 
 def _work(settings: Settings) -> None:
-    store = open_store(settings.database_url)
+    store = open_store(settings.database_url, settings.database_password)
     metrics.set_up(settings, settings.metrics_port or WORKER_METRICS_PORT)
     worker.run(settings, store)
     store.close()

@@ -24,6 +24,7 @@ class Settings:
     port: int = 8000
     metrics_port: int | None = None  # metrics move here, off the public port
     database_url: str = "sqlite:////data/items.db"
+    database_password: str = ""
     api_token: str = ""  # empty: nobody gets in
     log_level: str = "info"
     keep_alive: float = 75.0  # above any proxy's idle time, so that the proxy closes first
@@ -79,6 +80,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         port=int(_number(environment, "PORT", defaults.port, 65535)),
         metrics_port=metrics_port or None,
         database_url=environment.get("DATABASE_URL", "") or defaults.database_url,
+        database_password=_secret(environment.get("DATABASE_PASSWORD_FILE", "/run/secrets/database_password")),
         api_token=_secret(environment.get("API_TOKEN_FILE", "/run/secrets/api_token")),
         log_level=_level(environment, defaults.log_level),
         keep_alive=_number(environment, "KEEP_ALIVE", defaults.keep_alive),

@@ -71,9 +71,14 @@ class SqliteStore:
             self._connection.close()
 
 
-def open_store(url: str) -> Store:
-    """The store at `url`, e.g. ``sqlite:////data/items.db``."""
+def open_store(url: str, password: str = "") -> Store:
+    """The store at `url`, e.g. ``sqlite:////data/items.db`` or ``postgresql://sample@app1:6432/sample?sslmode=verify-full``."""
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         return SqliteStore(Path(parts.path[1:]))
-    raise StoreError(f"DATABASE_URL={parts.scheme}://…: this service knows sqlite:////path/to/file")
+    if parts.scheme == "postgresql":
+        from .postgres import PostgresStore  # noqa: PLC0415 (its driver is wanted only where it is used)
+
+        return PostgresStore(url, password)
+    known = "sqlite:////path/to/file and postgresql://user@host/database"
+    raise StoreError(f"DATABASE_URL={parts.scheme}://…: this service knows {known}")

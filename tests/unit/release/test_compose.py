@@ -62,6 +62,13 @@ def test_a_secret_is_nowhere_in_a_release(files: dict[str, str]) -> None:
     assert {"target": "/run/secrets", "read_only": True}.items() <= mounts[-1].items()
 
 
+def test_what_a_container_reads_of_its_host_it_cannot_change() -> None:
+    mounts = [{"source": "/etc/ssl/certs", "path": "/trust"}]
+    files = release_files(SHOP | {"host_mounts": mounts}, "1.0", "blue", **PLACE)
+    volume = yaml.safe_load(files["compose.yml"])["services"]["mail-1"]["volumes"][-1]
+    assert {"source": "/etc/ssl/certs", "target": "/trust", "read_only": True}.items() <= volume.items()
+
+
 def test_a_version_that_looks_like_a_number_stays_text(files: dict[str, str]) -> None:
     labels = yaml.safe_load(files["compose.yml"])["services"]["app-1"]["labels"]
     assert labels["slipway.version"] == "1.0"
