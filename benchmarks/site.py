@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A daily run of `site.yml` that changes nothing, on the demo's four hosts, beside the same run without `config_tree`.
+"""A daily run of `site.yml` that changes nothing, on the demo's hosts, beside the same run without `config_tree`.
 
 Both sides run the same playbook and roles and find everything in place. On the plain side each file is installed by its
 own `template` or `copy` (`plain_config_tree.py`), as a role without `config_tree` would do it; that side does less: it
@@ -19,7 +19,6 @@ from common import ROOT, Cost, Run, ansible_playbook, cost, module_calls, print_
 
 NAME = "slipway-bench-site"
 OURS, PLAIN, EMPTY = "site.yml", "site.yml, a task per file", "empty play"
-HOSTS = 4
 
 
 def demo_inventory(directory: Path) -> Path:
@@ -57,7 +56,7 @@ def main() -> int:
             PLAIN: (plain / "ansible_collections/slipway/ops/playbooks/site.yml", plain),
         }
         with running(inventory):
-            print("provisioning four hosts (some minutes)", flush=True)
+            print("provisioning the hosts (some minutes)", flush=True)
             for name in (OURS, PLAIN):
                 playbook, collections = sides[name]
                 ansible_playbook(inventory, playbook, collections=collections)  # installs, and warms up
@@ -68,16 +67,17 @@ def main() -> int:
                     runs[name].append(ansible_playbook(inventory, playbook, collections=collections)[0])
             calls = {name: module_calls(inventory, playbook, where) for name, (playbook, where) in sides.items()}
     refuse_changes(runs)
-    report({name: cost(each) for name, each in runs.items()}, calls, rounds)
+    hosts = inventory.read_text().count("ansible_host:")
+    report({name: cost(each) for name, each in runs.items()}, calls, rounds, hosts)
     return 0
 
 
-def report(costs: dict[str, Cost], calls: dict[str, int], rounds: int) -> None:
+def report(costs: dict[str, Cost], calls: dict[str, int], rounds: int, hosts: int) -> None:
     rows = [("", "wall s", "controller cpu s", "cpu s a host", "module calls a host")]
     for name, whole in costs.items():
-        numbers = (f"{whole.wall:.1f}", f"{whole.cpu:.1f}", f"{whole.cpu / HOSTS:.2f}", f"{calls[name] / HOSTS:.0f}")
+        numbers = (f"{whole.wall:.1f}", f"{whole.cpu:.1f}", f"{whole.cpu / hosts:.2f}", f"{calls[name] / hosts:.0f}")
         rows.append((name, *numbers))
-    print(f"no change, {HOSTS} hosts, medians of {rounds} runs each")
+    print(f"no change, {hosts} hosts, medians of {rounds} runs each")
     print_table(rows)
     ours, plain = (costs[name].minus(costs[EMPTY]) for name in (OURS, PLAIN))
     print(f"wall: {plain.wall / ours.wall:.1f} times less, controller processor: {plain.cpu / ours.cpu:.1f} times less")
