@@ -116,8 +116,21 @@ def pool_problems(pools: list[dict[str, Any]]) -> list[str]:
             if backend in backends:
                 problems.append(f"pools {backends[backend]!r} and {name!r} both make a backend {backend!r}: rename one")
             backends[backend] = name
+        problems += _tcp_problems(name, pool)
         problems += _server_problems(name, pool.get("sets") or {"": pool.get("servers") or []})
     return problems
+
+
+def _tcp_problems(name: str, pool: Mapping[str, Any]) -> Iterator[str]:
+    """What only one of the modes has."""
+    if pool.get("mode", "http") == "tcp":
+        for key in ("sets", "sticky", "circuit_breaker", "queue", "slow_start"):
+            if pool.get(key):
+                yield f"pool {name!r}: `{key}` is for HTTP, its mode is tcp"
+    else:
+        for key in ("port", "ca"):
+            if (pool.get("health") or {}).get(key):
+                yield f"pool {name!r}: `health.{key}` is for mode tcp"
 
 
 def _server_problems(pool: str, sets: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:

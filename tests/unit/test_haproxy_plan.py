@@ -86,6 +86,8 @@ def pool(**changes: Any) -> dict[str, Any]:
         ([pool(servers=[{"name": "s", "address": "h:1", "wieght": 3}])], "unknown wieght"),
         ([pool(servers=[{"name": "s", "address": "h:1"}] * 2)], "two servers 's'"),
         ([pool(servers=None, sets={"blue": []})], "has no servers"),
+        ([pool(mode="tcp", sticky=True)], "`sticky` is for HTTP"),
+        ([pool(health={"port": 8008})], "`health.port` is for mode tcp"),
         (
             [
                 pool(name="a-blue"),
@@ -100,4 +102,9 @@ def test_problems_of_pools(pools, said):
 
 
 def test_good_pools_have_no_problem():
-    assert pool_problems([pool(), pool(name="b", bind="[::1]:80"), pool(name="c", bind="*:81")]) == []
+    assert (
+        pool_problems(
+            [pool(), pool(name="b", bind="[::1]:80"), pool(name="c", bind="*:81", mode="tcp", health={"port": 8008})]
+        )
+        == []
+    )

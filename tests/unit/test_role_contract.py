@@ -10,7 +10,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 # The steps of a release are proven across hosts.
-SCENARIOS = {"drill": "postgresql_backup", "deploy": "delivery"}
+SCENARIOS = {"drill": "postgresql_backup", "deploy": "delivery", "etcd": "postgresql_ha", "patroni": "postgresql_ha"}
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 
 

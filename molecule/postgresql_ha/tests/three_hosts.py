@@ -1,0 +1,129 @@
+"""The three members and the host with the entry points, and what the tests ask of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import testinfra
+from machine import crowding, until
+
+SCENARIO = Path(__file__).resolve().parents[1]
+INVENTORY = SCENARIO / "inventory.yml"
+CONTAINER = "slipway-postgresql-ha-"
+MEMBERS = ("db1", "db2", "db3")
+CA = "/usr/local/share/ca-certificates/slipway-internal-ca.crt"
+FAST = 30  # seconds that the preset promises
+MEASURED: list[str] = []  # lines for a person, at the end of the run
+
+hosts = {name: testinfra.get_host(f"docker://{CONTAINER}{name}") for name in MEMBERS}
+proxy = testinfra.get_host(f"docker://{CONTAINER}proxy1")
+
+
+def patroni(path: str, member: str) -> Any:
+    """What a member's REST API answers to the proxy's host, None when it is silent."""
+    ran = proxy.run(f"curl --silent --max-time 3 --cacert {CA} https://{member}:8008{path}")
+    return json.loads(ran.stdout) if ran.rc == 0 and ran.stdout else None
+
+
+def cluster(*asked: str) -> dict[str, dict[str, Any]]:
+    """The members by name, as the first that answers sees them."""
+    answers = (patroni("/cluster", member) for member in asked or MEMBERS)
+    return {entry["name"]: entry for entry in next(filter(None, answers), {}).get("members", [])}
+
+
+def leader(*asked: str) -> str:
+    """Who leads; empty when nobody does."""
+    return next((name for name, entry in cluster(*asked).items() if entry["role"] == "leader"), "")
+
+
+def whole() -> bool:
+    """One leads, two stream, one of them synchronously, all on one timeline."""
+    entries = cluster()
+    states = sorted((entry["role"], entry["state"]) for entry in entries.values())
+    wanted = [("leader", "running"), ("replica", "streaming"), ("sync_standby", "streaming")]
+    return states == wanted and len({entry.get("timeline") for entry in entries.values()}) == 1
+
+
+def wait_until_whole(seconds: float = 60) -> None:
+    assert until(whole, seconds * crowding(), pause=0.5), cluster()
+
+
+def others(name: str) -> list[str]:
+    return [member for member in MEMBERS if member != name]
+
+
+def sql(statement: str, member: str, database: str = "shop") -> str:
+    """The answer of one member's server, as its superuser."""
+    return hosts[member].check_output(
+        "runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 -c %s %s", statement, database
+    )
+
+
+def is_writable(member: str) -> bool:
+    """Whether its server would accept a write by itself, whatever the others think."""
+    ran = hosts[member].run("runuser -u postgres -- psql -XAtq -c 'SELECT pg_is_in_recovery()' postgres")
+    return ran.rc == 0 and ran.stdout.strip() == "f"
+
+
+@dataclass
+class Writer:
+    """Somebody who writes rows through the entry point all the time."""
+
+    log: str
+
+    def lines(self) -> list[list[str]]:
+        return [line.split(maxsplit=2) for line in proxy.file(self.log).content_string.splitlines()]
+
+    def acknowledged(self) -> list[tuple[int, float]]:
+        """Number and moment of each row that was acknowledged."""
+        return [(int(words[0]), float(words[1])) for words in self.lines() if words[0] != "error"]
+
+    def errors(self) -> str:
+        return "\n".join(words[2] for words in self.lines() if words[0] == "error" and len(words) == 3)
+
+    def writes(self, after: float = 0, rows: int = 20) -> bool:
+        """Whether it has had so many rows acknowledged after a moment."""
+        return sum(moment > after for _, moment in self.acknowledged()) >= rows
+
+    def gap(self) -> float:
+        """The longest time without an acknowledged row, seconds."""
+        moments = [moment for _, moment in self.acknowledged()]
+        return max(later - earlier for earlier, later in pairwise(moments))
+
+    def lost(self) -> set[int]:
+        """Acknowledged rows that the cluster does not have."""
+        there = {int(number) for number in sql("SELECT number FROM rows", leader()).split()}
+        return {number for number, _ in self.acknowledged()} - there
+
+
+@contextmanager
+def writer() -> Iterator[Writer]:
+    """It writes when this begins; it is stopped at the end."""
+    unit, log = f"writer-{time.time_ns()}", f"/var/tmp/writer-{time.time_ns()}"
+    sql("CREATE TABLE IF NOT EXISTS rows (number bigint PRIMARY KEY)", leader())
+    sql("ALTER TABLE rows OWNER TO shop_owner", leader())
+    last = sql("SELECT coalesce(max(number), 0) FROM rows", leader())
+    program = (Path(__file__).parent / "writer.py").read_text(encoding="utf-8")
+    proxy.check_output("printf %%s %s > /var/tmp/writer.py", program)
+    proxy.check_output(
+        f"systemd-run --quiet --unit={unit} -p StandardOutput=file:{log} python3 /var/tmp/writer.py {last}"
+    )
+    found = Writer(log)
+    try:
+        assert until(found.writes, 20 * crowding(), pause=0.3), proxy.file(log).content_string
+        yield found
+    finally:
+        proxy.run(f"systemctl stop {unit}")
+
+
+def note(what: str, found: Writer, lost: set[int]) -> None:
+    """For the person who reads the run."""
+    rows = len(found.acknowledged())
+    MEASURED.append(f"{what}: {found.gap():.1f} s without a write, {len(lost)} of {rows} acknowledged rows lost")
