@@ -85,8 +85,10 @@ def main() -> None:
     )
     stanza, user = module.params["stanza"], module.params["user"]
     try:
-        done = ensure(stanza, user, module.params["check"], module.check_mode)
-        if module.params["upgrade"] and not module.check_mode and done.action is None:
+        upgrades = module.params["upgrade"] and not module.check_mode
+        # Before the stanza has learnt the new version, a check would fail.
+        done = ensure(stanza, user, module.params["check"] and not upgrades, module.check_mode)
+        if upgrades and done.action is None:
             done = upgrade(stanza, user)
     except (PgbackrestError, ValueError) as error:
         module.fail_json(

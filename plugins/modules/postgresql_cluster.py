@@ -58,6 +58,10 @@ options:
     description: Take over a data directory that is not known.
     type: bool
     default: false
+  fill:
+    description: Whether a new directory gets a cluster. With V(false) it stays empty, for a restore to fill.
+    type: bool
+    default: true
   rejoin:
     description:
       - Let a server that was promoted, or that fell too far behind, follow O(source) again. The server is stopped. The
@@ -130,18 +134,19 @@ def main() -> None:
             "locale": {"type": "str", "default": "C.UTF-8"},
             "source": {"type": "dict", "options": SOURCE},
             "adopt": {"type": "bool", "default": False},
+            "fill": {"type": "bool", "default": True},
             "rejoin": {"type": "bool", "default": False},
             "wait": {"type": "float", "default": 60},
         },
         supports_check_mode=True,
     )
     options: dict[str, Any] = dict(module.params)
-    wants_rejoin = options.pop("rejoin")
+    wants_rejoin, fills = options.pop("rejoin"), options.pop("fill")
     source = options.pop("source")
     wanted = cluster.Wanted(**options, source=cluster.Source(**source) if source else None)
     try:
         host = vars(look_at_host(wanted.directory))
-        action, told = act(wanted, wants_rejoin, module.check_mode)
+        action, told = (act if fills else clear)(wanted, wants_rejoin, module.check_mode)
     except (PostgresqlError, OSError) as error:
         module.fail_json(msg=f"postgresql_cluster: {error}")
     module.exit_json(changed=action != "keep", action=action, host=host, msg=told)
@@ -159,6 +164,11 @@ def act(wanted: cluster.Wanted, wants_rejoin: bool, check_mode: bool) -> tuple[s
         if action != "keep":
             {"make": cluster.make, "adopt": cluster.adopt}[action](wanted)
     return action, "" if action == "keep" else f"{action} {wanted.directory}"
+
+
+def clear(wanted: cluster.Wanted, _wants_rejoin: bool, check_mode: bool) -> tuple[str, str]:
+    """A directory that waits for its data."""
+    return ("make", f"{wanted.directory} waits for its data") if cluster.clear(wanted, check_mode) else ("keep", "")
 
 
 def decide(wanted: cluster.Wanted, wants_rejoin: bool) -> str:

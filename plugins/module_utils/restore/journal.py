@@ -8,6 +8,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from . import RestoreError
 
@@ -50,11 +51,16 @@ def load(place: Path) -> Journal | None:
 def keep(place: Path, journal: Journal, phase: str) -> Journal:
     """Writes that a phase was reached, on disk when this returns."""
     journal = replace(journal, phase=phase)
+    write(place, asdict(journal))
+    return journal
+
+
+def write(place: Path, entry: dict[str, Any]) -> None:
+    """Whole or not at all, and on disk when this returns."""
     place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     fresh = place.with_suffix(".new")
     with fresh.open("w", encoding="utf-8") as file:
-        json.dump(asdict(journal), file)
+        json.dump(entry, file)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(place)
-    return journal
