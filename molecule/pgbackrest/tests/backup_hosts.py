@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from machine import until
 SCENARIO = Path(__file__).resolve().parents[1]
 INVENTORY = SCENARIO / "inventory.yml"
 CONTAINER = "slipway-pgbackrest-"
-KEY = "only-for-this-scenario-not-a-secret-5fXw"  # of the inventory
+KEY = "only-for-this-scenario-not-a-secret-5fXw"  # of the inventory, as the next
+REPLICATION = "copies-in-this-scenario"
 REPOSITORY = "/var/lib/pgbackrest"
 WAL = "/var/lib/postgresql/17/main/pg_wal"
 
@@ -51,6 +53,14 @@ def results(identifier: str) -> dict[str, Any]:
     """The last result of an id."""
     latest = json.loads(backup1.file("/var/lib/slipway/results/latest.json").content_string)
     return next(record for record in latest if record["id"] == identifier)
+
+
+def files_with_key(host: str, *places: str) -> list[str]:
+    """Files under these places that hold the key. Whoever looks for it does not show it either."""
+    look = ["docker", "exec", "--interactive", CONTAINER + host, "grep", "-rlFf", "-", *places]
+    looked = subprocess.run(look, input=KEY, stdout=subprocess.PIPE, text=True, check=False)
+    assert looked.returncode in (0, 1), looked
+    return looked.stdout.split()
 
 
 def waiting() -> int:

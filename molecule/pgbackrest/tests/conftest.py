@@ -3,4 +3,20 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+from secret_watch import SecretWatch
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+from backup_hosts import CONTAINER, KEY, REPLICATION
+
+PLACES = ("/var/log", "/tmp", "/run/slipway-backup", "/var/lib/slipway/results", "/var/lib/slipway/evidence")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def watch():
+    """Looks for the secrets where they must not be, as long as there are tests, and fails after the last."""
+    secrets = {"cipher_pass": KEY, "replication_password": REPLICATION}
+    with SecretWatch(secrets, [CONTAINER + host for host in ("db1", "db2", "backup1", "lone1")], PLACES) as watch:
+        yield watch
+    watch.verify()
