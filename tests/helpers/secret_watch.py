@@ -11,8 +11,8 @@ it stands in a longer text, percent-encoded, and as JSON writes it. It is handed
 
 That it can find something is proven each time: a canary in the arguments of a process must be found before the block
 begins, and one in the journal whenever that is read. What it cannot see: a process that lives between two looks
-(100 ms, more when there are very many processes), unless it writes to the journal, which keeps the command lines of
-who writes; and environments, which it does not read.
+(100 ms; 250 ms when there are very many processes or many new ones; more on a crowded machine), unless it writes to
+the journal, which keeps the command lines of who writes; and environments, which it does not read.
 
 A scenario has it for all of its tests by a fixture in tests/conftest.py::
 

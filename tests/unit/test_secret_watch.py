@@ -60,6 +60,12 @@ def test_a_secret_on_a_command_line_is_found_and_not_shown(tmp_path):
     assert SECRET not in str(told.value)
 
 
+def test_a_command_of_a_second_is_found_also_when_the_watch_has_just_begun(tmp_path):
+    with watch(tmp_path) as eyes:
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(1)", SECRET], check=True)
+    assert eyes.sightings
+
+
 @pytest.mark.parametrize("text", [SECRET, base64.b64encode(f"user:{SECRET}".encode()).decode()])
 def test_a_secret_in_a_file_is_found_and_not_shown(tmp_path, text):
     (tmp_path / "below").mkdir()
