@@ -12,7 +12,8 @@ author: The Slipway authors
 description:
   - Runs on any one member. Refuses while a member is missing, does not stream, or is behind, and where the candidate
     may lack rows in synchronous mode.
-  - Switches, and waits until all members follow the new leader.
+  - Switches, and waits until all members follow the new leader. What was measured lies in the host's spool, from which
+    playbooks take it into the evidence store.
 options:
   candidate:
     description: Who is to lead. Empty for the synchronous replica, or the one that is the least behind.
@@ -79,6 +80,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Client
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.switch import Wanted, switch
+from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
+
+VERSION = "0.1.0"
 
 
 def main() -> None:
@@ -96,9 +100,12 @@ def main() -> None:
     options = dict(module.params)
     only_look = options.pop("look") or module.check_mode
     try:
-        done = switch(Client.of_this_host(), Wanted(**options), only_look)
+        client = Client.of_this_host()
+        done = switch(client, Wanted(**options), only_look)
     except PatroniError as error:
         module.fail_json(msg=f"patroni_switchover: {error}")
+    results = done.results(client.scope, f"patroni_switchover {VERSION}")
+    Spool().leave([result.as_dict() for result in results], "switchover")
     changed = done.leader != done.former and not module.params["look"]
     module.exit_json(changed=changed, former=done.former, leader=done.leader, gap=done.gap, problems=done.problems)
 

@@ -162,8 +162,9 @@ def _command(member: Member, names: list[str], *arguments: str) -> list[str]:
 
 def _is_stale() -> bool:
     """Whether a file is newer than the process."""
-    started = _run(["date", "+%s", f"--date={_unit()['ExecMainStartTimestamp']}"]).stdout.strip()
-    return bool(started) and any(path.exists() and path.stat().st_ctime > int(started) + 1 for path in _CONFIGURATION)
+    moment = _unit()["ExecMainStartTimestamp"]
+    started = float(_run(["date", "+%s", f"--date={moment}"]).stdout) if moment else 0.0
+    return any(path.exists() and path.stat().st_ctime > started + 1 for path in _CONFIGURATION)
 
 
 def _enable() -> None:

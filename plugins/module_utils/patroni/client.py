@@ -7,6 +7,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import subprocess
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Client:
         self.name = str(configuration["name"])
         self.scope = str(configuration["scope"])
         self.own = f"https://{configuration['restapi']['connect_address']}"
+        self._port = str(configuration["postgresql"]["connect_address"]).rpartition(":")[2]
+        self.programs = str(configuration["postgresql"]["bin_dir"])
         files = configuration["ctl"]
         self._tls = ssl.create_default_context(cafile=files["cacert"])
         self._tls.load_cert_chain(files["certfile"], files["keyfile"])
@@ -62,6 +65,11 @@ class Client:
     def ask(self, path: str, base: str = "", timeout: float = ASK_SECONDS) -> Answer:
         """What a member answers to GET; this host's own without ``base``."""
         return self.send("GET", path, None, base, timeout)
+
+    def lets_in(self, host: str) -> bool:
+        """Whether the server on a host accepts connections."""
+        argv = [f"{self.programs}/pg_isready", "--quiet", "--timeout=1", f"--host={host}", f"--port={self._port}"]
+        return subprocess.run(argv, check=False).returncode == 0
 
     def send(self, method: str, path: str, body: Any, base: str = "", timeout: float = ASK_SECONDS) -> Answer:
         """What a member answers, whatever the status; PatroniError when it does not answer."""

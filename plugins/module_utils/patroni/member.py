@@ -68,7 +68,10 @@ def settle(wanted: Wanted, check_mode: bool) -> Outcome:
     outcome.role = "leader" if member.leads else "replica"
     if wanted.dynamic is not None:
         outcome.actions += _share(client, wanted.dynamic, check_mode)
-    outcome.pending, outcome.notices = _after(client, member.name)
+    if outcome.actions and not check_mode:
+        _give_time(client)
+    told = None if wanted.dynamic is not None else [member.name] if outcome.actions else []
+    outcome.pending, outcome.notices = _after(client, member.name, told)
     return outcome
 
 
@@ -125,26 +128,40 @@ def _share(client: Client, wanted: Mapping[str, Any], check_mode: bool) -> list[
     return [f"changed for all members: {', '.join(settings.told(changes))}"] if changes else []
 
 
-def _after(client: Client, name: str) -> tuple[list[str], list[str]]:
-    """Settings that wait for a restart, and what an operator should know."""
+def _give_time(client: Client) -> None:
+    """Members read what has changed once in each of their loops, and tell of it in the same."""
+    time.sleep(int(client.ask("/config").body.get("loop_wait", 10)) + 2)
+
+
+def _after(client: Client, name: str, told: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """This member's settings that wait for a restart, and what an operator should know of the told members, or all.
+
+    One member's run tells of all, so that an operator reads it once.
+    """
     cluster = status.read(client.ask("/cluster").body)
-    member = cluster.member(name)
-    notices = (
-        ["Patroni is paused: nobody takes over when the leader fails; patronictl resume"] if cluster.paused else []
-    )
-    pending = list(member.pending) if member else []
-    if member and member.restart:
+    notices = []
+    if cluster.paused:
+        notices.append("Patroni is paused: nobody takes over when the leader fails; patronictl resume")
+    waiting = [member for member in cluster.members if member.restart and (told is None or member.name in told)]
+    if waiting:
+        names = ", ".join(sorted({name for member in waiting for name in member.pending})) or "a setting"
         notices.append(
-            f"{', '.join(pending) or 'a setting'}: only a restart applies this. switchover.yml -e restart=true restarts"
-            " replicas, switches over, and restarts the former leader"
+            f"on {', '.join(member.name for member in waiting)} only a restart applies {names}: switchover.yml"
+            " -e restart=true restarts replicas, switches over, and restarts the former leader"
         )
-    return pending, notices
+    member = cluster.member(name)
+    return list(member.pending) if member else [], notices
+
+
+def started() -> float:
+    """When Patroni was started, seconds since the epoch; 0 when it does not run."""
+    moment = _unit()["ExecMainStartTimestamp"]
+    return float(_run(["date", "+%s", f"--date={moment}"]).stdout) if moment else 0.0
 
 
 def _is_stale(sources: Sequence[str]) -> bool:
     """Whether a file is newer than what Patroni has read, at its start or at the last reload."""
-    started = _run(["date", "+%s", f"--date={_unit()['ExecMainStartTimestamp']}"]).stdout.strip()
-    read = max(float(started or 0) + 1, LOADED.stat().st_mtime if LOADED.exists() else 0.0)
+    read = max(started() + 1, LOADED.stat().st_mtime if LOADED.exists() else 0.0)
     files = [path for path in map(Path, (CONFIGURATION, *sources)) if path.exists()]
     return any(max(file.stat().st_mtime, file.stat().st_ctime) > read for file in files)
 
@@ -155,7 +172,6 @@ def _reload() -> None:
     _systemctl("reload", UNIT)
     LOADED.touch()
     os.utime(LOADED, (moment, moment))
-    time.sleep(2)  # Patroni reads in its own time, and reloads the server a second later
 
 
 def _unit() -> dict[str, str]:

@@ -12,7 +12,10 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError, status
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Client
+from ansible_collections.slipway.ops.plugins.module_utils.result import Result, timestamp
 
+LIMIT = 20.0
+"""Seconds that a planned switch may leave clients without a leader."""
 _LOOK = 0.05
 _POLL = 0.5
 _ANSWER = 90.0
@@ -37,6 +40,36 @@ class Switched:
     leader: str
     gap: float | None = None
     problems: list[str] = field(default_factory=list)
+    at: str = field(default_factory=timestamp)
+    took: float = 0.0
+
+    def results(self, scope: str, source: str) -> list[Result]:
+        """As evidence; nothing when nothing was switched."""
+        if self.gap is None:
+            return []
+        shared: dict[str, Any] = {"area": "data", "subject": scope, "at": self.at, "took": self.took, "source": source}
+        result = Result(
+            id="data.switchover.postgresql.result",
+            claim=f"The leader of {scope} was switched from {self.former} to {self.leader} and all members follow",
+            verdict="fail" if self.problems else "pass",
+            measured=self.leader,
+            reason="; ".join(self.problems) or None,
+            **shared,
+        )
+        late = self.gap >= LIMIT
+        gap = Result(
+            id="data.switchover.postgresql.gap",
+            claim="A planned switch of the leader leaves clients without one for less than a failover would",
+            verdict="fail" if late else "pass",
+            measured=self.gap,
+            unit="s",
+            limit=f"< {LIMIT:g}",
+            reason=f"nobody led for {self.gap:g} s; look at how long the former leader's checkpoint took"
+            if late
+            else None,
+            **shared,
+        )
+        return [result, gap]
 
 
 def look(client: Client) -> status.Cluster:
@@ -90,6 +123,7 @@ def switch(client: Client, wanted: Wanted, check_mode: bool = False) -> Switched
     done = Switched(former, candidate)
     if candidate == former or check_mode:
         return done
+    began = time.monotonic()
     watch = Watch(client, cluster.bases())
     with watch:
         answer = client.send(
@@ -104,6 +138,7 @@ def switch(client: Client, wanted: Wanted, check_mode: bool = False) -> Switched
         watch.until_led(other_than=former, timeout=wanted.timeout)
     done.gap = watch.gap(former)
     done.problems = wait_until_whole(client, wanted)
+    done.took = round(time.monotonic() - began, 3)
     return done
 
 
@@ -121,7 +156,11 @@ def wait_until_whole(client: Client, wanted: Wanted) -> list[str]:
 
 
 class Watch:
-    """Asks every member all the time whether it leads. ``seen`` are the moments when one said so, by member."""
+    """Asks every member all the time whether it leads. ``seen`` are the moments when one did, by member.
+
+    Patroni calls a server that shuts down the leader for as long as it holds the lease, so the server itself is asked
+    whether it lets clients in.
+    """
 
     def __init__(self, client: Client, bases: Mapping[str, str]) -> None:
         self._client = client
@@ -142,8 +181,10 @@ class Watch:
     def _ask(self, name: str, base: str) -> None:
         while not self._over.is_set():
             try:
-                if self._client.ask("/primary", base, timeout=1).status == 200:
-                    self.seen[name].append(time.monotonic())
+                moment = time.monotonic()
+                answer = self._client.ask("/primary", base, timeout=1)
+                if answer.status == 200 and self._client.lets_in(name):
+                    self.seen[name].append(moment)
             except PatroniError:
                 pass
             self._over.wait(_LOOK)

@@ -1,0 +1,95 @@
+"""Planned switches, the settings that wait for one, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from machine import crowding, until
+from playbook import play
+from three_hosts import (
+    INVENTORY,
+    MEASURED,
+    SCENARIO,
+    cluster,
+    hosts,
+    leader,
+    note,
+    others,
+    sql,
+    wait_until_whole,
+    writer,
+)
+
+
+def results() -> dict[str, dict[str, object]]:
+    """What the last switch left on any of the members, by the end of its id."""
+    found = []
+    for host in hosts.values():
+        latest = host.run("cat /var/lib/slipway/results/latest.json")
+        found += json.loads(latest.stdout) if latest.rc == 0 else []
+    newest = sorted((item for item in found if item["id"].startswith("data.switchover.")), key=lambda item: item["at"])
+    return {item["id"].rpartition(".")[2]: item for item in newest}
+
+
+def test_a_switch_under_load_loses_nothing():
+    wait_until_whole()
+    former = leader()
+    with writer() as written:
+        ran = play("switchover", INVENTORY)
+        assert ran.code == 0, ran.output
+        after = written.acknowledged()[-1][1]
+        assert until(lambda: written.writes(after=after), 20 * crowding(), pause=0.3), written.errors()
+    assert leader() not in ("", former)
+    lost = written.lost()
+    note("switchover", written, lost)
+    told = results()
+    MEASURED.append(f"switchover as the playbook measured it: {told['gap']['measured']} s without a leader")
+    assert lost == set()
+    assert written.gap() < 15 * crowding()
+    assert told["result"]["measured"] == leader()
+    assert told["gap"]["verdict"] == "pass"
+
+
+def test_who_may_lack_rows_does_not_lead():
+    wait_until_whole()
+    entries = cluster()
+    behind = next(name for name, entry in entries.items() if entry["role"] == "replica")
+    ran = play("switchover", INVENTORY, switchover_to=behind)
+    assert ran.code != 0
+    assert f"{behind} is not synchronous, and may lack rows" in ran.said
+    assert leader() == next(name for name, entry in entries.items() if entry["role"] == "leader")
+
+
+def test_a_named_leader_stays():
+    wait_until_whole()
+    ran = play("switchover", INVENTORY, switchover_to=leader())
+    assert ran.code == 0, ran.output
+    assert ran.changed == 0
+
+
+def test_what_needs_a_restart_waits_for_a_switch():
+    wait_until_whole()
+    former = leader()
+    connections = int(sql("SHOW max_connections", former)) + 1
+    starts = {name: sql("SELECT pg_postmaster_start_time()", name) for name in hosts}
+    ran = play(SCENARIO / "converge.yml", INVENTORY, "--limit=patroni", postgresql_max_connections=connections)
+    assert ran.code == 0, ran.output
+    assert "only a restart applies max_connections" in ran.said
+    assert {name: sql("SELECT pg_postmaster_start_time()", name) for name in hosts} == starts
+    ran = play("switchover", INVENTORY, restart=True)
+    assert ran.code == 0, ran.output
+    wait_until_whole()
+    assert leader() in others(former)
+    assert {sql("SHOW max_connections", name) for name in hosts} == {str(connections)}
+    ran = play("switchover", INVENTORY, upgrade=True)
+    assert ran.code == 0, ran.output
+    assert ran.changed == 0
+    assert re.search("runs what is installed", ran.said)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _settings_as_they_were():
+    yield
+    MEASURED.append(f"timeline at the end of the switches: {cluster()[leader()]['timeline']}")
