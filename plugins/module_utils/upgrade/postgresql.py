@@ -188,7 +188,7 @@ def _make(wanted: Wanted, entry: Upgrade, old: Side, new: Side) -> Upgrade:
             entry = _prepare(wanted, journal.keep(wanted.name, entry, "preparing"), old, new)
         with closing(connect(port=wanted.port)) as connection, connection.cursor() as cursor:
             cursor.execute("CHECKPOINT")
-        entry = journal.keep(wanted.name, entry, "upgrading", stopped=time.time())
+        entry = journal.keep(wanted.name, entry, "upgrading", stopped=entry.stopped or time.time())
         stop(wanted.server(entry.old))
         programs.pg_upgrade(old, new, link=entry.mode == "link", check=False, timeout=wanted.timeout)
     except (UpgradeError, PostgresqlError, OSError) as error:

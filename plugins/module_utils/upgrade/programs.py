@@ -130,7 +130,7 @@ def words(output: str, directory: Path) -> str:
     told = [line for line in lines[fatal:] if not re.match(r"/\S+$|Performing|-+$", line)][:8]
     for name in [line for line in lines[fatal:] if re.match(r"/\S+\.(txt|log)$", line)][:2]:
         told += _beginning(Path(name))
-    return " ".join(told) or f"nothing; see {directory}/pg_upgrade_output.d"
+    return " ".join(" ".join(told).split()) or f"nothing; see {directory}/pg_upgrade_output.d"
 
 
 def _beginning(file: Path) -> list[str]:
