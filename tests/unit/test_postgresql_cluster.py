@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, cluster
@@ -39,6 +40,7 @@ def test_what_is_done_with_what_is_there(wanted, found, decision):
         (replace(WANTED, adopt=True), Found(entries=3), "holds no PostgreSQL data"),
         (WANTED, replace(THERE, version="16"), "Major versions are changed by upgrade.yml"),
         (WANTED, Found(known=True), "is its volume mounted?"),
+        (WANTED, Found(others="15"), "has main with data of PostgreSQL 15, and the inventory says 17"),
         (WANTED, replace(THERE, elsewhere="/old"), "has its data in /old, the inventory says /data"),
         (WANTED, replace(THERE, standby=True), "is a standby, the inventory says that it is the primary"),
         (STANDBY, THERE, "the inventory says that it follows db1"),
@@ -75,6 +77,24 @@ def test_a_directory_is_known_by_its_configuration_or_by_an_earlier_run(place, t
     assert look(place).known
     configuration.write_text("data_directory = '/elsewhere'\n")
     assert (look(place).known, look(place).elsewhere) == (False, "/elsewhere")
+
+
+def test_another_version_beside_it_is_seen_while_it_has_data(place, tmp_path):
+    configuration = tmp_path / "etc" / "15" / "main" / "postgresql.conf"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(f"data_directory = '{tmp_path}/15'\n")
+    assert look(place).others == ""
+    (tmp_path / "15").mkdir()
+    (tmp_path / "15" / "PG_VERSION").write_text("15\n")
+    assert look(place).others == "15"
+
+
+def test_a_directory_for_a_restore_stays_empty_and_what_is_there_stays(place, monkeypatch):
+    monkeypatch.setattr(cluster, "_own_directory", lambda directory: directory.mkdir())
+    assert cluster.clear(place, check_mode=True) and not Path(place.directory).exists()
+    assert cluster.clear(place, check_mode=False) and not list(Path(place.directory).iterdir())
+    (Path(place.directory) / "somebody's").touch()
+    assert not cluster.clear(place, check_mode=False) and (Path(place.directory) / "somebody's").exists()
 
 
 def test_a_half_made_directory_is_recognised_as_that(place, tmp_path):
