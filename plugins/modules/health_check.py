@@ -61,6 +61,10 @@ options:
         C(pool_use), a limit on connections in percent of C(max_connections); C(index_hits), on the percentage of
         index reads that memory served; C(mean_query_time) (ms when it has no unit), on the mean of what
         C(pg_stat_statements) counted for the database, or for all with V(postgres). Needs python3-psycopg2."
+      - "B(patroni): the cluster of this host's member; C(members) (V(3)), how many there must be, one of which leads
+        while all others stream on its timeline, one synchronously where that is asked for; C(lag), a limit (By when it
+        has no unit) on the replica furthest behind. A pause and settings that wait for a restart are warnings. Needs
+        root."
       - "B(pgbouncer): this host's pools; C(socket) (V(/run/pgbouncer)), C(port) (V(6432)), C(database), all without it;
         C(waiting), a limit on how many clients wait for a connection; C(waited) (s when it has no unit), on how long
         the first of them has; C(pool_use), on the connections in use of the fullest pool, in percent of its size. A

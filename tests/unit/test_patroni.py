@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.etcd.member import former_selves
+from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
+from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed
+from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import patroni as kind
 from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError, settings, status, switch
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Answer
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.restart import Installed, reasons, server_version
@@ -170,6 +176,28 @@ def test_a_look_switches_nothing():
     members = Members(0)
     done = switch.switch(members, switch.Wanted(), check_mode=True)  # type: ignore[arg-type]
     assert (done.leader, members.switched, done.results("main", "test")) == ("db2", 0.0, [])
+
+
+def check(monkeypatch: pytest.MonkeyPatch, found: status.Cluster, **options: Any) -> list[tuple[str, str]]:
+    """Verdicts and reasons of the health check."""
+    monkeypatch.setattr(kind, "_look", lambda: (found, True))
+    (defined,) = define([{"kind": "patroni", **options}], KINDS)
+    findings = asyncio.run(defined.measure(HttpClient()))
+    return [(finding.verdict, finding.reason or "") for finding in findings]
+
+
+def test_the_health_check_tells_lag_and_what_waits(monkeypatch):
+    assert check(monkeypatch, cluster(*WHOLE)) == [("pass", "")]
+    late = (*WHOLE[:2], entry("db3", lag=5000, pending_restart=True))
+    assert [verdict for verdict, _ in check(monkeypatch, cluster(*late), lag="< 1000")] == ["warn", "fail"]
+    assert "resume" in check(monkeypatch, cluster(*WHOLE, pause=True))[0][1]
+
+
+def test_the_health_check_fails_without_a_leader_or_a_member(monkeypatch):
+    with pytest.raises(CheckFailed, match="nobody leads; one member must"):
+        check(monkeypatch, cluster(*WHOLE[1:]))
+    with pytest.raises(CheckFailed, match="3 of 4 members"):
+        check(monkeypatch, cluster(*WHOLE), members=4)
 
 
 def test_restarts_are_for_what_runs_older_than_it_is():

@@ -16,6 +16,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.disk impo
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.dns import Dns
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.file import File
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.http import Http
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.patroni import Patroni
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.pgbouncer import Pgbouncer
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.postgresql import Postgresql
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.prometheus import Prometheus
@@ -27,6 +28,6 @@ KINDS: dict[str, type[Check]] = {
     kind.KIND: kind
     for kind in (
         *(Backup, Command, Container, Disk, Dns, File, Http),
-        *(Pgbouncer, Postgresql, Prometheus, Systemd, Tcp, Tls),
+        *(Patroni, Pgbouncer, Postgresql, Prometheus, Systemd, Tcp, Tls),
     )
 }
