@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import time
-from contextlib import suppress
 
 import pytest
 from playbook import Run, module, play
@@ -17,8 +13,8 @@ from two_hosts import (
     archived,
     backup,
     db1,
-    drill,
     info,
+    interrupt,
     labels,
     sql,
     timeline,
@@ -44,29 +40,18 @@ def kept() -> str:
     return db1.check_output(f"ls -d {DATA}.before-* 2>/dev/null || true")
 
 
-def kill(pattern: str) -> None:
-    """SIGKILL for the processes of the database host with such a command line."""
-    db1.check_output(f"for pid in $(pgrep -f '{pattern}'); do kill -9 $pid; done 2>/dev/null; true")
-
-
+# Other points that make no sense are in the unit tests.
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
         ({}, "the live server postgresql@17-main.service on db1 would be replaced by the latest state"),
-        ({"restore_confirm": "db1"}, "To do that type -e restore_confirm=db1/main. Nothing was changed"),
         (
             {"restore_type": "time", "restore_target": "2020-01-01 00:00:00Z", "restore_confirm": CONFIRM},
             "is before the end of the oldest backup",
         ),
-        ({"restore_type": "time", "restore_target": "2026-11-21 10:00:00"}, "does not say its offset from UTC"),
-        ({"restore_type": "time", "restore_target": "2999-01-01 00:00:00Z"}, "is in the future"),
-        (
-            {"restore_type": "lsn", "restore_target": "0/10", "restore_confirm": CONFIRM},
-            "is before the end of the oldest",
-        ),
         ({"restore_set": "20200101-000000F", "restore_confirm": CONFIRM}, "there is no backup 20200101-000000F"),
     ],
-    ids=["nothing typed", "typed wrongly", "before the oldest", "no offset", "future", "early LSN", "no such backup"],
+    ids=["nothing typed", "before the oldest", "no such backup"],
 )
 def test_what_cannot_be_is_refused_before_anything_changes(variables, words):
     started = sql("select pg_postmaster_start_time()")
@@ -100,7 +85,6 @@ def test_the_second_before_a_table_was_dropped():
     assert db1.check_output(f"grep -c recovery {DATA}/postgresql.auto.conf || true") == "0"
     archived(sql("insert into orders values (0, 'after'); select pg_walfile_name(pg_switch_wal())"))
     assert info()["backup"][-1]["archive"]["start"].startswith(f"{before + 1:08X}")
-    assert drill()[0] == 0
     latest = module(INVENTORY, "backup1", "slipway.ops.evidence_info", ids=["data.restore.*"])["backup1"]["records"]
     assert {record["id"]: record["verdict"] for record in latest} == {
         "data.restore.postgresql.result": "pass",
@@ -122,13 +106,7 @@ def test_a_killed_restore_is_finished_by_the_next():
     first = Run("restore", INVENTORY, restore_confirm=CONFIRM, restore_backup="none")
     assert first.until("2/4 Restore")
     assert until(lambda: db1.run("pgrep -u postgres -f 'pgbackrest.*restore$'").rc == 0, 60, 0.02)
-    workers = subprocess.run(["pgrep", "-P", str(first.process.pid)], capture_output=True, text=True, check=True).stdout
-    first.kill()
-    for worker in workers.split():  # they have sessions of their own
-        with suppress(ProcessLookupError):
-            os.kill(int(worker), signal.SIGKILL)
-    kill("[p]ostgresql_restore")
-    kill("[p]gbackrest.*restore$")
+    interrupt(first)
     assert db1.run("pg_isready -q").rc != 0 and kept() != ""
     second = restore(restore_backup="none")  # what stands in the way is known to be half a restore: nothing to type
     assert second.code == 0 and "goes on with the restore" in second.output, second.output

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import testinfra
 from machine import until
+from playbook import Run
 
 SCENARIO = Path(__file__).resolve().parents[1]
 INVENTORY = SCENARIO / "inventory.yml"
@@ -117,3 +121,14 @@ def acknowledged(log: str) -> list[tuple[int, float, float]]:
     return [
         (int(a), float(b), float(c)) for a, b, c in (line.split() for line in lines if re.match(r"\d+ \S+ \S+$", line))
     ]
+
+
+def interrupt(restoring: Run) -> None:
+    """SIGKILL for a playbook that restores, its workers, which have sessions of their own, and what they run on db1."""
+    listed = subprocess.run(["pgrep", "-P", str(restoring.process.pid)], capture_output=True, text=True, check=True)
+    restoring.kill()
+    for worker in listed.stdout.split():
+        with suppress(ProcessLookupError):
+            os.kill(int(worker), signal.SIGKILL)
+    for pattern in ("[p]ostgresql_restore", "[p]gbackrest.*restore$"):
+        db1.check_output(f"for pid in $(pgrep -f '{pattern}'); do kill -9 $pid; done 2>/dev/null; true")
