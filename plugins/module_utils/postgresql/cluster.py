@@ -18,7 +18,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
@@ -64,7 +64,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Found:
-    """What is there. ``version`` is that of the data, empty for none; ``making`` a run that was killed began it."""
+    """What is there. ``version`` is that of the data, empty for none; ``making`` a run that was killed began it.
+    ``others`` are other major versions whose clusters of this name have data on this host."""
 
     entries: int = 0
     version: str = ""
@@ -73,6 +74,7 @@ class Found:
     making: bool = False
     known: bool = False
     elsewhere: str = ""
+    others: str = ""
 
 
 @contextmanager
@@ -113,6 +115,7 @@ def look(wanted: Wanted) -> Found:
         making=mine and journal.get("phase") == "making",
         known=(mine and journal.get("phase") == "made") or configured == wanted.directory,
         elsewhere=configured if configured not in ("", wanted.directory) else "",
+        others=", ".join(_other_versions(wanted)),
     )
 
 
@@ -133,6 +136,12 @@ def decide(wanted: Wanted, found: Found) -> str:
                 f"{where} was made by an earlier run and is empty now: is its volume mounted? Nothing was changed. If"
                 " the data is really gone, restore it from the backup; to begin with an empty one remove"
                 f" {wanted.journal} and {CONFIGURATION / str(wanted.version) / wanted.name}"
+            )
+        if found.others:
+            raise PostgresqlError(
+                f"this host has {wanted.name} with data of PostgreSQL {found.others}, and the inventory says"
+                f" {wanted.version}; an empty one was not made beside it. Major versions are changed by upgrade.yml."
+                " Nothing was changed"
             )
         return "make"
     if not (found.known or found.making or wanted.adopt):
@@ -180,6 +189,17 @@ def make(wanted: Wanted) -> None:
         wanted.journal.unlink(missing_ok=True)
         raise
     _write_journal(wanted, "made")
+
+
+def clear(wanted: Wanted, check_mode: bool) -> bool:
+    """Has the data directory without any data, for a restore to fill; whether it was missing. What is in it stays."""
+    _check_mount(wanted)
+    directory = Path(wanted.directory)
+    if directory.exists():
+        return False
+    if not check_mode:
+        _own_directory(directory)
+    return True
 
 
 def adopt(wanted: Wanted) -> None:
@@ -317,6 +337,15 @@ def _empty(directory: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _other_versions(wanted: Wanted) -> Iterator[str]:
+    for path in sorted(CONFIGURATION.glob(f"*/{wanted.name}")):
+        version = path.parent.name
+        if version.isdigit() and int(version) != wanted.version:
+            directory = _configured_directory(replace(wanted, version=int(version)))
+            if directory and (Path(directory) / "PG_VERSION").exists():
+                yield version
 
 
 def _configured_directory(wanted: Wanted) -> str:
