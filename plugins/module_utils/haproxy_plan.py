@@ -128,7 +128,7 @@ def _tcp_problems(name: str, pool: Mapping[str, Any]) -> Iterator[str]:
             if pool.get(key):
                 yield f"pool {name!r}: `{key}` is for HTTP, its mode is tcp"
     else:
-        for key in ("port", "ca"):
+        for key in ("port", "ca", "method"):
             if (pool.get("health") or {}).get(key):
                 yield f"pool {name!r}: `health.{key}` is for mode tcp"
 

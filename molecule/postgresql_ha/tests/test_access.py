@@ -92,5 +92,7 @@ def test_a_member_without_its_data_comes_back():
     ran = play(SCENARIO / "converge.yml", INVENTORY, "--limit=patroni")
     assert ran.code == 0, ran.output
     wait_until_whole(90)
-    assert host.run("journalctl -u patroni -o cat --no-pager -n 400 | grep -q 'created using pgbackrest'").rc == 0
+    assert (
+        host.run("journalctl -u patroni -o cat --no-pager --since=-10min | grep -q 'created using pgbackrest'").rc == 0
+    )
     assert until(lambda: sql("SELECT count(*) FROM pg_stat_wal_receiver", lost) == "1", 20 * crowding())
