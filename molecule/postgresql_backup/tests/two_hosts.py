@@ -109,7 +109,7 @@ def writer() -> Iterator[str]:
         f"systemd-run --quiet --unit=test-writer --uid=postgres -p StandardOutput=file:{log} python3 /tmp/writer.py"
     )
     try:
-        assert until(lambda: db1.file(log).size > 0, 10)
+        assert until(lambda: db1.run(f"test -s {log}").rc == 0)
         yield log
     finally:
         db1.run("systemctl stop test-writer")
