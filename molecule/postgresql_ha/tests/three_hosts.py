@@ -33,9 +33,10 @@ def patroni(path: str, member: str) -> Any:
 
 
 def cluster(*asked: str) -> dict[str, dict[str, Any]]:
-    """The members by name, as the first that answers sees them."""
-    answers = (patroni("/cluster", member) for member in asked or MEMBERS)
-    return {entry["name"]: entry for entry in next(filter(None, answers), {}).get("members", [])}
+    """The members by name, as who knows the newest timeline sees them; one that was cut off knows an older one."""
+    answers = [patroni("/cluster", member) or {} for member in asked or MEMBERS]
+    newest = max(answers, key=lambda told: max((it.get("timeline", 0) for it in told.get("members", [])), default=0))
+    return {entry["name"]: entry for entry in newest.get("members", [])}
 
 
 def leader(*asked: str) -> str:

@@ -94,6 +94,8 @@ def dynamic(
         "loop_wait": chosen.loop_wait,
         "retry_timeout": chosen.retry_timeout,
         "primary_start_timeout": chosen.start_timeout if synchronous == "off" else 0,
+        # Where nothing is lost by it, a server that waits for its archive while it shuts down is not waited for.
+        "primary_stop_timeout": chosen.ttl // 2,
         "maximum_lag_on_failover": maximum_lag,
         "check_timeline": True,
         "failsafe_mode": True,
