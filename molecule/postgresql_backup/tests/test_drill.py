@@ -173,7 +173,8 @@ def test_a_stale_backup_fails():
 def test_a_wrong_key_fails():
     configuration = "/etc/pgbackrest/pgbackrest.conf"
     with moved(configuration):
-        backup1.check_output(f"sed -i 's/{KEY}/another-key-that-is-not-the-right-one/' {configuration}")
+        another = r"s/^(repo1-cipher-pass)=.*/\1=another-key-that-is-not-the-right-one/"
+        backup1.check_output(f"sed -i -E '{another}' {configuration}")
         backup1.check_output("systemctl restart pgbackrest")
         try:
             fails("cannot be read", "pgBackRest says: ")
