@@ -102,13 +102,13 @@ def main() -> int:
             for number in range(options.rounds):
                 for (load, name), rates in seen.items():
                     rates.append(transactions(name, load, options.seconds))
-                    print(f"round {number + 1} of {options.rounds}: {load}, {name} {rates[-1]:.1f}/s", flush=True)
+                    print(f"round {number + 1} of {options.rounds}: {load}, {name} {rates[-1]:.2f}/s", flush=True)
     rate = {key: median(values) for key, values in seen.items()}
     print(f"transactions a second, {options.megabytes} MB, memory {options.memory}, medians of {options.rounds}")
     rows = [("", OURS, THEIRS, "ratio")]
     for load in LOADS:
         ours, theirs = rate[load, OURS], rate[load, THEIRS]
-        rows.append((load, f"{ours:.1f}", f"{theirs:.1f}", f"{ours / theirs:.2f}"))
+        rows.append((load, f"{ours:.2f}", f"{theirs:.2f}", f"{ours / theirs:.2f}"))
     print_table(rows)
     return 0
 
