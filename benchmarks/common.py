@@ -119,6 +119,20 @@ def running(inventory: Path) -> Iterator[None]:
         ansible_playbook(inventory, ROOT / "testbed/destroy.yml")
 
 
+def in_container(name: str, command: str) -> str:
+    """What a shell command in a container says; the benchmark ends when it fails."""
+    argv = ["docker", "exec", name, "bash", "-c", command]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{name}: {command}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def pgbench_scale(megabytes: int) -> int:
+    """What `pgbench -i` calls so much data; each step of its scale makes 15 MB, indexes included."""
+    return round(megabytes / 15)
+
+
 def print_table(rows: list[tuple[str, ...]]) -> None:
     """Aligned columns; the first is text, the others are numbers."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]

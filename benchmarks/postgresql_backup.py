@@ -21,11 +21,10 @@ from pathlib import Path
 from statistics import median
 
 import yaml
-from common import ROOT, ansible_playbook, print_table, running
+from common import ROOT, ansible_playbook, in_container, pgbench_scale, print_table, running
 
 NAME = "slipway-bench-backup"
 LIMIT = 1.1
-MEGABYTES_OF_A_SCALE = 15  # what `pgbench -i -s 1` makes, indexes included
 INVENTORY = {
     "all": {
         "vars": {
@@ -68,11 +67,7 @@ until [ "$(runuser -u postgres -- psql -XAtc 'SELECT pg_is_in_recovery()' 2>/dev
 
 
 def on(host: str, command: str) -> None:
-    """Runs a shell command on a host; the benchmark ends when it fails."""
-    argv = ["docker", "exec", f"{NAME}-{host}", "bash", "-c", command]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"{host}: {command}\n{done.stdout}{done.stderr}")
+    in_container(f"{NAME}-{host}", command)
 
 
 def as_postgres(command: str) -> str:
@@ -165,7 +160,7 @@ def main() -> int:
             ansible_playbook(inventory, playbook)
             print(f"making {options.megabytes} MB with pgbench", flush=True)
             bench = Bench(inventory)
-            bench.fill(round(options.megabytes / MEGABYTES_OF_A_SCALE))
+            bench.fill(pgbench_scale(options.megabytes))
             bench.backup_raw()  # restores need one, and caches are warm for all
             seconds = {name: median(each) for name, each in measure(bench, options.rounds).items()}
     print(f"{options.megabytes} MB, medians of {options.rounds}")

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
 import yaml
-from common import ansible_playbook, print_table, running
+from common import ansible_playbook, in_container, pgbench_scale, print_table, running
 
 NAME = "slipway-bench-settings"
-MEGABYTES_OF_A_SCALE = 15  # what `pgbench -i -s 1` makes, indexes included
 OURS, THEIRS = "role postgresql", "Debian's defaults"
 CLUSTERS = {OURS: ("main", 5432), THEIRS: ("package", 5433)}
 REPORT = "SELECT filler, count(*), sum(abalance) FROM (SELECT abalance, md5((aid % 200000)::text) AS filler"
@@ -33,12 +31,7 @@ LOADS = {
 
 
 def on(command: str) -> str:
-    """What a shell command on the host says; the benchmark ends when it fails."""
-    argv = ["docker", "exec", f"{NAME}-db1", "bash", "-c", command]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"{command}\n{done.stdout}{done.stderr}")
-    return done.stdout
+    return in_container(f"{NAME}-db1", command)
 
 
 def as_postgres(command: str) -> str:
@@ -79,7 +72,7 @@ def fill(megabytes: int) -> None:
         print(f"making {megabytes} MB with pgbench: {name}", flush=True)
         port = only(name)
         as_postgres(f"createdb -p {port} bench")
-        as_postgres(f"pgbench -q -i -p {port} -s {round(megabytes / MEGABYTES_OF_A_SCALE)} bench")
+        as_postgres(f"pgbench -q -i -p {port} -s {pgbench_scale(megabytes)} bench")
 
 
 def main() -> int:

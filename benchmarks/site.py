@@ -47,6 +47,7 @@ def main() -> int:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as place:
         inventory = demo_inventory(Path(place))
+        hosts = inventory.read_text().count("ansible_host:")
         empty = Path(place, "empty.yml")
         empty.write_text("[{hosts: all, gather_facts: false}]\n")
         plain = plain_collections(Path(place, "plain"))
@@ -67,7 +68,6 @@ def main() -> int:
                     runs[name].append(ansible_playbook(inventory, playbook, collections=collections)[0])
             calls = {name: module_calls(inventory, playbook, where) for name, (playbook, where) in sides.items()}
     refuse_changes(runs)
-    hosts = inventory.read_text().count("ansible_host:")
     report({name: cost(each) for name, each in runs.items()}, calls, rounds, hosts)
     return 0
 
