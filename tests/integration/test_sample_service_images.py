@@ -15,9 +15,11 @@ from dataclasses import dataclass
 
 import pytest
 import websockets
+from machine import until
 from websockets.sync.client import connect
 
 IMAGE = "slipway/sample-service"
+KILLED = 137  # the exit code of what did not end when it was told to
 
 
 def docker(*arguments: str, check: bool = True) -> str:
@@ -45,11 +47,15 @@ class Container:
         except OSError:
             return None
 
-    def wait(self, path: str = "/health", status: int = 200, deadline: float = 15) -> None:
+    def wait(self, path: str = "/health", status: int = 200, deadline: float = 60) -> None:
         end = time.monotonic() + deadline
         while self.status(path) != status:
             assert time.monotonic() < end, docker("logs", self.name)
             time.sleep(0.05)
+
+    @property
+    def exit_code(self) -> int:
+        return int(docker("inspect", "--format={{.State.ExitCode}}", self.name))
 
     def logs(self) -> list[dict]:
         return [json.loads(line) for line in docker("logs", self.name).splitlines()]
@@ -110,7 +116,7 @@ def test_a_good_release_is_healthy(good, path):
 
 def test_the_request_id_is_kept_and_logged(good):
     assert good.request("/version", **{"X-Request-ID": "id-of-mine"})[1]["x-request-id"] == "id-of-mine"
-    time.sleep(0.2)
+    assert until(lambda: "id-of-mine" in docker("logs", good.name))
     (line,) = [line for line in good.logs() if line.get("request_id") == "id-of-mine"]
     assert (line["method"], line["path"], line["status"], line["instance"]) == ("GET", "/version", 200, "app1-1")
 
@@ -127,15 +133,15 @@ def test_items_are_stored(good):
 def test_work_takes_its_time(good):
     before = time.monotonic()
     assert good.status("/work?ms=300") == 200
-    assert 0.3 <= time.monotonic() - before < 1
+    assert time.monotonic() - before >= 0.3
     assert [good.status(f"/work?ms={wrong}") for wrong in ("x", "-1", "nan", "9999999")] == [400] * 4
 
 
 def test_stream_sends_as_it_goes(good):
-    with urllib.request.urlopen(f"http://127.0.0.1:{good.port}/stream?n=3&ms=200", timeout=5) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{good.port}/stream?n=3&ms=500", timeout=30) as response:
         times = [time.monotonic() for line in response if line.startswith(b"data:")]
     assert len(times) == 3
-    assert times[-1] - times[0] > 0.3
+    assert times[-1] - times[0] > 0.3  # of 1 s
 
 
 def test_metrics(good):
@@ -213,14 +219,11 @@ def test_3_3_0_never_starts(containers):
 
 def test_a_slow_start_can_be_stopped(containers):
     container = containers.run("1.0.0", START_DELAY="60")
-    give_up = time.monotonic() + 30
-    while not container.logs() and time.monotonic() < give_up:
-        time.sleep(0.2)
+    assert until(container.logs)
     assert container.logs()[0]["message"] == "starting slowly"
     assert container.status("/health") is None
-    before = time.monotonic()
     docker("stop", "--time=20", container.name)
-    assert time.monotonic() - before < 5
+    assert container.exit_code != KILLED
 
 
 def test_a_wrong_setting_ends_it_with_a_reason(containers):
@@ -232,33 +235,33 @@ def test_a_wrong_setting_ends_it_with_a_reason(containers):
 
 def test_it_stops_without_losing_what_is_under_way(containers):
     """Not ready first, still answering; then what runs is finished, and the WebSocket is told to come again."""
-    container = containers.run("1.0.0", DRAIN_TIME="2")
+    container = containers.run("1.0.0", DRAIN_TIME="4")
     container.wait()
     finished: list[int | None] = []
-    slow = threading.Thread(target=lambda: finished.append(container.status("/work?ms=3500")))
+    slow = threading.Thread(target=lambda: finished.append(container.status("/work?ms=6000")))
 
     async def watch_websocket() -> int:
         async with websockets.connect(f"ws://127.0.0.1:{container.port}/ws") as socket:
+            connected.set()
             await socket.wait_closed()
             return socket.close_code or 0
 
     codes: list[int] = []
+    connected = threading.Event()
     watcher = threading.Thread(target=lambda: codes.append(asyncio.run(watch_websocket())))
     slow.start()
     watcher.start()
-    time.sleep(0.3)
-    stopping = threading.Thread(target=docker, args=("stop", "--time=20", container.name))
-    before = time.monotonic()
+    assert connected.wait(60)
+    stopping = threading.Thread(target=docker, args=("stop", "--time=40", container.name))
     stopping.start()
-    container.wait("/ready", 503, deadline=2)
+    container.wait("/ready", 503)
     assert container.status("/version") == 200, "it still answers while the proxy has not noticed"
     assert container.request("/version")[1]["connection"] == "close"
     for thread in (slow, watcher, stopping):
-        thread.join(15)
+        thread.join(60)
     assert finished == [200]
     assert codes == [1012]
-    assert 3 < time.monotonic() - before < 8
-    assert docker("inspect", "--format={{.State.ExitCode}}", container.name) == "0"
+    assert container.exit_code == 0
 
 
 def test_a_request_that_never_ends_does_not_hold_up_the_stop(containers):
@@ -266,9 +269,8 @@ def test_a_request_that_never_ends_does_not_hold_up_the_stop(containers):
     container.wait()
     threading.Thread(target=container.status, args=("/work?ms=60000",), daemon=True).start()
     time.sleep(0.3)
-    before = time.monotonic()
     docker("stop", "--time=20", container.name)
-    assert time.monotonic() - before < 6
+    assert container.exit_code != KILLED
 
 
 def test_the_worker_works_on_what_the_service_stores(containers):
@@ -278,7 +280,7 @@ def test_the_worker_works_on_what_the_service_stores(containers):
     container.wait()
     worker = containers.run("1.0.0", "worker", options=(volume, "--publish=127.0.0.1::9093"), WORKER_INTERVAL="0.1")
     location = container.request("/items", b"abc")[1]["location"]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (digest := json.loads(container.request(location)[2])["sha256"]) is None:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -108,7 +108,7 @@ def test_a_process_that_dies_is_started_again(host: Any) -> None:
     pid = inspect(host, "sample-blue-2")["State"]["Pid"]
     host.check_output("kill -9 %s", str(pid))
     state = "$(docker inspect -f {{.State.Running}}:{{.RestartCount}} sample-blue-2)"
-    host.check_output(f"timeout 30 sh -c 'until [ {state} = true:1 ]; do sleep 0.3; done'")
+    host.check_output(f"timeout 120 sh -c 'until [ {state} = true:1 ]; do sleep 0.3; done'")
 
 
 def test_the_same_release_again_changes_nothing(host: Any) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
+from machine import until
 from playbook import Run
 
 SCENARIO = Path(__file__).resolve().parents[1]
@@ -67,8 +67,7 @@ def test_a_good_change_is_served(host, restored):
     assert "swap: exchange" in run.output
     assert '-    location /text { return 200 "first' in run.output
     assert '+    location /text { return 200 "second' in run.output
-    time.sleep(0.5)  # workers of before the reload end
-    assert page() == "second"
+    assert until(lambda: page() == "second")  # workers of before the reload end
 
 
 def test_a_bad_set_never_replaces_a_good_one(host):
@@ -128,13 +127,10 @@ def test_a_secret_is_in_the_file_and_nowhere_else(host, restored):
 def test_a_killed_run_is_cleared_away_by_the_next(host):
     before = digests(host)
     host.check_output("mv /usr/sbin/nginx /usr/sbin/nginx.real")
-    host.check_output("sh -c 'printf \"#!/bin/sh\\nexec sleep 30\\n\" > /usr/sbin/nginx; chmod 755 /usr/sbin/nginx'")
+    host.check_output("sh -c 'printf \"#!/bin/sh\\nexec sleep 300\\n\" > /usr/sbin/nginx; chmod 755 /usr/sbin/nginx'")
     try:
-        running = start(timeout=60, site={**SITE, "text": "killed"}, htpasswd="operator:{PLAIN}killed")
-        for _ in range(100):
-            if host.run("pgrep -x sleep").rc == 0:
-                break
-            time.sleep(0.2)
+        running = start(site={**SITE, "text": "killed"}, htpasswd="operator:{PLAIN}killed")
+        assert until(lambda: host.run("pgrep -x sleep").rc == 0, 120)
         assert host.run("ls -d /etc/.slipway-staged").rc == 0
         # The module is the checker's parent: it dies without a chance to tidy up.
         host.check_output("sh -c 'kill -9 $(ps -o ppid= -p $(pgrep -x sleep))'")

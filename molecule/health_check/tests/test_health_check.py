@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import testinfra
+from machine import until
 from playbook import Run, attempt, play
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
@@ -50,7 +51,8 @@ def judged(cases, **options):
 
 
 def test_units(host):
-    host.run("systemctl start oneshot.service restarting.service; sleep 2")
+    host.run("systemctl start oneshot.service restarting.service")
+    assert until(lambda: host.check_output("systemctl show --property=NRestarts --value restarting") != "0")
     states = ["active", "activating"]
     cases = [
         ({"unit": "healthy.service", "sub": "running", "restarts": "= 0"}, "pass", None),

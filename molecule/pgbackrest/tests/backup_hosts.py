@@ -78,7 +78,7 @@ class Held:
 
     def __enter__(self) -> Held:
         backup1.check_output("systemctl start --no-block slipway-backup@full.service")
-        assert until(lambda: info()["status"]["lock"]["backup"]["held"], 20, 0.02)
+        assert until(lambda: info()["status"]["lock"]["backup"]["held"], 120, 0.02)
         self.stop()
         return self
 

@@ -106,7 +106,7 @@ def test_a_renewed_certificate_is_taken_up_and_ends_no_backup():
     with Held() as full:
         run = play(SCENARIO / "certificate.yml", INVENTORY, certificate_renew_below=1000)
         assert run.code == 0, run.output
-        assert until(lambda: served() != before, 20)
+        assert until(lambda: served() != before)
         full.release()
     assert results("data.backup.full")["verdict"] == "pass"
     assert backup1.run("slipway-backup incr").rc == 0

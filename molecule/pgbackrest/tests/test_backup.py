@@ -68,7 +68,7 @@ def test_the_standby_is_copied_and_the_primary_when_there_is_none():
 def test_progress_comes_while_it_runs():
     with Held():
         first = backup1.file("/run/slipway-backup/full.jsonl").content_string
-        assert until(lambda: len(backup1.file("/run/slipway-backup/full.jsonl").content_string) > len(first), 8)
+        assert until(lambda: len(backup1.file("/run/slipway-backup/full.jsonl").content_string) > len(first))
     assert results("data.backup.full")["verdict"] == "pass"
 
 
@@ -156,10 +156,10 @@ def test_of_two_full_backups_the_second_waits():
     with Held() as first:
         second = "/run/second-backup"
         backup1.check_output(f"sh -c 'slipway-backup full >{second} 2>&1; echo code $? >>{second}' </dev/null &")
-        assert until(lambda: "waiting: another backup of main is running" in backup1.file(second).content_string, 15)
+        assert until(lambda: "waiting: another backup of main is running" in backup1.file(second).content_string)
         assert kinds() == before
         first.release()
-        assert until(lambda: "code " in backup1.file(second).content_string, 60)
+        assert until(lambda: "code " in backup1.file(second).content_string, 200)
     assert "code 0" in backup1.file(second).content_string
     assert kinds() == [*before, "full", "full"]
     spans = [(item["timestamp"]["start"], item["timestamp"]["stop"]) for item in info()["backup"][-2:]]
@@ -184,7 +184,7 @@ def test_the_playbook_waits_when_it_meets_another_backup():
         skipped = play("backup", INVENTORY, backup_wait=0)
         assert skipped.code == 0 and "skip: An incremental backup of main" in skipped.output, skipped.output
         full.release()
-        run = play("backup", INVENTORY, backup_wait=60)
+        run = play("backup", INVENTORY, backup_wait=300)
     assert run.code == 0 and "pass: An incremental backup of main" in run.output, run.output
 
 
@@ -242,7 +242,7 @@ def test_the_exporter_tells_on_loopback_alone():
     def metrics():
         return backup1.check_output("curl -sS --max-time 5 http://127.0.0.1:9854/metrics")
 
-    assert until(lambda: 'pgbackrest_stanza_status{stanza="main"} 0' in metrics(), 20)
+    assert until(lambda: 'pgbackrest_stanza_status{stanza="main"} 0' in metrics())
     assert re.search(r'pgbackrest_backup_since_last_completion_seconds{.*stanza="main"} \d', metrics())
     assert db1.run("curl -sS --max-time 5 http://backup1:9854/metrics").rc == 7
 

@@ -35,7 +35,7 @@ def as_superuser(host, sql, database="postgres"):
 
 def login(host, sql, user, database="shop", password=None, options="sslmode=verify-full"):
     """A client on the host, over the network to the primary. What it has of the system's authorities it trusts."""
-    conninfo = f"host=db1 user={user} dbname={database} sslrootcert=system connect_timeout=5 {options}"
+    conninfo = f"host=db1 user={user} dbname={database} sslrootcert=system connect_timeout=20 {options}"
     if "verify-full" not in options:
         conninfo = conninfo.replace("sslrootcert=system ", "")
     # Not in a command line, where the watch for secrets would see it.
@@ -189,7 +189,7 @@ def test_the_standby_follows_by_its_slot_over_tls(host, standby):
     followers = "SELECT usename, ssl FROM pg_stat_replication JOIN pg_stat_ssl USING (pid)"
     assert as_superuser(host, followers) == "replicator|t"
     as_superuser(host, "CREATE TABLE seen AS SELECT 1 AS n")
-    assert until(5, lambda: as_superuser(standby, "SELECT to_regclass('seen')") == "seen")
+    assert until(60, lambda: as_superuser(standby, "SELECT to_regclass('seen')") == "seen")
     assert "read-only transaction" in standby.run("runuser -u postgres -- psql -Xc 'DROP TABLE seen'").stderr
     as_superuser(host, "DROP TABLE seen")
 
@@ -197,9 +197,9 @@ def test_the_standby_follows_by_its_slot_over_tls(host, standby):
 def test_the_heartbeat_beats_on_the_primary_and_shows_on_the_standby(host, standby):
     host.check_output("systemctl start slipway-heartbeat")
     standby.check_output("systemctl start slipway-heartbeat")
-    age = "SELECT clock_timestamp() - at < interval '10 s', count(*) OVER () FROM slipway.heartbeat"
+    age = "SELECT clock_timestamp() - at < interval '30 s', count(*) OVER () FROM slipway.heartbeat"
     assert as_superuser(host, age) == "t|1"
-    assert until(5, lambda: as_superuser(standby, age) == "t|1")
+    assert until(60, lambda: as_superuser(standby, age) == "t|1")
     for each in (host, standby):
         assert each.service("slipway-heartbeat.timer").is_running
 
@@ -245,8 +245,8 @@ def check(where, *definitions):
 
 
 HEALTH = [
-    ("db1", {"replication_lag": "< 10 s"}, "pass"),
-    ("db2", {"replication_lag": "< 90 s"}, "pass"),
+    ("db1", {"replication_lag": "< 30 s"}, "pass"),
+    ("db2", {"replication_lag": "< 5 min"}, "pass"),
     ("db1", {"pool_use": "< 80 %"}, "pass"),
     ("db1", {"pool_use": "< 1 %"}, "fail"),
     ("db1", {"mean_query_time": "< 5 s"}, "pass"),
@@ -280,7 +280,7 @@ def test_a_standby_that_lost_its_primary_is_not_healthy(host, standby):
     result = check("db2", {"replication_lag": "< 1 h"})[0]
     assert result["verdict"] == "fail" and "receives nothing from its primary" in result["reason"]
     host.check_output(f"systemctl start {SERVICE}")
-    assert until(20, lambda: check("db1", {"replication_lag": "< 10 s"})[0]["verdict"] == "pass")
+    assert until(60, lambda: check("db1", {"replication_lag": "< 10 s"})[0]["verdict"] == "pass")
 
 
 # --- what happens
@@ -289,7 +289,7 @@ def test_a_standby_that_lost_its_primary_is_not_healthy(host, standby):
 def test_it_comes_back_when_killed(host):
     before = host.check_output(f"systemctl show -p MainPID --value {SERVICE}")
     host.check_output(f"kill -9 {before}")
-    assert until(20, lambda: host.run("runuser -u postgres -- psql -Xc 'SELECT 1'").rc == 0)
+    assert until(60, lambda: host.run("runuser -u postgres -- psql -Xc 'SELECT 1'").rc == 0)
     assert host.check_output(f"systemctl show -p MainPID --value {SERVICE}") != before
 
 

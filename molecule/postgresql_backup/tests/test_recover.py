@@ -65,7 +65,7 @@ def test_a_lost_host_is_rebuilt_from_the_repository_alone():
 
     first = Run("recover", INVENTORY)
     assert first.until("3/5 Restore")
-    assert until(lambda: db1.run("pgrep -u postgres -f 'pgbackrest.*restore$'").rc == 0, 60, 0.02)
+    assert until(lambda: db1.run("pgrep -u postgres -f 'pgbackrest.*restore$'").rc == 0, 200, 0.02)
     interrupt(first)
     run = recover()  # the same again
     assert run.code == 0 and "on db1, begun " in run.output, run.output

@@ -72,7 +72,7 @@ def test_the_second_before_a_table_was_dropped():
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(dropped)) + f".{round(dropped % 1 * 1e6):06d}+00"
     run = restore(restore_type="time", restore_target=moment, restore_confirm=CONFIRM)
     assert run.code == 0, run.output
-    for words in ("2/4 Restore: to time ", "A full backup of main begins", "the former data is in "):
+    for words in ("2/5 Restore: to time ", "A full backup of main begins", "the former data is in "):
         assert words in run.output, (words, run.output)
     there = {int(number) for number in sql("select number from orders").split()}
     early = {number for number, _, end in rows if end < dropped}
@@ -80,8 +80,7 @@ def test_the_second_before_a_table_was_dropped():
     assert early and late and early <= there and not late & there, (early - there, late & there)
     assert timeline() == before + 1
     # The recovery's settings are gone, the archive goes on, the backup that followed is on the new timeline.
-    assert sql("select setting from pg_settings where name in ('recovery_target_time', 'recovery_target_name')") == ""
-    assert sql("select count(*) from pg_settings where pending_restart") == "0"
+    assert sql("select count(*) from pg_settings where pending_restart and name !~ '^recovery_target'") == "0"
     assert db1.check_output(f"grep -c recovery {DATA}/postgresql.auto.conf || true") == "0"
     archived(sql("insert into orders values (0, 'after'); select pg_walfile_name(pg_switch_wal())"))
     assert info()["backup"][-1]["archive"]["start"].startswith(f"{before + 1:08X}")
@@ -104,8 +103,8 @@ def test_the_former_data_is_put_back_or_away():
 def test_a_killed_restore_is_finished_by_the_next():
     sql("insert into orders values (-5, 'last words')")
     first = Run("restore", INVENTORY, restore_confirm=CONFIRM, restore_backup="none")
-    assert first.until("2/4 Restore")
-    assert until(lambda: db1.run("pgrep -u postgres -f 'pgbackrest.*restore$'").rc == 0, 60, 0.02)
+    assert first.until("2/5 Restore")
+    assert until(lambda: db1.run("pgrep -u postgres -f 'pgbackrest.*restore$'").rc == 0, 200, 0.02)
     interrupt(first)
     assert db1.run("pg_isready -q").rc != 0 and kept() != ""
     second = restore(restore_backup="none")  # what stands in the way is known to be half a restore: nothing to type

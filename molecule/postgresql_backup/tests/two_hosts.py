@@ -76,7 +76,7 @@ def leftovers() -> str:
 def archived(segment: str) -> str:
     """The path of a segment in the repository, once it is there."""
     find = f"find {REPOSITORY}/archive -name '{segment}-*'"
-    assert until(lambda: backup1.check_output(find), 60), segment
+    assert until(lambda: backup1.check_output(find), 200), segment
     return backup1.check_output(find)
 
 

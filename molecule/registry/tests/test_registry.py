@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import testinfra
+from machine import until
 from playbook import Run, play
 
 SCENARIO = Path(__file__).resolve().parents[1]
@@ -104,7 +105,7 @@ def test_secrets_are_roots_and_in_no_log(host):
 
 def test_it_comes_back_when_killed(host):
     host.check_output("systemctl kill --signal=KILL docker-registry")
-    host.check_output("curl -s --retry 10 --retry-all-errors --retry-delay 1 --fail http://127.0.0.1:5001/debug/health")
+    host.check_output("curl -s --retry 60 --retry-all-errors --retry-delay 1 --fail http://127.0.0.1:5001/debug/health")
 
 
 def controller_archive(directory: Path, name: str, size: int) -> Path:
@@ -175,22 +176,17 @@ def test_collecting_refuses_pushes_and_ends_writable_when_stopped(host, archive)
     """A garbage collection that hangs, so that there is time to look: its program is replaced for once."""
     slow = "/root/slow"
     host.check_output(
-        f"mkdir -p {slow} && printf '#!/bin/sh\\nexec sleep 60' > {slow}/runuser && chmod +x {slow}/runuser"
+        f"mkdir -p {slow} && printf '#!/bin/sh\\nexec sleep 600' > {slow}/runuser && chmod +x {slow}/runuser"
     )
     path = f"{slow}:/usr/local/sbin:/usr/sbin:/usr/bin"
     host.check_output(f"systemd-run --collect --unit=collect --setenv=PATH={path} slipway-registry-gc")
     push = f"skopeo copy --dest-{LOGIN[2:]} {archive('late:1')} {REGISTRY}/late:1"
     try:
-        for _ in range(50):
-            time.sleep(0.2)
-            if (
-                host.run("pgrep -fx 'sleep 60'").rc == 0
-                and host.run("curl -s http://127.0.0.1:5001/debug/health").rc == 0
-            ):
-                break
+        health = "curl -s http://127.0.0.1:5001/debug/health"
+        assert until(lambda: host.run(f"pgrep -fx 'sleep 600' && {health}").rc == 0)
         assert host.run(f"skopeo inspect {LOGIN} {REGISTRY}/sample:1.0.0").rc == 0
         assert host.run(push).rc != 0
     finally:
         host.run("systemctl stop collect")
-    host.check_output("curl -s --retry 10 --retry-all-errors --retry-delay 1 --fail http://127.0.0.1:5001/debug/health")
+    host.check_output("curl -s --retry 60 --retry-all-errors --retry-delay 1 --fail http://127.0.0.1:5001/debug/health")
     assert host.run(push).rc == 0

@@ -81,7 +81,7 @@ def test_an_outage_and_a_new_version_are_seen(host, traffic):
     host.check_output("sed -i s/1.0.0/2.0.0/ /etc/nginx/version.conf && systemctl start nginx")
     up = time.time()
     time.sleep(1.5)
-    stopped = traffic(state="stopped", id_prefix="delivery.deploy", limits={"longest_gap": "< 10 s"})
+    stopped = traffic(state="stopped", id_prefix="delivery.deploy", limits={"longest_gap": "< 60 s"})
     host.check_output("sed -i s/2.0.0/1.0.0/ /etc/nginx/version.conf && systemctl reload nginx")
     seen = stopped["traffic"]
     assert stopped["changed"]
@@ -90,7 +90,7 @@ def test_an_outage_and_a_new_version_are_seen(host, traffic):
     times = [(unix(failure["at"]), unix(failure["at"]) + failure["after"]) for failure in seen["failures"]]
     assert [(due, end) for due, end in times if end < down or due > up] == []
     assert [one["version"] for one in seen["versions"]] == ["1.0.0", "2.0.0"]
-    assert 0.9 < seen["total"]["longest_gap"] < up - down + 1
+    assert 0.9 < seen["total"]["longest_gap"] < up - down + 5
     verdicts = {result["id"]: result["verdict"] for result in stopped["results"]}
     assert verdicts["delivery.deploy.longest_gap"] == "pass"
     assert verdicts["delivery.deploy.failed_requests"] == "pass"  # no limit was set for it
