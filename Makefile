@@ -26,7 +26,7 @@ SCENARIO := tests/scenarios/test_molecule.py::test_scenario
 test: env engine images lint ## lint, unit and integration tests, the scenarios two at a time (about an hour on 2 cores)
 	@$(if $(UNPROVEN),echo "── not run here: $(UNPROVEN); make test-all runs that too",:)
 	@echo "── tests: unit, integration, then the scenarios; a line as each ends, logs under .cache/molecule/"
-	@pytest -v --numprocesses 2 --dist worksteal $(UNPROVEN:%=--deselect '$(SCENARIO)[%]') tests
+	@pytest -v --numprocesses 2 --dist loadgroup $(UNPROVEN:%=--deselect '$(SCENARIO)[%]') tests/unit tests/integration tests/scenarios
 
 test-all: test ## what `make test` runs, and then what it names as not run
 	@$(if $(UNPROVEN),pytest -v $(UNPROVEN:%='$(SCENARIO)[%]'),:)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("collection_archive")  # they share an installation
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -34,13 +35,13 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_playbook_resolves_by_its_full_name(elsewhere: Path) -> None:
     names = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
     assert "site" in names
-    for name in names:
-        checked = run(
-            *["ansible-playbook", f"slipway.ops.{name}", "--syntax-check", "-i", "localhost,"],
-            cwd=elsewhere,
-            ANSIBLE_COLLECTIONS_PATH=str(elsewhere / "collections"),
-        )
-        assert checked.returncode == 0, f"{name}: {checked.stderr}"
+    checked = run(
+        *["ansible-playbook", "--syntax-check", "-i", "localhost,", *(f"slipway.ops.{name}" for name in names)],
+        cwd=elsewhere,
+        ANSIBLE_COLLECTIONS_PATH=str(elsewhere / "collections"),
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout.count("playbook: ") == len(names)
 
 
 def test_a_playbook_runs_there(elsewhere: Path) -> None:
