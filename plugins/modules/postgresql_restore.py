@@ -9,8 +9,10 @@ short_description: Restore a PostgreSQL cluster with pgBackRest to the latest st
 version_added: 0.1.0
 author: The Slipway authors
 description:
-  - Restores a single server's cluster in place of what is in its data directory, which stays beside under another
-    name, and waits until the server has come to the target.
+  - Restores a server's cluster in place of what is in its data directory, which stays beside under another name, and
+    waits until the server has come to the target.
+  - A member of a Patroni cluster (O(scope)) leads when it is restored. Patroni has to be stopped on all other members
+    before, and M(slipway.ops.patroni_rejoin) has them follow afterwards.
   - Chooses the backup itself, along the history of the timeline. A target before the end of the oldest backup is
     refused before anything is touched.
   - WAL of the former server that was not archived yet is taken over from its disk, if it is of the same cluster.
@@ -19,12 +21,11 @@ description:
 options:
   state:
     description:
-      - V(planned) says what would be done, or why not.
-      - V(restored) does it.
+      - V(restored) restores.
       - V(reverted) puts the data from before the last restore back.
       - V(discarded) removes that data.
     type: str
-    choices: [planned, restored, reverted, discarded]
+    choices: [restored, reverted, discarded]
     default: restored
   type:
     description: What kind of point is restored to.
@@ -87,6 +88,10 @@ options:
     description: Port of the server.
     type: int
     default: 5432
+  scope:
+    description: Patroni's name of the cluster that this host is a member of. Empty for a server by itself.
+    type: str
+    default: ""
   stanza:
     description: pgBackRest's stanza.
     type: str
@@ -102,7 +107,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: As O(state=planned). What would be refused is refused.
+    description: Says what would be done. What would be refused is refused.
   diff_mode:
     support: none
     description: Data has no diff.
@@ -123,18 +128,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 lines:
-  description: What would be done, or was, for people.
+  description: What was done, or would be in check mode, for people.
   type: list
   elements: str
   returned: success
 label:
   description: The backup.
   type: str
-  returned: when planned or restored
+  returned: when restored
 kept:
   description: Where the former data is; empty when none is kept.
   type: str
-  returned: when planned or restored
+  returned: when restored
 timeline:
   description: The timeline that the restored server is on.
   type: int
@@ -166,6 +171,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.drill.tables import Error
+from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
 from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import PgbackrestError
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
 from ansible_collections.slipway.ops.plugins.module_utils.restore import RestoreError, postgresql
@@ -173,18 +179,14 @@ from ansible_collections.slipway.ops.plugins.module_utils.restore.cluster import
 from ansible_collections.slipway.ops.plugins.module_utils.restore.target import TYPES, target
 from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
 
-_FAILURES = (RestoreError, PostgresqlError, PgbackrestError, Error, OSError)
+_FAILURES = (RestoreError, PatroniError, PostgresqlError, PgbackrestError, Error, OSError)
 
 
 def main() -> None:
     """Read the options, act, answer."""
     module = AnsibleModule(
         argument_spec={
-            "state": {
-                "type": "str",
-                "choices": ["planned", "restored", "reverted", "discarded"],
-                "default": "restored",
-            },
+            "state": {"type": "str", "choices": ["restored", "reverted", "discarded"], "default": "restored"},
             "type": {"type": "str", "choices": list(TYPES), "default": "latest"},
             "target": {"type": "str", "default": ""},
             "exclusive": {"type": "bool", "default": False},
@@ -199,6 +201,7 @@ def main() -> None:
             "name": {"type": "str", "default": "main"},
             "directory": {"type": "str", "default": ""},
             "port": {"type": "int", "default": 5432},
+            "scope": {"type": "str", "default": ""},
             "stanza": {"type": "str", "default": "main"},
             "repository": {"type": "int", "default": 1},
             "timeout": {"type": "float", "default": 86400.0},
@@ -212,9 +215,8 @@ def main() -> None:
             if state in ("reverted", "discarded"):
                 module.exit_json(**put_away(wanted, state, module.check_mode))
             made = postgresql.plan(wanted)
-            if state == "planned" or module.check_mode:
-                answer = {"lines": made.lines, "label": made.backup.label, "kept": made.aside}
-                module.exit_json(changed=state == "restored", **answer)
+            if module.check_mode:
+                module.exit_json(changed=True, lines=made.lines, label=made.backup.label, kept=made.aside)
             module.exit_json(changed=True, **restore(wanted, made))
     except _FAILURES as error:
         module.fail_json(msg=f"postgresql_restore: {error}")
@@ -230,6 +232,7 @@ def wanted_of(options: dict[str, Any]) -> postgresql.Wanted:
         options["port"],
         options["stanza"],
         options["repository"],
+        options["scope"],
         timeout=options["timeout"],
     )
     goal = target(options["type"], options["target"], options["timeline"], options["exclusive"], time.time())
@@ -264,9 +267,13 @@ def restore(wanted: postgresql.Wanted, made: postgresql.Plan) -> dict[str, Any]:
 
 def put_away(wanted: postgresql.Wanted, state: str, check_mode: bool) -> dict[str, Any]:
     """Puts the former data back, or removes it."""
-    if check_mode:
-        return {"changed": True, "lines": [f"the data from before the last restore would be {state}"]}
-    told = postgresql.undo(wanted) if state == "reverted" else postgresql.discard(wanted)
+    act = {
+        ("reverted", False): postgresql.undo,
+        ("reverted", True): postgresql.undo_plan,
+        ("discarded", False): postgresql.discard,
+        ("discarded", True): postgresql.discard_plan,
+    }
+    told = act[state, check_mode](wanted)
     return {"changed": bool(told), "lines": [told or "there is no former data"]}
 
 

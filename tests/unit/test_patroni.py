@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.finding import 
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import patroni as kind
-from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError, settings, status, switch
+from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError, ctl, settings, status, switch
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Answer
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.restart import Installed, reasons, server_version
 
@@ -222,3 +223,11 @@ def test_a_member_that_lost_its_data_is_known_by_name_or_address():
     ]
     assert former_selves(listed, "db2", "https://db2:2380") == [2, 3]
     assert former_selves(listed, "db4", "https://db4:2380") == []
+
+
+def test_the_leader_is_found_in_what_patronictl_lists():
+    replica = {"Cluster": "main", "Member": "db2", "Role": "Sync Standby", "State": "streaming", "TL": 3}
+    leader = {"Cluster": "main", "Member": "db1", "Role": "Leader", "State": "running", "TL": 3}
+    assert ctl.leader_of(json.dumps([replica, leader])) == "db1"
+    assert ctl.leader_of(json.dumps([replica])) == ""
+    assert ctl.leader_of("[]") == ""

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.info import Backup
 from ansible_collections.slipway.ops.plugins.module_utils.restore import RestoreError, journal
-from ansible_collections.slipway.ops.plugins.module_utils.restore.cluster import _is_written
+from ansible_collections.slipway.ops.plugins.module_utils.restore.cluster import Cluster, _is_written
+from ansible_collections.slipway.ops.plugins.module_utils.restore.keeper import has_server
+from ansible_collections.slipway.ops.plugins.module_utils.restore.postgresql import (
+    Wanted,
+    discard,
+    discard_plan,
+    refuse_unfinished_undo,
+    undo,
+    undo_plan,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.restore.target import (
     History,
     Target,
@@ -144,3 +156,53 @@ def test_a_recycled_segment_is_not_taken_for_wal(tmp_path, timeline, address, wr
         file.write(head)
         file.truncate(16 * 2**20)
     assert _is_written(segment) is written
+
+
+@pytest.fixture
+def wanted(tmp_path, monkeypatch):
+    """A cluster whose server is nobody's business here; ``done`` are the steps that an undo took."""
+    monkeypatch.setattr(journal, "STATE", tmp_path)
+    data, aside = tmp_path / "main", tmp_path / "main.before-r"
+    for directory, content in ((data, "restored"), (aside, "former")):
+        directory.mkdir()
+        (directory / "what").write_text(content)
+    for step in ("stop", "leave_timeline", "recover"):
+        monkeypatch.setattr(Cluster, step, lambda _: None)
+    asked = Wanted(Cluster(17, "main", data, 5432, "main", 1), Target(), "db1", "r", confirm="db1/main")
+    journal.keep(asked.place, journal.Journal("r", str(data), str(aside), "old", "the latest state"), "done")
+    return asked
+
+
+def test_former_data_is_put_back_once_confirmed(wanted):
+    with pytest.raises(RestoreError, match=r"restore_confirm=db1/main[.] Nothing was changed"):
+        undo(replace(wanted, confirm=""))
+    assert "puts" in undo_plan(wanted) and (wanted.cluster.directory / "what").read_text() == "restored"
+    undo(wanted)
+    assert (wanted.cluster.directory / "what").read_text() == "former"
+    with pytest.raises(RestoreError, match="no restore was made"):
+        undo(wanted)
+
+
+def test_a_killed_undo_is_gone_on_with_and_never_taken_for_a_restore(wanted, monkeypatch):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Cluster, "recover", lambda _: _interrupt())
+        undo(wanted)
+    with pytest.raises(RestoreError, match="-e restore_undo=true"):
+        refuse_unfinished_undo(wanted)
+    undo(wanted)
+    assert (wanted.cluster.directory / "what").read_text() == "former"
+
+
+def _interrupt():
+    raise KeyboardInterrupt
+
+
+def test_former_data_is_removed_once(wanted):
+    assert discard_plan(wanted) == discard(wanted) != ""
+    assert discard(wanted) == "" and (wanted.cluster.directory / "what").read_text() == "restored"
+
+
+def test_a_server_is_known_by_its_process(tmp_path):
+    assert not has_server(tmp_path)
+    (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n")
+    assert not has_server(tmp_path)  # the number of another program

@@ -35,13 +35,15 @@ class Answer:
 
 
 class Client:
-    """Asks members. ``own`` is the address of this host's member, ``name`` what it is called."""
+    """Asks members. ``own`` is the address of this host's member, ``name`` what it is called, ``directory`` where its
+    data is."""
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self.name = str(configuration["name"])
         self.scope = str(configuration["scope"])
         self.own = f"https://{configuration['restapi']['connect_address']}"
         self._port = str(configuration["postgresql"]["connect_address"]).rpartition(":")[2]
+        self.directory = Path(configuration["postgresql"]["data_dir"])
         self.programs = str(configuration["postgresql"]["bin_dir"])
         files = configuration["ctl"]
         self._tls = ssl.create_default_context(cafile=files["cacert"])

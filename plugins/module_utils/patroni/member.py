@@ -130,7 +130,8 @@ def _share(client: Client, wanted: Mapping[str, Any], check_mode: bool) -> list[
 
 def _give_time(client: Client) -> None:
     """Members read what has changed once in each of their loops, and tell of it in the same."""
-    time.sleep(int(client.ask("/config").body.get("loop_wait", 10)) + 2)
+    told = client.ask("/config").body  # a new cluster has yet to write it
+    time.sleep(int(told.get("loop_wait", 10) if isinstance(told, Mapping) else 10) + 2)
 
 
 def _after(client: Client, name: str, told: Sequence[str] | None) -> tuple[list[str], list[str]]:

@@ -213,7 +213,13 @@ def _refuse_strangers(connection: Any) -> None:
 
 
 def _pending(connection: Any) -> list[str]:
-    return [row[0] for row in rows(connection, "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name")]
+    """Settings that only a restart applies; those of a recovery are nothing to a server whose recovery is over."""
+    waiting = rows(
+        connection,
+        "SELECT name FROM pg_settings WHERE pending_restart"
+        " AND (pg_is_in_recovery() OR NOT starts_with(name, 'recovery_target')) ORDER BY name",
+    )
+    return [name for (name,) in waiting]
 
 
 def _overridden(connection: Any) -> list[str]:

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import struct
-import subprocess
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ from ..drill.tables import Error
 from ..pgbackrest.command import PROGRAM, as_user, run
 from ..postgresql import PostgresqlError
 from ..postgresql.connection import connect, rows
-from ..postgresql.server import Server, settle, stop
+from ..postgresql.server import Server
 from . import RestoreError
+from .keeper import Keeper, Member, Single, has_server, systemctl
 from .target import Target
 
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
@@ -37,12 +37,13 @@ _RECOVERY = (
     "recovery_target_xid",
 )
 _HEADER = struct.Struct("=HHIQ")  # of a page of WAL: magic number, flags, timeline, its own address
-_POLL = 0.2
+_POLL = 0.1
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """One cluster of this host. ``user`` owns it; ``timeout`` is seconds for each long step."""
+    """One cluster of this host. ``scope`` is Patroni's name of it, empty for a server by itself; ``user`` owns it;
+    ``timeout`` is seconds for each long step."""
 
     version: int
     name: str
@@ -50,12 +51,18 @@ class Cluster:
     port: int
     stanza: str
     repository: int
+    scope: str = ""
     user: str = "postgres"
     timeout: float = 86400.0
 
     @property
     def server(self) -> Server:
         return Server(self.version, self.name, self.port, timeout=self.timeout)
+
+    @property
+    def keeper(self) -> Keeper:
+        """Who runs the server."""
+        return Member(self.scope, self.server, self.directory, self.user) if self.scope else Single(self.server)
 
     @property
     def entries(self) -> int:
@@ -69,15 +76,12 @@ class Cluster:
 
     def running(self) -> bool:
         """Whether a server has the data directory."""
-        try:
-            pid = int((self.directory / "postmaster.pid").read_text().split()[0])
-            os.kill(pid, 0)
-        except (OSError, ValueError, IndexError):
-            return False
-        return True
+        return has_server(self.directory)
 
     def timeline(self) -> int:
         """The timeline of the data that is there, 0 when there is none."""
+        with suppress(PostgresqlError, Error), closing(self.connect()) as connection:
+            return _timeline(connection)  # the control file may have yet to get it
         return int(_control(self, self.directory, "Latest checkpoint's TimeLineID") or 0)
 
     def tablespaces(self) -> list[str]:
@@ -90,12 +94,13 @@ class Cluster:
     def stop(self) -> None:
         """Stops the server. The last transaction it gets lets a target of a moment ago be reached."""
         if self.running():
-            with suppress(PostgresqlError, Exception), closing(self.connect()) as connection:
-                rows(connection, "SELECT pg_current_xact_id()::text")
-        stop(self.server)
+            with suppress(PostgresqlError, Error), closing(self.connect()) as connection:
+                # Its replicas may be gone already.
+                rows(connection, "SELECT set_config('synchronous_commit', 'local', false), pg_current_xact_id()::text")
+        self.keeper.stop()
         if self.running():
             raise RestoreError(
-                f"a server that is not {self.server.unit} has {self.directory}: stop it first. Nothing was changed"
+                f"a server that is not the {self.keeper.name} has {self.directory}: stop it first. Nothing was changed"
             )
 
     def renew(self) -> None:
@@ -152,20 +157,29 @@ class Cluster:
         owner = as_user(self.user)
         os.chown(signal, owner["user"], owner["group"])
 
-    def recover(self) -> None:
-        """Starts the server and waits until it has come to the target and is a server of its own."""
-        log, unit = self.server.log, self.server.unit
+    def recover(self) -> float | None:
+        """Starts the server, waits until it has come to the target, and lets clients in.
+
+        Answers when the newest transaction was committed that came back, Unix time; None for none.
+        """
+        self._reach_target()
+        moment = self._settled()
+        self.keeper.take_over()
+        return moment
+
+    def _reach_target(self) -> None:
+        log, unit = self.server.log, self.keeper.unit
         said = log.stat().st_size if log.exists() else 0
-        _systemctl("reset-failed", unit)
-        _systemctl("start", "--no-block", unit)
+        if not self.running():  # as a run that was killed may have left it
+            self.keeper.start()
         deadline = time.monotonic() + self.timeout
         while time.monotonic() < deadline:
             if self._is_primary():
                 return
-            state = _systemctl("show", "--property=ActiveState,NRestarts", unit).split()
+            state = systemctl("show", "--property=ActiveState,NRestarts", unit).split()
             # It can be read for a moment before it ends for want of the target, and then systemd tries again.
             if "ActiveState=failed" in state or not {"NRestarts=0", "NRestarts="} & set(state):
-                stop(self.server)  # systemd would try again for ever
+                systemctl("stop", unit)  # systemd would try again for ever
                 raise RestoreError(f"the restored server did not come to the target: {_last_words(log, said, unit)}")
             time.sleep(_POLL)
         raise RestoreError(f"the restored server was still recovering after {self.timeout:g} s, and goes on")
@@ -177,19 +191,14 @@ class Cluster:
         except (PostgresqlError, Error):
             return False
 
-    def settled(self) -> tuple[int, float | None]:
-        """Forgets the recovery's settings, which a standby would otherwise obey later; timeline and last change."""
+    def _settled(self) -> float | None:
+        """Forgets the recovery's settings, which a standby would otherwise obey later."""
         with closing(self.connect()) as connection:
             with connection.cursor() as cursor:
                 for name in _RECOVERY:
                     cursor.execute(f"ALTER SYSTEM RESET {name}")
-                cursor.execute("CHECKPOINT")  # the control file has the new timeline
-            ((timeline, moment),) = rows(
-                connection, "SELECT timeline_id, pg_last_xact_replay_timestamp() FROM pg_control_checkpoint()"
-            )
-        stop(self.server)  # a restart now, that the next run of the role would ask for
-        settle(self.server, False)
-        return timeline, None if moment is None else moment.timestamp()
+            ((_, moment),) = rows(connection, "SELECT pg_reload_conf(), pg_last_xact_replay_timestamp()")
+        return None if moment is None else moment.timestamp()
 
 
 def fetch(cluster: Cluster, file: str) -> str:
@@ -209,8 +218,14 @@ def _last_words(log: Path, after: int, unit: str) -> str:
         return f"{ending(file.read().decode(errors='replace'))} ({unit}, {log})"
 
 
-def _systemctl(*words: str) -> str:
-    return subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False).stdout
+def _timeline(connection: Any) -> int:
+    """Of a server that takes writes; the control file's of one that replays."""
+    ((timeline,),) = rows(
+        connection,
+        "SELECT CASE WHEN pg_is_in_recovery() THEN to_hex(timeline_id)"
+        " ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END FROM pg_control_checkpoint()",
+    )
+    return int(timeline, 16)
 
 
 def _is_written(segment: Path) -> bool:

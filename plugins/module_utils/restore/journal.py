@@ -15,7 +15,8 @@ from . import RestoreError
 STATE = Path("/var/lib/slipway/postgresql")
 
 # In their order. Until `moved` the former data is where it was; from `recovering` on the new server may have new data.
-PHASES = ("stopping", "moved", "recovering", "done")
+# `undoing` follows any of them.
+PHASES = ("stopping", "moved", "recovering", "done", "undoing")
 
 
 @dataclass(frozen=True)

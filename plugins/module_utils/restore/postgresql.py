@@ -74,7 +74,7 @@ def plan(wanted: Wanted) -> Plan:
     last = newest(stanza.wal.get(cluster.repository, []))
     backups = stanza.of(cluster.repository)
     backup = choose(backups, wanted.target, _way(wanted, stanza, last), wanted.label)
-    former = journal.load(wanted.place)
+    former = refuse_unfinished_undo(wanted)
     unfinished = former if former and not former.finished and former.directory == str(cluster.directory) else None
     made = Plan(backup, last, resumes=unfinished)
     if unfinished:
@@ -89,6 +89,14 @@ def plan(wanted: Wanted) -> Plan:
         *made.lines,
     ]
     return made
+
+
+def refuse_unfinished_undo(wanted: Wanted) -> journal.Journal | None:
+    """The last restore, if any. Half of an undo has the former data in place, which a new restore would empty."""
+    former = journal.load(wanted.place)
+    if former and former.phase == "undoing":
+        raise RestoreError("putting the former data back was not finished: go on with -e restore_undo=true")
+    return former
 
 
 def _stanza(cluster: Cluster) -> Stanza:
@@ -124,7 +132,7 @@ def _way(wanted: Wanted, stanza: Stanza, last: str) -> History | None:
 def _look_at_data(wanted: Wanted, made: Plan) -> None:
     cluster = wanted.cluster
     if cluster.running():
-        made.overwrites = f"the live server {cluster.server.unit}"
+        made.overwrites = f"the {cluster.keeper.name}"
     elif cluster.entries:
         made.overwrites = f"the data in {cluster.directory}, whose server is stopped,"
     if not made.overwrites:
@@ -194,11 +202,11 @@ def perform(wanted: Wanted, made: Plan) -> Outcome:
         entry = _replace_data(wanted, made, entry, told)
     with _timed(told, "recover"):
         try:
-            cluster.recover()
+            last = cluster.recover()
         except RestoreError as error:
             back = f" The former data is in {made.aside}; -e restore_undo=true puts it back." if made.aside else ""
             raise RestoreError(f"{error}.{_hint(wanted, str(error))}{back}") from error
-        told.timeline, last = cluster.settled()
+        told.timeline = cluster.timeline()
         told.last_change = None if last is None else moment(last)
     journal.keep(wanted.place, entry, "done")
     return told
@@ -234,36 +242,50 @@ def _hint(wanted: Wanted, error: str) -> str:
     )
 
 
-def undo(wanted: Wanted) -> str:
-    """Puts the former data back and starts it; what was restored is removed."""
+def undo_plan(wanted: Wanted) -> str:
+    """What would be put back, a sentence. RestoreError where that cannot be or was not confirmed."""
     entry = _last(wanted)
-    if not entry.aside or not Path(entry.aside).exists():
+    if entry.phase != "undoing" and not (entry.aside and Path(entry.aside).exists()):
         raise RestoreError(f"the restore {entry.run} kept nothing that could be put back")
     if wanted.confirm != wanted.word:
         raise RestoreError(
             f"what was restored by {entry.run}, and all changes since, would be replaced by {entry.aside}. To do that"
             f" type -e restore_confirm={wanted.word}. Nothing was changed"
         )
+    return f"puts {entry.aside} back in place of what was restored by {entry.run}, which is removed"
+
+
+def undo(wanted: Wanted) -> str:
+    """Puts the former data back and starts it; what was restored is removed. Killed, it is gone on with."""
+    undo_plan(wanted)
+    entry = journal.keep(wanted.place, _last(wanted), "undoing")
     wanted.cluster.stop()
-    shutil.rmtree(entry.directory, ignore_errors=True)
-    Path(entry.aside).rename(entry.directory)
+    if Path(entry.aside).exists():
+        shutil.rmtree(entry.directory, ignore_errors=True)
+        Path(entry.aside).rename(entry.directory)
     # The restored server may have begun a timeline, which would pass for the latest from now on: a newer one is begun.
     wanted.cluster.leave_timeline()
     wanted.cluster.recover()
-    wanted.cluster.settled()
     wanted.place.unlink()
     return f"what was there before the restore {entry.run} is back in {entry.directory}"
 
 
-def discard(wanted: Wanted) -> str:
-    """Removes the former data, once the restored one has proved itself; a sentence on it, empty for nothing to do."""
+def discard_plan(wanted: Wanted) -> str:
+    """What would be removed, a sentence; empty for nothing."""
     entry = journal.load(wanted.place)
     if entry is None or not entry.aside or not Path(entry.aside).exists():
         return ""
     if not entry.finished:
         raise RestoreError(f"the restore {entry.run} is not finished; {entry.aside} stays")
-    shutil.rmtree(entry.aside)
-    return f"{entry.aside} was removed"
+    return f"{entry.aside} is removed"
+
+
+def discard(wanted: Wanted) -> str:
+    """Removes the former data, once the restored one has proved itself; a sentence on it, empty for nothing to do."""
+    told = discard_plan(wanted)
+    if told:
+        shutil.rmtree(_last(wanted).aside)
+    return told
 
 
 def _last(wanted: Wanted) -> journal.Journal:

@@ -47,7 +47,7 @@ def begin(cluster: Cluster, host: str, run: str, now: float, check_mode: bool = 
     if found and found.directory == str(cluster.directory):
         return found
     if cluster.entries:
-        what = f"the live server {cluster.server.unit}" if cluster.running() else "the data of a stopped server"
+        what = f"the {cluster.keeper.name}" if cluster.running() else "the data of a stopped server"
         raise RestoreError(
             f"{cluster.directory} on {host} has {what}; recover.yml fills an empty directory alone. If site.yml made"
             f" that server or it is to go, restore.yml -e restore_host={host} -e restore_confirm={host}/{cluster.name}"

@@ -1,0 +1,36 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What etcd knows of the cluster, by ``patronictl``, which answers while no Patroni runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
+
+PROGRAM = "/usr/local/sbin/patronictl"
+_LEADERS = ("Leader", "Standby Leader")
+
+
+def leader() -> str:
+    """Who leads; empty when nobody does."""
+    return leader_of(_told("list", "--format", "json"))
+
+
+def leader_of(listing: str) -> str:
+    """The leader in what ``patronictl list --format json`` says."""
+    return next((entry["Member"] for entry in json.loads(listing) if entry["Role"] in _LEADERS), "")
+
+
+def forget(scope: str) -> None:
+    """Removes the cluster from etcd: its leaders, synchronous replicas and positions. Its data stays where it is."""
+    _told("remove", scope, answers=f"{scope}\nYes I am aware\n")
+
+
+def _told(*words: str, answers: str = "") -> str:
+    ended = subprocess.run([PROGRAM, *words], input=answers, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        said = (ended.stderr.strip() or ended.stdout.strip())[-500:]
+        raise PatroniError(f"patronictl {words[0]} failed: {said}. See that etcd has its majority, and run again")
+    return ended.stdout

@@ -1,0 +1,51 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A replica whose data is of another history than the leader's: it gives that up, and copies the leader anew."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError, ctl, member, switch
+from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Client
+
+
+def rejoin(timeout: float, check_mode: bool) -> bool:
+    """Whether this member had to give up its data. It streams when this returns; ``timeout`` is seconds for that."""
+    client = Client.of_this_host()
+    leader = ctl.leader()
+    if not leader:
+        raise PatroniError("nobody leads, so there is nothing to copy; look at patronictl list. Nothing was changed")
+    if leader == client.name:
+        raise PatroniError(f"{leader} leads: its data is what the others copy. Nothing was changed")
+    if _follows(client):
+        return False
+    if not check_mode:
+        subprocess.run(["systemctl", "stop", member.UNIT], check=True)
+        _empty(client.directory)
+        member.settle(member.Wanted(None, timeout=timeout), check_mode=False)
+    return True
+
+
+def _follows(client: Client) -> bool:
+    try:
+        cluster = switch.look(client)
+    except PatroniError:
+        return False  # Patroni does not run here
+    own, leader = cluster.member(client.name), cluster.leader
+    return bool(own and leader and own.well and own.timeline == leader.timeline)
+
+
+def _empty(directory: Path) -> None:
+    if (directory / "postmaster.pid").exists():
+        raise PatroniError(
+            f"{directory}/postmaster.pid is still there after Patroni was stopped: a server of its own may have the"
+            " data. Stop it, or remove that file when there is none. Nothing was changed"
+        )
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
