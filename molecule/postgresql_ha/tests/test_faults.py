@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from machine import crowding, until
-from three_hosts import FAST, hosts, is_writable, leader, note, others, sql, wait_until_whole, writer
+from three_hosts import FAST, cut_off, hosts, is_writable, leader, note, others, sql, wait_until_whole, writer
 
 DATA = "/var/lib/postgresql"
 
@@ -29,16 +29,12 @@ def test_killed_with_its_server_it_comes_back_as_a_replica():
 def test_cut_off_it_stops_writing_before_another_begins_and_rejoins():
     wait_until_whole()
     former = leader()
-    route = hosts[former].check_output("ip route show default")
     with writer() as written:
         began = time.time()
-        hosts[former].check_output("ip link set eth0 down")
-        try:
+        with cut_off(former):
             assert until(lambda: leader(*others(former)) not in ("", former), FAST * 2 * crowding(), pause=0.1)
             both = is_writable(former)
             assert until(lambda: written.writes(after=began + 5), FAST * crowding(), pause=0.3), written.errors()
-        finally:
-            hosts[former].check_output(f"ip link set eth0 up && ip route replace {route}")
         assert not both, f"{former} took writes when {leader()} led already"
         wait_until_whole()
     lost = written.lost()

@@ -124,6 +124,17 @@ def writer() -> Iterator[Writer]:
         proxy.run(f"systemctl stop {unit}")
 
 
+@contextmanager
+def cut_off(member: str) -> Iterator[None]:
+    """Nobody reaches it, and it reaches nobody."""
+    route = hosts[member].check_output("ip route show default")
+    hosts[member].check_output("ip link set eth0 down")
+    try:
+        yield
+    finally:
+        hosts[member].check_output(f"ip link set eth0 up && ip route replace {route}")
+
+
 def note(what: str, found: Writer, lost: set[int]) -> None:
     """For the person who reads the run."""
     rows = len(found.acknowledged())
