@@ -98,9 +98,9 @@ def history(app: str) -> list[dict[str, Any]]:
 
 
 def evidence(identifier: str) -> dict[str, Any]:
-    """The newest record of an id."""
-    found = module(INVENTORY, "edge1", "slipway.ops.evidence_info", ids=[identifier])
-    return found["edge1"]["records"][-1]
+    """The newest record of an id, as the store has it."""
+    lines = on("edge1", "sh", "-c", "cat /var/lib/slipway/evidence/records/*.jsonl").splitlines()
+    return next(record for record in map(json.loads, reversed(lines)) if record["id"] == identifier)
 
 
 @contextlib.contextmanager

@@ -163,10 +163,11 @@ def test_the_second_of_two_releases_is_refused_with_the_name_of_the_first() -> N
     version = "2.0.0" if look().version == "1.0.0" else "1.0.0"
     first = start("deploy", service="sample", version=version, deploy_watch_seconds=15)
     assert first.until("3/8"), first.output
+    waits = start("deploy", service="sample", version=version, deploy_lock_wait=300)
     refused = deploy("1.0.0")
     assert refused.code != 0 and "sample is locked by" in refused.said and f"deploy {version}" in refused.said
-    waited = deploy(version, deploy_lock_wait=120)
-    assert waited.code == 0 and "waiting up to 120 s" in waited.said and "is live already" in waited.said
+    waited = waits.end()
+    assert waited.code == 0 and "waiting up to 300 s" in waited.said and "is live already" in waited.said
     assert first.end().code == 0, first.output
 
 
