@@ -33,9 +33,9 @@ def version(host) -> str:
     return json.loads(host.check_output(f"curl -sS --fail --max-time 10 --cacert {CA} {url}"))["version"]
 
 
-def refused(**variables) -> Run:
-    """The whole site once more with something wrong in it."""
-    run = play("site", INVENTORY, **variables)
+def refused(*options, **variables) -> Run:
+    """The site once more with something wrong in it."""
+    run = play("site", INVENTORY, *options, **variables)
     assert run.code != 0, run.output
     assert "Traceback" not in run.output
     return run
@@ -85,7 +85,7 @@ def test_an_expired_certificate_is_refused_and_the_old_one_goes_on_serving(host)
     pair = module(INVENTORY, "edge1", "ansible.builtin.shell", _raw_params=EXPIRED)["edge1"]["stdout_lines"]
     certificate, key = ("\n".join(part.split("|")) for part in pair)
     brought = {"name": "app", "source": "files", "names": ["app.demo.test"], "certificate": certificate, "key": key}
-    run = refused(demo_certificates=[brought])
+    run = refused("--limit", "edge1", demo_certificates=[brought])
     assert "expired" in run.said and "app" in run.said
     assert version(host) == before
 
@@ -101,7 +101,7 @@ tr '\\n' '|' < crt; echo; tr '\\n' '|' < key; echo
 def test_a_port_in_use_is_named_with_who_has_it(host) -> None:
     host.check_output("systemctl stop haproxy && systemd-run --unit=squatter --collect python3 -m http.server 18000")
     try:
-        run = refused()
+        run = refused("--limit", "edge1")
     finally:
         host.check_output("systemctl stop squatter; systemctl start haproxy")
     assert "18000" in run.said and "python3" in run.said
