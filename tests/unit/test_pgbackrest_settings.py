@@ -86,6 +86,16 @@ def test_standbys_are_copied_where_there_are_some():
     assert "backup-standby" not in apart["global"] and apart["other"]["pg1-path"] == "/var/lib/postgresql/16/main"
 
 
+def test_a_copy_reads_the_backups_and_is_in_none():
+    variables = {"db1": {}, "db9": {"pgbackrest_backed_up": False}}
+    keeper = sections(place("backup1", HOST, clients=clients_of(["db1", "db9"], variables, "backup1")))
+    assert keeper["global"]["tls-server-auth"] == ["db1=main", "db9=main"]
+    assert "backup-standby" not in keeper["global"] and "pg2-path" not in keeper["main"]
+    copy = place("db9", HOST, clients=clients_of(["db1", "db9"], variables, "db9"))
+    assert sections(copy)["main"]["pg1-path"] == "/var/lib/postgresql/17/main" and not copy.runs_backups
+    assert not place("db9", S3, clients=clients_of(["db9"], variables, "db9")).runs_backups
+
+
 def test_older_releases_get_the_options_they_know():
     hosts = ("db1", "db2")
     found = options("backup1", HOST, hosts=hosts, release=50)

@@ -110,7 +110,7 @@ def test_a_killed_restore_is_finished_by_the_next():
     second = restore(restore_backup="none")  # what stands in the way is known to be half a restore: nothing to type
     assert second.code == 0 and "goes on with the restore" in second.output, second.output
     assert sql("select words from orders where number = -5") == "last words"
-    undone = restore(restore_undo=True, restore_confirm=CONFIRM)
+    undone = restore(restore_undo=True, restore_confirm=CONFIRM, restore_backup="none")
     assert undone.code == 0 and kept() == "", undone.output
     assert sql("select words from orders where number = -5") == "last words"
 

@@ -33,12 +33,14 @@ _STANZA = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True)
 class Client:
-    """A PostgreSQL host: its inventory name, the stanza it belongs to, and where its cluster is."""
+    """A PostgreSQL host: its inventory name, the stanza it belongs to, and where its cluster is. One that is not
+    ``backed_up`` only reads the backups of its stanza, to become a copy."""
 
     host: str
     stanza: str
     data_directory: str
     port: int = 5432
+    backed_up: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,16 @@ class Site:
     @property
     def runs_backups(self) -> bool:
         """Backups are made by the first repository host, and where there is none by each PostgreSQL host for itself."""
-        return self.keepers[0] == self.name if self.keepers else self.own is not None
+        if self.keepers:
+            return self.keepers[0] == self.name
+        return self.own is not None and self.own.backed_up
 
     @property
     def served(self) -> list[Client]:
         """The clients whose backups this host makes or keeps."""
-        return list(self.clients) if self.keeps else [self.own] if self.own else []
+        if self.keeps:
+            return [client for client in self.clients if client.backed_up]
+        return [self.own] if self.own else []
 
     @property
     def stanzas(self) -> list[str]:
@@ -92,7 +98,14 @@ class Site:
 def site(data: Mapping[str, Any]) -> Site:
     """The site that plain data of the role describes."""
     clients = tuple(
-        Client(entry["host"], entry["stanza"], entry["data_directory"], int(entry["port"])) for entry in data["clients"]
+        Client(
+            entry["host"],
+            entry["stanza"],
+            entry["data_directory"],
+            int(entry["port"]),
+            entry.get("backed_up") is not False,
+        )
+        for entry in data["clients"]
     )
     return Site(**{**data, "clients": clients, "repositories": tuple(data["repositories"])})
 
@@ -116,6 +129,7 @@ def _client_of(host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         "stanza": variables.get("pgbackrest_stanza") or "main",
         "data_directory": variables.get("postgresql_data_directory") or f"/var/lib/postgresql/{cluster}",
         "port": variables.get("postgresql_port") or 5432,
+        "backed_up": variables.get("pgbackrest_backed_up", True),
     }
 
 
@@ -205,7 +219,7 @@ def sections(place: Site) -> dict[str, Section]:
 
 
 def _backup_options(place: Site) -> Section:
-    members = [client.stanza for client in place.clients]
+    members = [client.stanza for client in place.served]
     standbys = place.keeps and len(members) > len(set(members)) and place.release >= PREFER_SINCE
     return {"start-fast": "y", **({"backup-standby": "prefer"} if standbys else {})} if place.runs_backups else {}
 
