@@ -80,8 +80,9 @@ class Cluster:
 
     def timeline(self) -> int:
         """The timeline of the data that is there, 0 when there is none."""
-        with suppress(PostgresqlError, Error), closing(self.connect()) as connection:
-            return _timeline(connection)  # the control file may have yet to get it
+        if self.running():
+            with suppress(PostgresqlError, Error), closing(self.connect()) as connection:
+                return _timeline(connection)  # the control file may have yet to get it
         return int(_control(self, self.directory, "Latest checkpoint's TimeLineID") or 0)
 
     def tablespaces(self) -> list[str]:
