@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,6 +107,22 @@ def containers(directory: Path, name: str, hosts: list[str], **variables: object
     inventory.write_text(yaml.safe_dump({"all": {"vars": connection, "hosts": described}}))
     with running(inventory):
         yield inventory
+
+
+def demo_inventory(directory: Path, name: str) -> Path:
+    """The demo's inventory with containers, so named, and secrets of its own, and no published ports."""
+    lines = (ROOT / "inventories/demo/hosts.yml").read_text().replace("slipway-demo", name).splitlines(keepends=True)
+    inventory = directory / "hosts.yml"
+    inventory.write_text("".join(line for line in lines if "testbed_published_ports" not in line))
+    shutil.copytree(ROOT / "inventories/demo/group_vars", directory / "group_vars")
+    return inventory
+
+
+def empty_play(directory: Path) -> Path:
+    """A playbook that does nothing on every host: what no other can do without."""
+    playbook = directory / "empty.yml"
+    playbook.write_text("[{hosts: all, gather_facts: false}]\n")
+    return playbook
 
 
 @contextlib.contextmanager

@@ -15,19 +15,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import ROOT, Cost, Run, ansible_playbook, cost, module_calls, print_table, refuse_changes, running
+from common import (
+    ROOT,
+    Cost,
+    Run,
+    ansible_playbook,
+    cost,
+    demo_inventory,
+    empty_play,
+    module_calls,
+    print_table,
+    refuse_changes,
+    running,
+)
 
 NAME = "slipway-bench-site"
 OURS, PLAIN, EMPTY = "site.yml", "site.yml, a task per file", "empty play"
-
-
-def demo_inventory(directory: Path) -> Path:
-    """The demo's inventory with containers and secrets of its own, and no published ports."""
-    lines = (ROOT / "inventories/demo/hosts.yml").read_text().replace("slipway-demo", NAME).splitlines(keepends=True)
-    inventory = directory / "hosts.yml"
-    inventory.write_text("".join(line for line in lines if "testbed_published_ports" not in line))
-    shutil.copytree(ROOT / "inventories/demo/group_vars", directory / "group_vars")
-    return inventory
 
 
 def plain_collections(directory: Path) -> Path:
@@ -46,10 +49,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="runs of each, medians are compared (default 3)")
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as place:
-        inventory = demo_inventory(Path(place))
+        inventory = demo_inventory(Path(place), NAME)
         hosts = inventory.read_text().count("ansible_host:")
-        empty = Path(place, "empty.yml")
-        empty.write_text("[{hosts: all, gather_facts: false}]\n")
+        empty = empty_play(Path(place))
         plain = plain_collections(Path(place, "plain"))
         sides = {
             EMPTY: (empty, ROOT / "collections"),
