@@ -266,14 +266,16 @@ def test_retention_is_by_time():
     assert kinds() == kept
 
 
-class TestVerification:
-    @pytest.fixture(autouse=True)
-    def _two_backups(self):
-        assert backup("full").rc == 0
-        sql("select pg_switch_wal()")
-        sql("insert into words values ('later'); select pg_switch_wal()")
-        assert backup("incr").rc == 0
+@pytest.fixture(scope="class")
+def two_backups():
+    assert backup("full").rc == 0
+    sql("select pg_switch_wal()")
+    sql("insert into words values ('later'); select pg_switch_wal()")
+    assert backup("incr").rc == 0
 
+
+@pytest.mark.usefixtures("two_backups")
+class TestVerification:
     def test_a_sound_repository_passes(self):
         assert backup("verify").rc == 0
         assert results("data.backup.verified")["verdict"] == "pass"

@@ -63,7 +63,7 @@ def test_wal_waits_while_the_repository_is_down():
         assert sql("insert into words values ('PostgreSQL goes on') returning 1") == "1"
     finally:
         backup1.check_output("systemctl start pgbackrest.service")
-    # PostgreSQL tries again a minute after the last of three failures.
+    last = switch()  # PostgreSQL would try again a minute after the last of three failures; a new segment wakes it
     assert until(lambda: waiting() == 0, 300)
     assert archived() >= last
     assert sound()
@@ -73,7 +73,7 @@ def test_wal_waits_while_the_repository_is_down():
 def test_a_full_repository_disk_drops_nothing():
     """The repository on a small disk of its own that fills up during a backup, and is enlarged."""
     small, copy = "/run/small", "/var/tmp/repository"
-    fill(600_000, "too_much")
+    fill(300_000, "too_much")
     switch()
     assert until(lambda: waiting() == 0)
     used = int(backup1.check_output(f"du -sm {REPOSITORY}").split()[0])
@@ -90,6 +90,7 @@ def test_a_full_repository_disk_drops_nothing():
         last = switch(3)
         assert waiting() > 0
         backup1.check_output(f"mount -o remount,size=1G {small}")
+        last = switch()
         assert until(lambda: waiting() == 0, 300)
         assert archived() >= last
         assert backup("full").rc == 0, results("data.backup.full")
