@@ -44,16 +44,17 @@ def leader(*asked: str) -> str:
     return next((name for name, entry in cluster(*asked).items() if entry["role"] == "leader"), "")
 
 
-def whole() -> bool:
+def whole(synchronous: bool = True) -> bool:
     """One leads, two stream, one of them synchronously, all on one timeline."""
     entries = cluster()
     states = sorted((entry["role"], entry["state"]) for entry in entries.values())
-    wanted = [("leader", "running"), ("replica", "streaming"), ("sync_standby", "streaming")]
+    first = ("sync_standby" if synchronous else "replica", "streaming")
+    wanted = sorted([("leader", "running"), ("replica", "streaming"), first])
     return states == wanted and len({entry.get("timeline") for entry in entries.values()}) == 1
 
 
-def wait_until_whole(seconds: float = 60) -> None:
-    assert until(whole, seconds * crowding(), pause=0.5), cluster()
+def wait_until_whole(seconds: float = 60, synchronous: bool = True) -> None:
+    assert until(lambda: whole(synchronous), seconds * crowding(), pause=0.5), cluster()
 
 
 def others(name: str) -> list[str]:
