@@ -19,17 +19,9 @@ demo: env engine images ## bring up the demo from nothing: 6 hosts, releases, a 
 demo-clean: env ## remove the demo's containers, network and generated secrets
 	@testbed/demo-clean.sh
 
-# Scenarios left to `make test-all`: postgresql_ha has passed from scratch, but only once, and takes ten minutes.
-UNPROVEN := postgresql_ha
-SCENARIO := tests/scenarios/test_molecule.py::test_scenario
-
 test: env engine images lint ## lint, unit and integration tests, the scenarios two at a time (about an hour on 2 cores)
-	@$(if $(UNPROVEN),echo "── not run here: $(UNPROVEN); make test-all runs that too",:)
 	@echo "── tests: unit, integration, then the scenarios; a line as each ends, logs under .cache/molecule/"
-	@pytest -v --numprocesses 2 --dist loadgroup $(UNPROVEN:%=--deselect '$(SCENARIO)[%]') tests/unit tests/integration tests/scenarios
-
-test-all: test ## what `make test` runs, and then what it names as not run
-	@$(if $(UNPROVEN),pytest -v $(UNPROVEN:%='$(SCENARIO)[%]'),:)
+	@pytest -v --numprocesses 2 --dist loadgroup tests/unit tests/integration tests/scenarios
 
 test-unit: env ## only what needs no engine (seconds)
 	@pytest -q --numprocesses 2 tests/unit
@@ -69,4 +61,4 @@ build: env ## the collection archive for ansible-galaxy
 clean: ## remove the environment and caches (not the demo)
 	@rm -rf $(VENV) .cache
 
-.PHONY: help demo demo-clean test test-all test-unit lint env engine images lock docs build clean
+.PHONY: help demo demo-clean test test-unit lint env engine images lock docs build clean
