@@ -19,9 +19,12 @@ demo: env engine images ## bring up the demo from nothing: 6 hosts, releases, a 
 demo-clean: env ## remove the demo's containers, network and generated secrets
 	@testbed/demo-clean.sh
 
+# loadfile: tests of a file share hosts. loadgroup: each scenario goes to whoever is free, in their order.
 test: env engine images lint ## lint, unit and integration tests, the scenarios two at a time (about an hour on 2 cores)
-	@echo "── tests: unit, integration, then the scenarios; a line as each ends, logs under .cache/molecule/"
-	@pytest -v --numprocesses 2 --dist loadgroup tests/unit tests/integration tests/scenarios
+	@echo "── tests: integration and unit, file by file, the longest first"
+	@pytest -v --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/integration/test_newest_core.py tests/integration tests/unit
+	@echo "── tests: scenarios, logs under .cache/molecule/"
+	@pytest -v --numprocesses 2 --dist loadgroup tests/scenarios
 
 test-unit: env ## only what needs no engine (seconds)
 	@pytest -q --numprocesses 2 tests/unit

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("collection_archive")  # they share an installation
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -10,7 +10,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.definition impo
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
 from playbook import ROOT, play
 
-pytestmark = pytest.mark.xdist_group("health_default_checks")  # they share a run
 SITES = [
     {"name": "shop", "domains": ["shop.test", "*.shop.test", "~^x"], "certificate": {"name": "shop"}, "locations": []},
     {"name": "plain", "domains": ["plain.test"], "locations": []},

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from playbook import ROOT, play
 
-pytestmark = pytest.mark.xdist_group("newest_core")  # they share a host
 HERE = Path(__file__).resolve().parent / "newest_core"
 CONTAINER = "slipway-newest-core-newest1"
 PACKAGES = ROOT / ".cache" / "newest-core"
