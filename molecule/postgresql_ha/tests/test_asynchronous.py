@@ -6,7 +6,7 @@ import time
 
 import pytest
 from machine import crowding, until
-from three_hosts import FAST, cut_off, hosts, is_writable, leader, note, others, sql, wait_until_whole, whole, writer
+from three_hosts import PROMISE, cut_off, hosts, is_writable, leader, note, others, sql, wait_until_whole, whole, writer
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,8 +34,8 @@ def test_only_what_no_replica_had_received_is_lost():
         time.sleep(2)
         with cut_off(former):
             _replicas(former, "CONT")
-            assert until(lambda: leader(*others(former)) not in ("", former), FAST * 2 * crowding(), pause=0.1)
-            assert until(lambda: written.writes(after=stalled + 5), FAST * crowding(), pause=0.3), written.errors()
+            assert until(lambda: leader(*others(former)) not in ("", former), PROMISE * 2 * crowding(), pause=0.1)
+            assert until(lambda: written.writes(after=stalled + 5), PROMISE * crowding(), pause=0.3), written.errors()
         lost = written.lost()
     note("leader cut off while its replicas were 2 s behind, asynchronous", written, lost)
     unsafe = {number for number, moment in written.acknowledged() if moment > stalled}
@@ -54,7 +54,7 @@ def test_who_lacks_more_than_the_limit_does_not_lead():
         time.sleep(7)  # Patroni tells etcd how far the leader is once in each loop
         with cut_off(former):
             _replicas(former, "CONT")
-            time.sleep(FAST)
+            time.sleep(PROMISE)
             assert leader(*others(former)) in ("", former)
     finally:
         _replicas(former, "CONT")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from machine import crowding, until
-from three_hosts import FAST, cut_off, hosts, is_writable, leader, note, others, sql, wait_until_whole, writer
+from three_hosts import PROMISE, cut_off, hosts, is_writable, leader, note, others, sql, wait_until_whole, writer
 
 DATA = "/var/lib/postgresql"
 
@@ -16,14 +16,14 @@ def test_killed_with_its_server_it_comes_back_as_a_replica():
     with writer() as written:
         began = time.time()
         hosts[former].check_output("pkill -KILL -u postgres")  # Patroni, the server, and every connection at once
-        assert until(lambda: written.writes(after=began + 2), FAST * 2 * crowding(), pause=0.3), written.errors()
+        assert until(lambda: written.writes(after=began + 2), PROMISE * 2 * crowding(), pause=0.3), written.errors()
         wait_until_whole()
         assert leader() != former
         time.sleep(1)
     lost = written.lost()
     note("Patroni and server killed", written, lost)
     assert lost == set()
-    assert written.gap() < FAST * crowding()
+    assert written.gap() < PROMISE * crowding()
 
 
 def test_cut_off_it_stops_writing_before_another_begins_and_rejoins():
@@ -32,15 +32,15 @@ def test_cut_off_it_stops_writing_before_another_begins_and_rejoins():
     with writer() as written:
         began = time.time()
         with cut_off(former):
-            assert until(lambda: leader(*others(former)) not in ("", former), FAST * 2 * crowding(), pause=0.1)
+            assert until(lambda: leader(*others(former)) not in ("", former), PROMISE * 2 * crowding(), pause=0.1)
             both = is_writable(former)
-            assert until(lambda: written.writes(after=began + 5), FAST * crowding(), pause=0.3), written.errors()
+            assert until(lambda: written.writes(after=began + 5), PROMISE * crowding(), pause=0.3), written.errors()
         assert not both, f"{former} took writes when {leader()} led already"
         wait_until_whole()
     lost = written.lost()
     note("leader cut off", written, lost)
     assert lost == set()
-    assert written.gap() < FAST * crowding()
+    assert written.gap() < PROMISE * crowding()
     assert sql("SELECT pg_is_in_recovery()", former) == "t"
 
 

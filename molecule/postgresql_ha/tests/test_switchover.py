@@ -11,6 +11,7 @@ from playbook import play
 from three_hosts import (
     INVENTORY,
     MEASURED,
+    MEMBERS,
     SCENARIO,
     cluster,
     hosts,
@@ -87,6 +88,37 @@ def test_what_needs_a_restart_waits_for_a_switch():
     assert ran.code == 0, ran.output
     assert ran.changed == 0
     assert re.search("runs what is installed", ran.said)
+
+
+def test_a_minor_upgrade_loses_nothing():
+    """From the release before, which the distribution keeps as long as the newest one is an update of security."""
+    wait_until_whole()
+    listed = hosts["db1"].check_output("apt-get update --quiet=2 && apt-cache madison postgresql-17")
+    newest, *older = (line.split("|")[1].strip() for line in listed.splitlines())
+    if not older:
+        pytest.skip(f"the distribution has no PostgreSQL 17 but {newest}")
+    packages = " ".join(f"{package}={older[0]}" for package in ("postgresql-17", "postgresql-client-17"))
+    former = leader()
+    for member in [*others(former), former]:
+        hosts[member].check_output(
+            f"apt-get install --quiet=2 --allow-downgrades {packages} && systemctl restart patroni"
+        )
+        wait_until_whole(90)
+    assert {server_version(member) for member in MEMBERS} == {older[0].partition("-")[0]}
+    former = leader()
+    with writer() as written:
+        ran = play("switchover", INVENTORY, upgrade=True)
+        assert ran.code == 0, ran.output
+    wait_until_whole()
+    lost = written.lost()
+    note(f"minor upgrade {older[0]} to {newest}", written, lost)
+    assert lost == set()
+    assert leader() in others(former)
+    assert {server_version(member) for member in MEMBERS} == {newest.partition("-")[0]}
+
+
+def server_version(member: str) -> str:
+    return sql("SHOW server_version", member).split()[0]
 
 
 @pytest.fixture(scope="module", autouse=True)
