@@ -160,7 +160,7 @@ def test_a_recycled_segment_is_not_taken_for_wal(tmp_path, timeline, address, wr
 
 @pytest.fixture
 def wanted(tmp_path, monkeypatch):
-    """A cluster whose server is nobody's business here; ``done`` are the steps that an undo took."""
+    """A finished restore that kept the former data, of a cluster whose server is nobody's business here."""
     monkeypatch.setattr(journal, "STATE", tmp_path)
     data, aside = tmp_path / "main", tmp_path / "main.before-r"
     for directory, content in ((data, "restored"), (aside, "former")):

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
+from ansible_collections.slipway.ops.plugins.module_utils.directory import remove_contents
 from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError, ctl, member, switch
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Client
 
@@ -24,7 +24,8 @@ def rejoin(timeout: float, check_mode: bool) -> bool:
         return False
     if not check_mode:
         subprocess.run(["systemctl", "stop", member.UNIT], check=True)
-        _empty(client.directory)
+        _refuse_server(client.directory)
+        remove_contents(client.directory)
         member.settle(member.Wanted(None, timeout=timeout), check_mode=False)
     return True
 
@@ -38,14 +39,9 @@ def _follows(client: Client) -> bool:
     return bool(own and leader and own.well and own.timeline == leader.timeline)
 
 
-def _empty(directory: Path) -> None:
+def _refuse_server(directory: Path) -> None:
     if (directory / "postmaster.pid").exists():
         raise PatroniError(
             f"{directory}/postmaster.pid is still there after Patroni was stopped: a server of its own may have the"
             " data. Stop it, or remove that file when there is none. Nothing was changed"
         )
-    for path in directory.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

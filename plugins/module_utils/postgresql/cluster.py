@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ansible_collections.slipway.ops.plugins.module_utils.directory import remove_contents
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
 
 OWNER = "postgres"
@@ -177,7 +178,7 @@ def make(wanted: Wanted) -> None:
     """Makes the data directory, from nothing or from the source; on failure nothing is left of it."""
     directory = Path(wanted.directory)
     _write_journal(wanted, "making")
-    _empty(directory)
+    remove_contents(directory)
     try:
         _own_directory(directory)
         if wanted.source:
@@ -185,7 +186,7 @@ def make(wanted: Wanted) -> None:
         else:
             _initialise(wanted)
     except (PostgresqlError, OSError):
-        _empty(directory)
+        remove_contents(directory)
         wanted.journal.unlink(missing_ok=True)
         raise
     _write_journal(wanted, "made")
@@ -328,15 +329,6 @@ def _own_directory(directory: Path) -> None:
         os.chown(path, account.pw_uid, account.pw_gid)
     os.chown(directory, account.pw_uid, account.pw_gid)
     directory.chmod(0o700)
-
-
-def _empty(directory: Path) -> None:
-    """Removes everything in the directory, which may be a mount point, and not itself."""
-    for path in directory.iterdir() if directory.exists() else ():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def _other_versions(wanted: Wanted) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backup.status import moment
+from ..directory import remove_contents
 from ..drill.recovery_log import newest
 from ..pgbackrest.command import PgbackrestError
 from ..pgbackrest.info import Backup, InfoError, Stanza, find
@@ -225,7 +226,7 @@ def _replace_data(wanted: Wanted, made: Plan, entry: journal.Journal, told: Outc
         entry = journal.keep(wanted.place, entry, "moved")
     with _timed(told, "restore"):
         if made.resumes and entry.aside:
-            _empty(cluster.directory)  # half of a restore, perhaps to another target
+            remove_contents(cluster.directory)  # half of a restore, perhaps to another target
             cluster.renew()
         cluster.restore(made.backup.label, wanted.target, wanted.archive)
         if entry.aside:
@@ -312,14 +313,6 @@ def _timed(told: Outcome, name: str) -> Iterator[None]:
     began = time.monotonic()
     yield
     told.phases[name] = round(time.monotonic() - began, 3)
-
-
-def _empty(directory: Path) -> None:
-    for path in directory.iterdir() if directory.exists() else ():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def results(wanted: Wanted, began: float, told: Outcome | None, error: str | None) -> list[Result]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..directory import remove_contents
 from ..pgbackrest.command import as_user
 from ..postgresql import PostgresqlError
 from ..postgresql.connection import SUPERUSER, connect, rows
@@ -226,11 +227,7 @@ def _empty(side: Side) -> None:
     for link in (side.directory / "pg_tblspc").glob("*"):
         for left in link.glob(f"PG_{side.version}_*"):
             shutil.rmtree(left)
-    for path in side.directory.iterdir() if side.directory.exists() else ():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    remove_contents(side.directory)
     owner = as_user(SUPERUSER)
     side.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.chown(side.directory, owner["user"], owner["group"])
