@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.info import Backup
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql.keeper import has_server
 from ansible_collections.slipway.ops.plugins.module_utils.restore import RestoreError, journal
 from ansible_collections.slipway.ops.plugins.module_utils.restore.cluster import Cluster, _is_written
-from ansible_collections.slipway.ops.plugins.module_utils.restore.keeper import has_server
 from ansible_collections.slipway.ops.plugins.module_utils.restore.postgresql import (
     Wanted,
     discard,

@@ -19,9 +19,9 @@ from ..drill.tables import Error
 from ..pgbackrest.command import PROGRAM, as_user, run
 from ..postgresql import PostgresqlError
 from ..postgresql.connection import connect, rows
+from ..postgresql.keeper import Keeper, Member, Single, has_server, systemctl
 from ..postgresql.server import Server
 from . import RestoreError
-from .keeper import Keeper, Member, Single, has_server, systemctl
 from .target import Target
 
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
@@ -130,9 +130,9 @@ class Cluster:
             raise RestoreError(f"backup {label} could not be restored; pgBackRest says: {said}")
 
     def carry(self, former: Path, newest: str) -> list[str]:
-        """Copies the WAL that the former server had not archived, so that nothing it had acknowledged is lost.
+        """Copies the WAL that the archive may lack, so that nothing that the former server had acknowledged is lost.
 
-        ``newest`` is the last segment in the repository. Recovery looks into the archive first.
+        ``newest`` is the last segment that the repository had, where recovery looks first; more may have come since.
         """
         if not newest or _identity(self, former) != _identity(self, self.directory):
             return []

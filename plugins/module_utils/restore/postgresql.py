@@ -20,6 +20,7 @@ from ..drill.recovery_log import newest
 from ..pgbackrest.command import PgbackrestError
 from ..pgbackrest.info import Backup, InfoError, Stanza, find
 from ..pgbackrest.status import read
+from ..postgresql import PostgresqlError
 from ..result import Result
 from ..units import to_byte_size, to_duration
 from . import RestoreError, journal
@@ -56,7 +57,8 @@ class Wanted:
 
 @dataclass
 class Plan:
-    """What would be done. ``overwrites`` says over what, empty for nothing; ``resumes`` an unfinished restore."""
+    """What would be done. ``newest_wal`` is the archive's last segment so far, ``overwrites`` says over what, empty for
+    nothing; ``resumes`` an unfinished restore."""
 
     backup: Backup
     newest_wal: str
@@ -204,7 +206,7 @@ def perform(wanted: Wanted, made: Plan) -> Outcome:
     with _timed(told, "recover"):
         try:
             last = cluster.recover()
-        except RestoreError as error:
+        except (RestoreError, PostgresqlError) as error:
             back = f" The former data is in {made.aside}; -e restore_undo=true puts it back." if made.aside else ""
             raise RestoreError(f"{error}.{_hint(wanted, str(error))}{back}") from error
         told.timeline = cluster.timeline()
@@ -230,7 +232,7 @@ def _replace_data(wanted: Wanted, made: Plan, entry: journal.Journal, told: Outc
             cluster.renew()
         cluster.restore(made.backup.label, wanted.target, wanted.archive)
         if entry.aside:
-            told.carried = cluster.carry(Path(entry.aside), newest(_stanza(cluster).wal.get(cluster.repository, [])))
+            told.carried = cluster.carry(Path(entry.aside), made.newest_wal)
     return journal.keep(wanted.place, entry, "recovering")
 
 
@@ -357,7 +359,7 @@ def lines(told: Outcome) -> list[str]:
         f"restored from {told.label}: {phases}; timeline {told.timeline}, newest change {told.last_change or 'unknown'}"
     ]
     if told.carried:
-        found.append(f"WAL that was not archived came from the former server's disk: {', '.join(told.carried)}")
+        found.append(f"WAL beyond the archive's came from the former server's disk: {', '.join(told.carried)}")
     if told.kept:
         found.append(
             f"the former data is in {told.kept}: -e restore_discard=true removes it, -e restore_undo=true puts it back"

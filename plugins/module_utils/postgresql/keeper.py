@@ -1,6 +1,6 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Who runs the server of a restored cluster: Debian's unit, or Patroni together with other members."""
+"""Who runs a server whose data is restored or upgraded: Debian's unit, or Patroni together with other members."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Protocol
 
 from ..patroni import ctl, member
 from ..pgbackrest.command import run
-from ..postgresql.server import Server
-from ..postgresql.server import stop as stop_server
-from . import RestoreError
+from . import PostgresqlError
+from .server import Server, settle
+from .server import stop as stop_server
 
 _POLL = 0.5
 _LEASE_SECONDS = 90.0  # longer than the lease of any preset
@@ -45,7 +45,13 @@ class Keeper(Protocol):
         """Begins to recover the data."""
 
     def take_over(self) -> None:
-        """Clients may come: the recovered server becomes what it was before the restore."""
+        """Clients may come: the recovered server becomes what it was before."""
+
+    def serve(self) -> None:
+        """Runs the data as it is, for clients."""
+
+    def forget(self) -> None:
+        """Other servers learn that the data's history ended."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,12 @@ class Single:
 
     def take_over(self) -> None:
         """It runs."""
+
+    def serve(self) -> None:
+        settle(self.server, False)
+
+    def forget(self) -> None:
+        """Nobody else knows it."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +115,7 @@ class Member:
             leads = ctl.leader()
         if leads:
             systemctl("start", member.UNIT)
-            raise RestoreError(
+            raise PostgresqlError(
                 f"{leads} leads {self.scope} after Patroni was stopped here: stop patroni.service on all other members,"
                 " or they would go on with the former data. Nothing was changed"
             )
@@ -134,16 +146,22 @@ class Member:
         ]
         ended = subprocess.run(argv, capture_output=True, text=True, check=False)
         if ended.returncode:
-            raise RestoreError(f"{self.unit} cannot be started: {ended.stderr.strip()}")
+            raise PostgresqlError(f"{self.unit} cannot be started: {ended.stderr.strip()}")
 
     def take_over(self) -> None:
         systemctl("stop", self.unit)
         if systemctl("is-active", member.UNIT).strip() != "active":  # as a run that was killed may have left it
-            ctl.forget(self.scope)
+            self.forget()
+        self.serve()
+
+    def forget(self) -> None:
+        ctl.forget(self.scope)
+
+    def serve(self) -> None:
         outcome = member.settle(member.Wanted(None, timeout=self.server.timeout), check_mode=False)
         if outcome.role != "leader":
-            raise RestoreError(
-                f"the data is restored, but another member leads {self.scope}: stop patroni.service there, and run the"
+            raise PostgresqlError(
+                f"the data is in place, but another member leads {self.scope}: stop patroni.service there, and run the"
                 " same again"
             )
 
