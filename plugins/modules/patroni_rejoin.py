@@ -38,8 +38,6 @@ EXAMPLES = r"""
 
 RETURN = r""" # """
 
-import subprocess
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.rejoin import rejoin
@@ -53,7 +51,7 @@ def main() -> None:
     )
     try:
         changed = rejoin(module.params["timeout"], module.check_mode)
-    except (PatroniError, OSError, subprocess.CalledProcessError) as error:
+    except (PatroniError, OSError) as error:
         module.fail_json(msg=f"patroni_rejoin: {error}")
     module.exit_json(changed=changed)
 

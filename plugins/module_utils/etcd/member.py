@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.etcd import EtcdError
+from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
 
 UNIT = "etcd.service"
+_systemctl = Systemctl(EtcdError)
 JOIN = Path("/run/slipway-etcd-join")
 _CONFIGURATION = (Path("/etc/default/etcd"), Path("/etc/systemd/system/etcd.service.d/slipway.conf"))
 _POLL = 0.5
@@ -173,9 +175,7 @@ def _enable() -> None:
 
 
 def _unit() -> dict[str, str]:
-    names = "ActiveState,NeedDaemonReload,UnitFileState,ExecMainStartTimestamp"
-    output = _systemctl("show", f"--property={names}", UNIT)
-    return dict.fromkeys(names.split(","), "") | dict(line.partition("=")[::2] for line in output.splitlines())
+    return _systemctl.show(UNIT, "ActiveState", "NeedDaemonReload", "UnitFileState", "ExecMainStartTimestamp")
 
 
 def _last_words() -> str:
@@ -196,13 +196,6 @@ def _message(line: str) -> str:
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
     return _message(lines[-1]) if lines else "no answer"
-
-
-def _systemctl(*arguments: str) -> str:
-    ended = _run(["systemctl", *arguments])
-    if ended.returncode:
-        raise EtcdError(f"systemctl {' '.join(arguments)} failed: {ended.stderr.strip()}")
-    return ended.stdout
 
 
 def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:

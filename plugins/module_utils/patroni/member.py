@@ -18,10 +18,12 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError, settings, status
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import CONFIGURATION, Client
+from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
 
 UNIT = "patroni.service"
 LOADED = Path("/var/lib/slipway/patroni/loaded")
 _POLL = 0.5
+_systemctl = Systemctl(PatroniError)
 _BAD = re.compile("ERROR|CRITICAL|FATAL|PANIC|could not|Traceback|Error:|mismatch")
 
 
@@ -176,9 +178,7 @@ def _reload() -> None:
 
 
 def _unit() -> dict[str, str]:
-    names = "ActiveState,NeedDaemonReload,ExecMainStartTimestamp"
-    output = _systemctl("show", f"--property={names}", UNIT)
-    return dict.fromkeys(names.split(","), "") | dict(line.partition("=")[::2] for line in output.splitlines())
+    return _systemctl.show(UNIT, "ActiveState", "NeedDaemonReload", "ExecMainStartTimestamp")
 
 
 def _last_words() -> str:
@@ -186,13 +186,6 @@ def _last_words() -> str:
     told = _run(["journalctl", "--no-pager", "--output=cat", "--lines=60", f"--unit={UNIT}"]).stdout.splitlines()
     errors = [line for line in told if _BAD.search(line)]
     return " / ".join(list(dict.fromkeys(errors or told[-2:]))[-3:]) or f"see journalctl -u {UNIT}"
-
-
-def _systemctl(*arguments: str) -> str:
-    ended = _run(["systemctl", *arguments])
-    if ended.returncode:
-        raise PatroniError(f"systemctl {' '.join(arguments)} failed: {ended.stderr.strip()}")
-    return ended.stdout
 
 
 def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:

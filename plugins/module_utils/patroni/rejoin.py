@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.directory import remove_contents
 from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError, ctl, member, switch
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Client
+from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
 
 
 def rejoin(timeout: float, check_mode: bool) -> bool:
@@ -23,7 +23,7 @@ def rejoin(timeout: float, check_mode: bool) -> bool:
     if _follows(client):
         return False
     if not check_mode:
-        subprocess.run(["systemctl", "stop", member.UNIT], check=True)
+        Systemctl(PatroniError)("stop", member.UNIT)
         _refuse_server(client.directory)
         remove_contents(client.directory)
         member.settle(member.Wanted(None, timeout=timeout), check_mode=False)

@@ -16,6 +16,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import 
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.member import UNIT, settle, started
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.member import Wanted as Member
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.switch import Wanted, wait_until_whole
+from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
 
 DROP_IN = Path("/etc/systemd/system/patroni.service.d/slipway.conf")
 
@@ -60,7 +61,7 @@ def restart(client: Client, wanted: Wanted) -> None:
     found = wait_until_whole(client, wanted)
     if found:
         raise PatroniError(f"{'; '.join(found)}. {client.name} was not restarted: the others must do without it")
-    subprocess.run(["systemctl", "restart", UNIT], check=True)
+    Systemctl(PatroniError)("restart", UNIT)
     settle(Member(None, timeout=wanted.timeout), check_mode=False)
     found = wait_until_whole(client, wanted)
     if found:

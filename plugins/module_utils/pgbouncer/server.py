@@ -16,8 +16,10 @@ from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer import PgbouncerError
 from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer.admin import SOCKET, Admin, Row
+from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
 
 UNIT = "pgbouncer.service"
+_systemctl = Systemctl(PgbouncerError)
 CONFIGURATION = Path("/etc/pgbouncer")
 _DROP_IN = Path("/etc/systemd/system/pgbouncer.service.d/slipway.conf")
 _LOADED = Path(SOCKET) / "loaded"
@@ -116,16 +118,7 @@ def _newest(sources: Iterable[str]) -> float:
 
 
 def _unit_state() -> dict[str, str]:
-    names = "ActiveState,NeedDaemonReload,UnitFileState"
-    output = _systemctl("show", f"--property={names}", UNIT)
-    return dict.fromkeys(names.split(","), "") | dict(line.partition("=")[::2] for line in output.splitlines())
-
-
-def _systemctl(*arguments: str) -> str:
-    ended = _program("systemctl", *arguments)
-    if ended.returncode:
-        raise PgbouncerError(f"systemctl {' '.join(arguments)} failed: {ended.stderr.strip()}")
-    return ended.stdout
+    return _systemctl.show(UNIT, "ActiveState", "NeedDaemonReload", "UnitFileState")
 
 
 def _program(*argv: str) -> subprocess.CompletedProcess[str]:

@@ -20,8 +20,10 @@ from typing import Any
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql.connection import SUPERUSER, connect, rows
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql.ports import strangers
+from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
 
 _POLL = 0.1
+_systemctl = Systemctl(PostgresqlError)
 _BAD = re.compile("FATAL|PANIC|HINT|LOG:  could not|Failed|No such file")
 _RELOAD_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
@@ -281,9 +283,7 @@ def _data_directory(server: Server) -> Path | None:
 
 
 def _unit_state(server: Server) -> dict[str, str]:
-    names = "ActiveState,SubState,Result,NRestarts,NeedDaemonReload,Job"
-    output = _systemctl("show", f"--property={names}", server.unit)
-    return dict.fromkeys(names.split(","), "") | dict(line.partition("=")[::2] for line in output.splitlines())
+    return _systemctl.show(server.unit, "ActiveState", "SubState", "Result", "NRestarts", "NeedDaemonReload", "Job")
 
 
 def _last_words(server: Server, began: float, written: int) -> str:
@@ -300,13 +300,6 @@ def _last_words(server: Server, began: float, written: int) -> str:
 
 def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
-
-
-def _systemctl(*arguments: str) -> str:
-    ended = _program("systemctl", *arguments)
-    if ended.returncode:
-        raise PostgresqlError(f"systemctl {' '.join(arguments)} failed: {ended.stderr.strip()}")
-    return ended.stdout
 
 
 def _program(*argv: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,34 @@
+"""systemctl: what it says, and whose error it is when it refuses."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
+
+
+class OwnError(Exception):
+    """The caller's."""
+
+
+@pytest.fixture
+def systemctl(tmp_path, monkeypatch):
+    """One that knows a unit, and refuses to stop anything."""
+    program = tmp_path / "systemctl"
+    program.write_text(
+        '#!/bin/sh\nif [ "$1" = show ]; then printf "%s\\n" "Asked=$*" "ActiveState=active" "Description=a=b"\n'
+        'else echo "Unit is in use." >&2; exit 1; fi\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return Systemctl(OwnError)
+
+
+def test_a_property_that_a_unit_lacks_is_empty(systemctl):
+    shown = systemctl.show("some.service", "ActiveState", "Description", "Result")
+    assert shown["Asked"] == "show --property=ActiveState,Description,Result some.service"
+    assert (shown["ActiveState"], shown["Description"], shown["Result"]) == ("active", "a=b", "")
+
+
+def test_a_refusal_is_the_callers_error_with_systemds_words(systemctl):
+    with pytest.raises(OwnError, match=r"^systemctl stop some.service failed: Unit is in use.$"):
+        systemctl("stop", "some.service")
