@@ -38,6 +38,12 @@ def test_a_server_fits_into_its_host(memory, disk):
         assert size(derived["max_wal_size"]) + size(derived["max_slot_wal_keep_size"]) < disk / 3
 
 
+@pytest.mark.parametrize("cores", [1, 2, 3, 4, 64])
+def test_no_host_has_fewer_parallel_workers_than_postgresqls_own_default(cores):
+    derived = settings.derive(GIB, cores, 0)
+    assert 2 <= derived["max_parallel_workers_per_gather"] <= derived["max_parallel_workers"]
+
+
 def test_a_little_more_memory_asks_for_no_restart():
     assert settings.derive(8 * GIB, 4, 0) == settings.derive(8 * GIB + 200 * 2**20, 4, 0)
 

@@ -43,7 +43,7 @@ def derive(
 ) -> Settings:
     """Settings for a host with so many bytes of memory and disk; ``disk`` 0 is unknown, ``storage`` ssd or hdd."""
     shared_buffers = _clamp(_rounded(memory // 4), 16 * MIB, 32 * GIB)
-    per_gather = _clamp(cores // 2, 1, 4)
+    per_gather = _clamp(cores // 2, 2, 4)  # PostgreSQL's own default is 2
     work_mem = (memory - shared_buffers) // (max_connections * 3) // per_gather
     max_wal_size = _clamp(_rounded(disk // 10), 256 * MIB, 8 * GIB) if disk else 4 * GIB
     kept_for_slots = _clamp(_rounded(disk // 5), 512 * MIB, 1024 * GIB) if disk else 8 * GIB
