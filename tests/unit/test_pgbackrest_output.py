@@ -6,7 +6,13 @@ import json
 import re
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import arguments, reason
+from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest import stanza as stanzas
+from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import (
+    PgbackrestError,
+    arguments,
+    plain,
+    reason,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.info import InfoError, find, parse
 from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.progress import Progress
 from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.status import describe, label
@@ -74,6 +80,42 @@ def test_a_repository_that_cannot_be_read_says_why():
     (stanza,) = answer(repo=[{"key": 1, "status": broken}], status={"code": 99, "message": "other"})
     told = describe(stanza, "main", 1, now=0).trouble
     assert told == "the repository of main cannot be read: [CryptoError] unable to load info file"
+
+
+REFUSED = """[ProtocolError] HTTP request failed with 403 (Forbidden):
+*** Path/Query ***:
+GET /backups?delimiter=%2F&prefix=shop%2Fbackup%2F
+*** Request Headers ***:
+authorization: <redacted>
+*** Response Content ***:
+<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>SignatureDoesNotMatch</Code><Message>Check your key and signing method.</Message></Error>"""
+AWAY = """[HostConnectError] unable to connect to 's3:7070 (10.0.0.3)': [111] refused
+    [HostConnectError] on 7 retries from 101-5014ms: unable to connect to 's3:7070 (10.0.0.3)': [111] refused
+    [HostConnectError] on retry at 45827ms: unable to connect to 's3:7070 (10.0.0.3)': [111] refused"""
+
+
+def test_an_object_store_is_told_in_one_sentence():
+    refused = "HTTP request failed with 403 (Forbidden): SignatureDoesNotMatch: Check your key and signing method."
+    assert plain(REFUSED) == f"[ProtocolError] {refused}"
+    away = "unable to connect to 's3:7070 (10.0.0.3)': [111] refused"
+    assert plain(AWAY) == f"[HostConnectError] {away}"
+    # A file and its copy, neither of which can be read.
+    for message, told in ((REFUSED, f"ProtocolError: {refused}"), (AWAY, f"HostConnectError: {away}")):
+        one = re.sub(r"^\[(\w+)\]", r"\1:", message)
+        both = f"unable to load info file 'a' or 'a.copy':\n{one}\n{one}\nHINT: is it there?"
+        assert plain(both) == f"unable to load info file 'a' or 'a.copy': {told} HINT: is it there?"
+    assert plain("HTTP request failed with 500:\n*** Path/Query ***:\nGET /a") == "HTTP request failed with 500"
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_stanza_is_not_ready_while_a_repository_cannot_be_read(monkeypatch, check):
+    """Whatever was changed: who runs the role again is told again."""
+    bad = {"key": 2, "status": {"code": 99, "message": REFUSED}}
+    found = answer(repo=[{"key": 1, "status": {"code": 0, "message": "ok"}}, bad])
+    monkeypatch.setattr(stanzas, "read", lambda *_: found)
+    with pytest.raises(PgbackrestError, match=r"^Repository 2 cannot be read: .*SignatureDoesNotMatch"):
+        stanzas.ensure("main", "postgres", check=check, dry=False)
 
 
 def test_what_runs():

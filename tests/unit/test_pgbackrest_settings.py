@@ -10,6 +10,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.settings im
     site,
     text,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.status import INFO_TIMEOUT
 
 KEY = "k" * 24
 HOST = {"type": "host", "host": "backup1", "path": "/backup", "cipher_pass": KEY, "retention_days": 30}
@@ -116,6 +117,17 @@ def test_an_object_store_of_its_own_beside_a_repository_host():
     assert keeper["repo2-retention-full"] == 90 and "repo2-retention-full" not in client
     through = options("db1", HOST, S3 | {"host": "backup1"})
     assert through["repo2-host"] == "backup1" and "secret" not in through.values()
+
+
+def test_a_store_that_is_down_does_not_hold_up_the_other_repository():
+    found = sections(place("db1", PATH, S3))
+    attempts = 9 * found["global"]["io-timeout"]  # until pgBackRest has given a store up
+    assert attempts < INFO_TIMEOUT / 2
+    # WAL comes after archive.info and its copy were asked for, at worst by the run after the one under way.
+    assert found["global:backup"]["archive-timeout"] > 4 * attempts
+    assert list(found) == ["global", "global:backup", "main"]
+    assert "io-timeout" in options("db1", S3) and "global:backup" not in sections(place("db1", S3))
+    assert "io-timeout" not in options("db1", PATH) and "io-timeout" not in options("backup1", HOST)
 
 
 def test_two_repository_hosts():

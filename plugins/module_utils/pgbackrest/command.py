@@ -17,6 +17,10 @@ LOCKED = 50  # another backup, or expiry, of the stanza runs
 NOT_FOUND = 127
 _REASON = re.compile(r"^(?:\S+ \S+ )?P\d+\s+(?:ERROR|HINT|WARN|ASSERT):|^(?:ERROR|HINT|WARN|ASSERT):")
 _CONTINUED = re.compile(r"^\s{8,}(?:HINT: )?\S")
+_RETRIES = re.compile(r" \[\w+Error\] on (?:\d+ retries|retry) .*?(?= \[\w+Error\] on | \w+Error: | HINT: |$)")
+_HTTP = re.compile(r": \*\*\* Path/Query \*\*\*: .*?(?= \w+Error: | HINT: |$)")
+_ANSWER = re.compile(r"<Code>([^<]*)</Code>(?:\s*<Message>([^<]*)</Message>)?")
+_TWICE = re.compile(r"(\w+Error: .+?) \1(?= |$)")
 _PREFIX = re.compile(r"^(?:\d{4}-\d\d-\d\d \S+ )?P\d+\s+")
 
 
@@ -56,7 +60,19 @@ def reason(lines: Iterable[str]) -> str:
             current[-1] += " " + line.strip()
         else:
             current = None
-    return "; ".join(dict.fromkeys(found["ERROR"] or found["WARN"]))
+    return "; ".join(dict.fromkeys(map(plain, found["ERROR"] or found["WARN"])))
+
+
+def plain(message: str) -> str:
+    """A message in one line, without each retry, without the same of a file's copy, and of an object store's answer
+    the reason alone."""
+    line = _RETRIES.sub("", " ".join(message.split()))
+    return _TWICE.sub(r"\1", _HTTP.sub(_answer, line))
+
+
+def _answer(request: re.Match[str]) -> str:
+    found = _ANSWER.search(request[0])
+    return ": " + ": ".join(filter(None, found.groups())) if found else ""
 
 
 def arguments(command: str, stanza: str | None = None, **options: Any) -> list[str]:

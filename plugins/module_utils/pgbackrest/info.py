@@ -8,8 +8,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from .command import plain
+
 NO_BACKUP = 2
 NO_STANZA = (1, 3)  # status codes: nothing there yet, not on every repository
+OTHER = 99  # nothing is known, for a reason that the message tells
 
 
 class InfoError(ValueError):
@@ -64,6 +67,14 @@ class Stanza:
     def created(self) -> bool:
         """Whether it is there on every repository."""
         return bool(self.repositories) and not any(code in NO_STANZA for code, _ in self.repositories.values())
+
+    def trouble(self, repository: int) -> str:
+        """What keeps a repository from being read, such as a wrong key; empty when it is just empty."""
+        code, message = self.repositories.get(repository, (0, ""))
+        if code in (0, NO_BACKUP, *NO_STANZA):
+            return ""
+        told = "".join(character for character in message if character.isprintable() or character.isspace())
+        return plain(told).partition(" HINT: ")[0]
 
     def of(self, repository: int) -> list[Backup]:
         """The backups in one repository, the oldest first."""

@@ -68,10 +68,10 @@ def make(kind: Kind, configuration: Mapping[str, Any], chosen: list[Target], dia
 def record(found: list[Result], configuration: Mapping[str, Any], spool: str) -> list[Result]:
     """Leaves results, the state after them, and the metrics. A state that cannot be told fails the run."""
     Spool(spool).leave([result.as_dict() for result in found], "backup")
-    statuses: list[Status] = survey([ENGINE], spool=spool)
-    state = [result for status in statuses for result in results(status)]
+    statuses: list[Status] = survey(spool=spool)
+    state = [result for status in statuses if status.engine == ENGINE for result in results(status)]
     Spool(spool).leave([result.as_dict() for result in state], "backup-state")
-    publish(survey(spool=spool), configuration.get("textfile_directory") or "")
+    publish(statuses, configuration.get("textfile_directory") or "")
     return state
 
 

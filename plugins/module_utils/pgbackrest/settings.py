@@ -17,6 +17,8 @@ SHORTEST_KEY = 20
 OLDEST = 41
 BLOCKS_SINCE = 46
 PREFER_SINCE = 54
+IMPATIENCE = 10  # seconds
+OUTAGE = 600  # seconds that a backup waits for its WAL, which comes late while the other repository is down
 _S3_OPTIONS = {
     "s3_bucket": "s3-bucket",
     "s3_endpoint": "s3-endpoint",
@@ -208,14 +210,27 @@ def sections(place: Site) -> dict[str, Section]:
         "tcp-keep-alive-idle": 60,
         "tcp-keep-alive-interval": 15,
         "tcp-keep-alive-count": 4,
+        **_patience(place),
         **_repositories(place),
         **_backup_options(place),
         **(_server(place) if place.keepers else {}),
     }
     found = {"global": {**common, **place.settings}}
+    if len(place.repositories) > 1 and place.runs_backups:
+        found["global:backup"] = {"archive-timeout": OUTAGE}
     for stanza in place.stanzas:
         found[stanza] = _stanza(place, stanza)
     return found
+
+
+def _patience(place: Site) -> Section:
+    """How long one attempt to reach a store may take. pgBackRest makes nine before it gives one up, and asks it first.
+
+    With its own minute, nothing would be told for 9 minutes while one store is down, and WAL would be 18 minutes late
+    in the other repository, whose backups would fail.
+    """
+    waits = len(place.repositories) > 1 or any(entry["type"] == "s3" for entry in place.repositories)
+    return {"io-timeout": IMPATIENCE} if waits else {}
 
 
 def _backup_options(place: Site) -> Section:

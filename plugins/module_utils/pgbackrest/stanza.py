@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .command import arguments, succeed
-from .info import find
+from .command import PgbackrestError, arguments, succeed
+from .info import OTHER, Stanza, find
 from .status import read
 
 _TIMEOUT = 300.0
@@ -24,9 +24,12 @@ class Done:
 def ensure(stanza: str, user: str, check: bool, dry: bool) -> Done:
     """Makes the stanza on every repository that lacks it, and checks it after that, or when asked to.
 
-    The check makes PostgreSQL finish a WAL segment and waits until it is in every repository.
+    A repository that cannot be read is refused by every run. The check makes PostgreSQL finish a WAL segment and waits
+    until it is in every repository.
     """
     found = find(read(user, stanza), stanza)
+    if found is not None:
+        _refuse_unreadable(found)
     action = None if found is not None and found.created else "created"
     if action and not dry:
         succeed(arguments("stanza-create", stanza, log_level_console="warn"), user, _TIMEOUT)
@@ -34,6 +37,12 @@ def ensure(stanza: str, user: str, check: bool, dry: bool) -> Done:
     if wanted and not dry:
         succeed(arguments("check", stanza, log_level_console="warn"), user, _TIMEOUT)
     return Done(action, wanted)
+
+
+def _refuse_unreadable(stanza: Stanza) -> None:
+    for number in stanza.repositories:
+        if stanza.trouble(number):
+            raise PgbackrestError(f"Repository {number} cannot be read: {stanza.trouble(number)}", OTHER)
 
 
 def upgrade(stanza: str, user: str) -> Done:

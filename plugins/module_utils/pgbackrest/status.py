@@ -9,9 +9,9 @@ from typing import Any
 
 from ..backup.status import Status, moment
 from .command import arguments, succeed
-from .info import NO_BACKUP, NO_STANZA, Stanza, find, parse
+from .info import Stanza, find, parse
 
-INFO_TIMEOUT = 120.0  # seconds; repositories in object stores answer slowly
+INFO_TIMEOUT = 240.0  # seconds; of an object store that does not answer it knows after nine times io-timeout
 
 
 def read(user: str, stanza: str | None = None, timeout: float = INFO_TIMEOUT) -> list[Stanza]:
@@ -44,7 +44,9 @@ def describe(stanza: Stanza | None, name: str, number: int, now: float) -> Statu
         share = f", {100 * stanza.done / stanza.total:.0f} %" if stanza.total else ""
         running = f"a backup is running{share}"
     if not good:
-        return Status("postgresql", name, running=running, trouble=_trouble(stanza, name, number))
+        trouble = stanza.trouble(number) if stanza else ""
+        told = f"the repository of {name} cannot be read: {trouble}" if trouble else None
+        return Status("postgresql", name, running=running, trouble=told)
     last = good[-1]
     full = max((backup.stopped for backup in good if backup.kind == "full"), default=None)
     return Status(
@@ -61,12 +63,3 @@ def describe(stanza: Stanza | None, name: str, number: int, now: float) -> Statu
         duration=last.duration,
         running=running,
     )
-
-
-def _trouble(stanza: Stanza | None, name: str, number: int) -> str | None:
-    """What keeps the repository from being read, such as a wrong key; nothing when it is just empty."""
-    code, message = stanza.repositories.get(number, (0, "")) if stanza else (0, "")
-    if code in (0, NO_BACKUP, *NO_STANZA):
-        return None
-    told = "".join(character for character in message.split("\n")[0] if character.isprintable())
-    return f"the repository of {name} cannot be read: {told}"
