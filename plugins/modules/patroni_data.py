@@ -34,6 +34,10 @@ options:
     description: Let Patroni have a directory that is not empty and not known.
     type: bool
     default: false
+  upgrade:
+    description: As O(adopt), and of another major version than what this member has so far.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -76,12 +80,15 @@ def main() -> None:
             "directory": {"type": "path", "required": True},
             "mount": {"type": "str", "default": ""},
             "adopt": {"type": "bool", "default": False},
+            "upgrade": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
+    options = dict(module.params)
     try:
         host = vars(look_at_host(module.params["directory"]))
-        changed = hand_over(cluster.Wanted(**module.params), module.check_mode)
+        upgrade = options.pop("upgrade")
+        changed = hand_over(cluster.Wanted(**options), upgrade, module.check_mode)
     except (PostgresqlError, OSError) as error:
         module.fail_json(msg=f"patroni_data: {error}")
     module.exit_json(changed=changed, host=host)

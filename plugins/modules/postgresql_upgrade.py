@@ -20,11 +20,14 @@ options:
   state:
     description:
       - V(planned) says what would be done, or why not.
-      - V(upgraded) does it. V(finished) says that backups go on, and ends it.
+      - V(prepared) does what can be done while the old server goes on. V(upgraded) does it all.
+      - V(finished) says that backups go on, and ends it.
       - V(reverted) goes back to the old cluster, which is kept as it was when it was stopped.
+      - With O(scope) V(upgraded) and V(reverted) end with the data, and V(serving) starts Patroni, once its
+        configuration names that.
       - V(discarded) removes what the last upgrade, or the last way back, kept.
     type: str
-    choices: [planned, upgraded, finished, reverted, discarded]
+    choices: [planned, prepared, upgraded, serving, finished, reverted, discarded]
     default: planned
   version:
     description: Major version that the inventory says. With V(reverted) that is the old one again.
@@ -72,6 +75,10 @@ options:
     description: C(HOST/NAME), typed by an operator, to give up what was written since the upgrade.
     type: str
     default: ""
+  scope:
+    description: Patroni's name of the cluster, stopped on all other members before. Empty for a server by itself.
+    type: str
+    default: ""
   timeout:
     description: Seconds that each long step may take.
     type: float
@@ -106,29 +113,48 @@ lines:
 needed:
   description: Whether there is, or was, something to do.
   type: bool
-  returned: when planned or upgraded
+  returned: when planned, prepared or upgraded
 downtime:
   description: Seconds in which neither server answered.
   type: float
-  returned: when upgraded or reverted
+  returned: when it serves
+given_up:
+  description: The new data directory, which a cluster's other members have too and nobody needs.
+  type: str
+  returned: when a cluster is reverted
+kept:
+  description: What was removed, or would be.
+  type: list
+  elements: str
+  returned: when discarded
 results:
   description: What M(slipway.ops.evidence) records; the host's spool has it as well.
   type: list
   elements: dict
-  returned: when upgraded or reverted
+  returned: when it serves
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql.connection import psycopg2
 from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
-from ansible_collections.slipway.ops.plugins.module_utils.upgrade import UpgradeError, postgresql, report
+from ansible_collections.slipway.ops.plugins.module_utils.upgrade import (
+    UpgradeError,
+    journal,
+    postgresql,
+    report,
+    way_back,
+)
 
-_FAILURES = (UpgradeError, PostgresqlError, OSError, psycopg2.Error if psycopg2 else OSError)
+_FAILURES = (UpgradeError, PostgresqlError, PatroniError, OSError, psycopg2.Error if psycopg2 else OSError)
+
+Step = Callable[[postgresql.Wanted, journal.Upgrade], journal.Upgrade]
 
 
 def main() -> None:
@@ -137,7 +163,7 @@ def main() -> None:
         argument_spec={
             "state": {
                 "type": "str",
-                "choices": ["planned", "upgraded", "finished", "reverted", "discarded"],
+                "choices": list(_STATES),
                 "default": "planned",
             },
             "version": {"type": "int", "required": True},
@@ -151,16 +177,15 @@ def main() -> None:
             "drills": {"type": "list", "elements": "dict", "default": []},
             "reason": {"type": "str", "default": ""},
             "confirm": {"type": "str", "default": ""},
+            "scope": {"type": "str", "default": ""},
             "timeout": {"type": "float", "default": 86400.0},
         },
         supports_check_mode=True,
     )
-    state = module.params["state"]
     wanted = wanted_of(module.params)
-    act = {"planned": plan, "upgraded": upgrade, "finished": finish, "reverted": revert, "discarded": discard}[state]
     try:
         with postgresql.alone(wanted):
-            module.exit_json(**act(wanted, module.check_mode))
+            module.exit_json(**_STATES[module.params["state"]](wanted, module.check_mode))
     except _FAILURES as error:
         module.fail_json(msg=f"postgresql_upgrade: {error}")
 
@@ -180,16 +205,38 @@ def plan(wanted: postgresql.Wanted, _: bool) -> dict[str, Any]:
     return {"changed": False, "needed": made.entry is not None, "lines": made.lines}
 
 
+def prepare(wanted: postgresql.Wanted, check_mode: bool) -> dict[str, Any]:
+    """All that can be done while the old server goes on."""
+    return step(wanted, check_mode, postgresql.prepare)
+
+
 def upgrade(wanted: postgresql.Wanted, check_mode: bool) -> dict[str, Any]:
-    """Upgrades; the results are in the spool whatever comes out."""
+    """Upgrades; a cluster of Patroni is started by C(serving), with the configuration that is written meanwhile."""
+    if wanted.scope:
+        return step(wanted, check_mode, postgresql.upgrade)
+    return step(wanted, check_mode, lambda wanted, entry: postgresql.serve(wanted, postgresql.upgrade(wanted, entry)))
+
+
+def serve(wanted: postgresql.Wanted, check_mode: bool) -> dict[str, Any]:
+    """Starts what was upgraded, or what was gone back to."""
+    entry = journal.load(wanted.name)
+    if entry and entry.phase == "reverting" and entry.old == wanted.version:
+        return {"changed": True} if check_mode else told_of_revert(wanted, way_back.serve_former(wanted, entry))
+    return step(wanted, check_mode, postgresql.serve)
+
+
+def step(wanted: postgresql.Wanted, check_mode: bool, act: Step) -> dict[str, Any]:
+    """Goes on with the upgrade; when it serves, or fails, the results are in the spool."""
     made = postgresql.plan(wanted, time.time())
     if check_mode or made.entry is None:
         return {"changed": made.entry is not None, "needed": made.entry is not None, "lines": made.lines}
     try:
-        entry = postgresql.perform(wanted, made.entry)
+        entry = act(wanted, made.entry)
     except _FAILURES as failure:
         leave(report.failed(wanted, made.entry, str(failure), time.time()))
         raise
+    if not entry.reached("serving"):
+        return {"changed": True, "needed": True, "lines": []}
     results = leave(report.upgraded(wanted, entry, time.time()))
     lines = report.lines(wanted, entry)
     return {"changed": True, "needed": True, "lines": lines, "downtime": entry.downtime, "results": results}
@@ -202,22 +249,32 @@ def finish(wanted: postgresql.Wanted, check_mode: bool) -> dict[str, Any]:
 
 
 def revert(wanted: postgresql.Wanted, check_mode: bool) -> dict[str, Any]:
-    """Goes back."""
-    postgresql.check_revert(wanted, time.time())
+    """Goes back; a cluster of Patroni is started by C(serving)."""
+    way_back.check_revert(wanted, time.time())
     if check_mode:
         return {"changed": True, "lines": [f"{wanted.name} on {wanted.host} would go back to {wanted.version}"]}
-    entry, gone, aside = postgresql.revert(wanted)
+    entry = way_back.revert(wanted)
+    if wanted.scope:
+        return {"changed": True, "lines": [], "given_up": entry.directory}
+    return told_of_revert(wanted, way_back.serve_former(wanted, entry))
+
+
+def told_of_revert(wanted: postgresql.Wanted, entry: journal.Upgrade) -> dict[str, Any]:
+    """The end of the way back; the results are in the spool."""
+    gone = entry.downtime
     results = leave(report.reverted(wanted, entry, gone, time.time()))
-    line = f"PostgreSQL {entry.old} serves again after {gone:g} s; what {entry.new} had is in {aside}"
+    line = f"PostgreSQL {entry.old} serves again after {gone:g} s; what {entry.new} had is in {entry.rolled_back}"
     return {"changed": True, "lines": [line], "downtime": gone, "results": results}
 
 
 def discard(wanted: postgresql.Wanted, check_mode: bool) -> dict[str, Any]:
     """Removes what was kept."""
+    entry = journal.load(wanted.name)
+    kept = [str(path) for path in way_back.kept(wanted.name, entry)] if entry else []
     if check_mode:
-        return {"changed": True, "lines": ["what the last upgrade kept would be removed"]}
-    told = postgresql.discard(wanted)
-    return {"changed": bool(told), "lines": [told or "no upgrade has kept anything"]}
+        return {"changed": bool(kept), "kept": kept, "lines": [f"{', '.join(kept) or 'nothing'} would be removed"]}
+    told = way_back.discard(wanted)
+    return {"changed": bool(told), "kept": kept, "lines": [told or "no upgrade has kept anything"]}
 
 
 def leave(results: list[Any]) -> list[dict[str, Any]]:
@@ -226,6 +283,16 @@ def leave(results: list[Any]) -> list[dict[str, Any]]:
     Spool().leave(found, "upgrade-postgresql")
     return found
 
+
+_STATES = {
+    "planned": plan,
+    "prepared": prepare,
+    "upgraded": upgrade,
+    "serving": serve,
+    "finished": finish,
+    "reverted": revert,
+    "discarded": discard,
+}
 
 if __name__ == "__main__":
     main()

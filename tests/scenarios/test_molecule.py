@@ -12,7 +12,16 @@ ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".cache" / "molecule"
 TIMEOUT = 45 * 60
 # The longest come first, so that two workers end at about the same time; nothing else depends on it.
-LONGEST = ["postgresql_ha", "delivery", "site", "pgbackrest", "postgresql_backup", "postgresql_upgrade", "postgresql"]
+LONGEST = [
+    "postgresql_ha",
+    "postgresql_ha_upgrade",
+    "delivery",
+    "site",
+    "pgbackrest",
+    "postgresql_backup",
+    "postgresql_upgrade",
+    "postgresql",
+]
 
 
 def scenarios() -> list[str]:

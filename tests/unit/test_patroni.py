@@ -14,9 +14,18 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.finding import 
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import patroni as kind
-from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError, ctl, settings, status, switch
+from ansible_collections.slipway.ops.plugins.module_utils.patroni import (
+    PatroniError,
+    ctl,
+    data,
+    settings,
+    status,
+    switch,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Answer
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.restart import Installed, reasons, server_version
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql import cluster as server_data
 
 SETTINGS = {"max_connections": 40, "wal_level": "replica", "shared_buffers": "128MB", "jit": False, "port": 5432}
 
@@ -231,3 +240,23 @@ def test_the_leader_is_found_in_what_patronictl_lists():
     assert ctl.leader_of(json.dumps([replica, leader])) == "db1"
     assert ctl.leader_of(json.dumps([replica])) == ""
     assert ctl.leader_of("[]") == ""
+
+
+def test_another_major_version_is_not_begun_by_site(tmp_path, monkeypatch):
+    """Patroni would copy the old version's leader with the new version's programs."""
+    old, new = tmp_path / "15", tmp_path / "17"
+    old.mkdir()
+    new.mkdir()
+    (old / "PG_VERSION").write_text("15\n")
+    configuration = tmp_path / "config.yml"
+    configuration.write_text(f"postgresql:\n  data_dir: {old}\n")
+    monkeypatch.setattr(data, "CONFIGURATION", configuration)
+    monkeypatch.setattr(server_data, "look", lambda _: server_data.Found())
+    wanted = server_data.Wanted(17, "main", str(new))
+    with pytest.raises(
+        PostgresqlError, match=r"data of PostgreSQL 15 in .*/15, and the inventory says 17.*upgrade.yml"
+    ):
+        data.hand_over(wanted, False, check_mode=True)
+    assert data.hand_over(wanted, True, check_mode=True) is False
+    (old / "PG_VERSION").write_text("17\n")
+    assert data.hand_over(wanted, False, check_mode=True) is False

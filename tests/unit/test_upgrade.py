@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.upgrade import (
@@ -12,6 +14,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.upgrade import (
     postgresql,
     programs,
     report,
+    way_back,
 )
 
 NOON = 1795262400.0  # 2026-11-21 12:00:00 UTC
@@ -80,7 +83,7 @@ def test_pg_upgrades_reason_is_one_line_with_what_its_files_say(tmp_path):
 @pytest.fixture
 def wanted(tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "STATE", tmp_path / "state")
-    monkeypatch.setattr(postgresql, "CONFIGURATION", tmp_path / "etc")
+    monkeypatch.setattr(way_back, "CONFIGURATION", tmp_path / "etc")
     monkeypatch.setattr(postgresql.clusters, "__defaults__", (tmp_path / "etc",))
     return postgresql.Wanted(17, "main", tmp_path / "data" / "17", 5432, "db1", "run", drills=[drilled(DAY)])
 
@@ -94,8 +97,11 @@ def cluster(tmp_path, version):
 
 
 def upgrade(tmp_path, phase="serving", mode="copy"):
-    entry = journal.Upgrade("first", 15, 17, str(tmp_path / "data/15"), str(tmp_path / "data/17"), mode, NOON)
-    return journal.keep("main", entry, phase, stopped=NOON + 10, served=NOON + 14.5)
+    entry = journal.Upgrade(
+        "first", 15, 17, str(tmp_path / "data/15"), str(tmp_path / "data/17"), mode, NOON, phase=phase
+    )
+    served = NOON + 14.5 if entry.reached("serving") else 0.0
+    return journal.keep("main", entry, phase, stopped=NOON + 10, served=served)
 
 
 def test_what_has_the_version_is_left_alone(wanted, tmp_path):
@@ -143,7 +149,7 @@ def test_a_way_back_is_refused(wanted, tmp_path, phase, mode, version, confirm, 
     upgrade(tmp_path, phase, mode)
     asked = postgresql.Wanted(version, "main", tmp_path / "x", 5432, "db1", "run", confirm=confirm)
     with pytest.raises(UpgradeError, match=words):
-        postgresql.check_revert(asked, NOON)
+        way_back.check_revert(asked, NOON)
 
 
 def test_there_is_a_way_back(wanted, tmp_path):
@@ -151,7 +157,45 @@ def test_there_is_a_way_back(wanted, tmp_path):
     for phase, mode in (("done", "copy"), ("serving", "copy"), ("upgraded", "link")):
         entry = upgrade(tmp_path, phase, mode)
         asked = postgresql.Wanted(15, "main", tmp_path / "x", 5432, "db1", "run", confirm="db1/main")
-        assert postgresql.check_revert(asked, NOON) == entry
+        assert way_back.check_revert(asked, NOON) == entry
+
+
+def test_a_way_back_that_was_killed_goes_on_and_nothing_else_begins(wanted, tmp_path):
+    cluster(tmp_path, 15)
+    entry = upgrade(tmp_path, "reverting")
+    with pytest.raises(UpgradeError, match=r"going back from 17 to 15 was not finished: .*rollback=true"):
+        postgresql.plan(wanted, NOON)
+    asked = postgresql.Wanted(15, "main", tmp_path / "x", 5432, "db1", "run", confirm="db1/main")
+    assert way_back.check_revert(asked, NOON) == entry
+    with pytest.raises(UpgradeError, match=r"is not finished; everything stays"):
+        way_back.discard(asked)
+
+
+def test_a_member_of_patroni_is_what_its_configuration_says(wanted, tmp_path, monkeypatch):
+    cluster(tmp_path, 15)
+    (tmp_path / "etc/15/main/postgresql.conf").write_text("# Patroni names no directory\n")
+    own = tmp_path / "data/15"
+    monkeypatch.setattr(postgresql.Client, "of_this_host", lambda: SimpleNamespace(directory=own))
+    monkeypatch.setattr(postgresql, "_look", lambda *_: [])
+    made = postgresql.plan(replace(wanted, scope="main"), NOON)
+    assert made.entry and (made.entry.old, made.entry.source) == (15, str(own))
+    # What an upgrade kept counts too: the next one would lose sight of it.
+    upgrade(tmp_path, "done")
+    cluster(tmp_path, 17)
+    own = tmp_path / "data/17"
+    later = replace(wanted, scope="main", version=18, directory=tmp_path / "data/18")
+    with pytest.raises(UpgradeError, match=r"has clusters of 15 and 17 .*upgrade_discard=true"):
+        postgresql.plan(later, NOON)
+
+
+def test_pg_upgrades_servers_have_what_the_old_one_preloads(tmp_path, monkeypatch):
+    monkeypatch.setattr(programs, "CONFIGURATION", tmp_path)
+    side = programs.Side(17, "main", tmp_path / "data", "pg_stat_statements, pg_cron")
+    assert "-c shared_preload_libraries=pg_stat_statements,pg_cron -c ssl=off" in side.options
+    (tmp_path / "17/main").mkdir(parents=True)
+    (tmp_path / "17/main/postgresql.conf").touch()
+    assert f"-c config_file={tmp_path}/17/main/postgresql.conf" in side.options
+    assert "shared_preload_libraries" not in side.options
 
 
 def test_what_is_recorded(wanted, tmp_path):
@@ -167,8 +211,8 @@ def test_what_is_kept_goes_only_when_it_is_over(wanted, tmp_path):
     cluster(tmp_path, 15)
     upgrade(tmp_path, "serving")
     with pytest.raises(UpgradeError, match=r"is not finished; everything stays"):
-        postgresql.discard(wanted)
+        way_back.discard(wanted)
     upgrade(tmp_path, "done")
-    assert "data/15 was removed" in postgresql.discard(wanted)
+    assert "data/15 was removed" in way_back.discard(wanted)
     assert not (tmp_path / "data/15").exists() and not (tmp_path / "etc/15/main").exists()
-    assert postgresql.discard(wanted) == ""
+    assert way_back.discard(wanted) == ""

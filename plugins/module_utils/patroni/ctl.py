@@ -8,9 +8,17 @@ import json
 import subprocess
 
 from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
+from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import CONFIGURATION
 
 PROGRAM = "/usr/local/sbin/patronictl"
 _LEADERS = ("Leader", "Standby Leader")
+_CLAIM = """
+import sys
+from patroni.config import Config
+from patroni.dcs import get_dcs
+configuration = Config(sys.argv[1]).copy() | {"patronictl": True}
+sys.exit(not get_dcs(configuration).initialize(True, sys.argv[2]))
+"""
 
 
 def leader() -> str:
@@ -26,6 +34,17 @@ def leader_of(listing: str) -> str:
 def forget(scope: str) -> None:
     """Removes the cluster from etcd: its leaders, synchronous replicas and positions. Its data stays where it is."""
     _told("remove", scope, answers=f"{scope}\nYes I am aware\n")
+
+
+def claim(identifier: str) -> None:
+    """Has a forgotten cluster be of a system identifier: members with data of another one stay out."""
+    argv = ["python3", "-c", _CLAIM, CONFIGURATION, identifier]
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        said = ended.stderr.strip().splitlines()[-1:] or ["another member was first"]
+        raise PatroniError(
+            f"etcd did not take that the cluster is {identifier}: {said[0]}. See that it has its majority"
+        )
 
 
 def _told(*words: str, answers: str = "") -> str:

@@ -6,17 +6,25 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from dataclasses import replace
 from pathlib import Path
 
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import cluster
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, cluster
+
+CONFIGURATION = Path("/etc/patroni/config.yml")
 
 
-def hand_over(wanted: cluster.Wanted, check_mode: bool) -> bool:
+def hand_over(wanted: cluster.Wanted, upgrade: bool, check_mode: bool) -> bool:
     """Leaves the directory to Patroni; PostgresqlError where it holds what nobody here knows. Whether it was made.
 
-    From then on it is known: a member whose volume was replaced by an empty one is copied anew.
+    From then on it is known: a member whose volume was replaced by an empty one is copied anew. ``upgrade`` says that
+    the member changes to it from another major version.
     """
+    if upgrade:
+        wanted = replace(wanted, adopt=True)
+    else:
+        _refuse_other_version(wanted)
     found = cluster.look(wanted)
     if found.entries or found.elsewhere:
         # Who leads is Patroni's to say: neither a standby's data nor a former leader's is out of place.
@@ -26,6 +34,18 @@ def hand_over(wanted: cluster.Wanted, check_mode: bool) -> bool:
     if found.entries and not found.known:
         cluster.adopt(wanted)
     return _make(Path(wanted.directory))
+
+
+def _refuse_other_version(wanted: cluster.Wanted) -> None:
+    told = (
+        re.search(r"^ *data_dir: *(\S+)", CONFIGURATION.read_text(), re.MULTILINE) if CONFIGURATION.exists() else None
+    )
+    version = Path(told[1].strip("'\"")) / "PG_VERSION" if told else None
+    if version and version.exists() and version.read_text().strip() != str(wanted.version):
+        raise PostgresqlError(
+            f"this member has data of PostgreSQL {version.read_text().strip()} in {version.parent}, and the inventory"
+            f" says {wanted.version}. Major versions are changed by upgrade.yml. Nothing was changed"
+        )
 
 
 def _make(directory: Path) -> bool:

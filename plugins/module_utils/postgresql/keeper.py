@@ -50,8 +50,12 @@ class Keeper(Protocol):
     def serve(self) -> None:
         """Runs the data as it is, for clients."""
 
-    def forget(self) -> None:
-        """Other servers learn that the data's history ended."""
+    def hold(self, identifier: str) -> None:
+        """Nobody whose data is not of that system identifier runs it, on any host, until ``release``. Any other word
+        keeps out all."""
+
+    def release(self) -> None:
+        """Takes ``hold`` back."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,11 @@ class Single:
     def serve(self) -> None:
         settle(self.server, False)
 
-    def forget(self) -> None:
-        """Nobody else knows it."""
+    def hold(self, identifier: str) -> None:
+        """There is no other host."""
+
+    def release(self) -> None:
+        """Nobody was kept out."""
 
 
 @dataclass(frozen=True)
@@ -150,12 +157,16 @@ class Member:
 
     def take_over(self) -> None:
         systemctl("stop", self.unit)
-        if systemctl("is-active", member.UNIT).strip() != "active":  # as a run that was killed may have left it
-            self.forget()
+        self.release()
         self.serve()
 
-    def forget(self) -> None:
+    def hold(self, identifier: str) -> None:
         ctl.forget(self.scope)
+        ctl.claim(identifier)
+
+    def release(self) -> None:
+        if systemctl("is-active", member.UNIT).strip() != "active":  # a run that was killed may have got further
+            ctl.forget(self.scope)
 
     def serve(self) -> None:
         outcome = member.settle(member.Wanted(None, timeout=self.server.timeout), check_mode=False)

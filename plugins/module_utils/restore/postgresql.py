@@ -221,6 +221,7 @@ def _replace_data(wanted: Wanted, made: Plan, entry: journal.Journal, told: Outc
         if entry.phase == "stopping":
             entry = journal.keep(wanted.place, entry, "stopping")
         cluster.stop()
+        cluster.keeper.hold("restoring")
     if entry.phase == "stopping":
         if entry.aside and not Path(entry.aside).exists():
             cluster.directory.rename(entry.aside)
@@ -263,6 +264,7 @@ def undo(wanted: Wanted) -> str:
     undo_plan(wanted)
     entry = journal.keep(wanted.place, _last(wanted), "undoing")
     wanted.cluster.stop()
+    wanted.cluster.keeper.hold("restoring")
     if Path(entry.aside).exists():
         shutil.rmtree(entry.directory, ignore_errors=True)
         Path(entry.aside).rename(entry.directory)

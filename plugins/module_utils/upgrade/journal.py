@@ -15,14 +15,15 @@ from . import UpgradeError
 STATE = Path("/var/lib/slipway/postgresql")
 
 # In their order. Until `upgrading` the old server serves. From `upgraded` on the new cluster is whole, from `serving`
-# on it may have new data; `done` means that it was backed up too.
-PHASES = ("preparing", "upgrading", "upgraded", "serving", "done", "reverted")
+# on it may have new data; `done` means that it was backed up too. From `reverting` on it is given up.
+PHASES = ("preparing", "prepared", "upgrading", "upgraded", "serving", "done", "reverting", "reverted")
 
 
 @dataclass(frozen=True)
 class Upgrade:
-    """Major versions and data directories; ``began``, ``stopped`` and ``served`` are Unix time; ``reason`` is the
-    operator's for going on without a good drill, after what was the matter with the drills."""
+    """Major versions and data directories; ``began``, ``stopped`` and ``served`` are Unix time, the last two of the way
+    back once that has begun; ``reason`` is the operator's for going on without a good drill, after what was the matter
+    with the drills."""
 
     run: str
     old: int
@@ -43,6 +44,11 @@ class Upgrade:
     def open(self) -> bool:
         """Whether there is something left to do."""
         return self.phase not in ("done", "reverted")
+
+    @property
+    def rolled_back(self) -> Path:
+        """Where the way back puts the new data."""
+        return Path(f"{self.directory}.rolled-back-{self.run}")
 
     @property
     def downtime(self) -> float:

@@ -11,16 +11,19 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..directory import remove_contents
+from ..patroni import PatroniError, member
+from ..patroni.client import Client
 from ..pgbackrest.command import as_user
 from ..postgresql import PostgresqlError
 from ..postgresql.connection import SUPERUSER, connect, rows
-from ..postgresql.server import Server, settle, stop
-from ..units import to_byte_size, to_duration
+from ..postgresql.keeper import Keeper, Member, Single
+from ..postgresql.server import Server
+from ..units import to_byte_size
 from . import UpgradeError, gate, journal, programs
 from .journal import Upgrade
 from .programs import CONFIGURATION, Side
@@ -31,7 +34,8 @@ MODES = ("copy", "link")
 
 @dataclass(frozen=True)
 class Wanted:
-    """``version`` is the inventory's, ``confirm`` and ``reason`` are the operator's, ``drills`` records of drills."""
+    """``version`` is the inventory's, ``confirm`` and ``reason`` are the operator's, ``drills`` records of drills;
+    ``scope`` is Patroni's name of the cluster, empty for a server by itself."""
 
     version: int
     name: str
@@ -44,6 +48,7 @@ class Wanted:
     reason: str = ""
     confirm: str = ""
     drills: Sequence[Mapping[str, Any]] = ()
+    scope: str = ""
     timeout: float = 86400.0
 
     @property
@@ -53,6 +58,11 @@ class Wanted:
 
     def server(self, version: int) -> Server:
         return Server(version, self.name, self.port, timeout=self.timeout)
+
+    def keeper(self, side: Side) -> Keeper:
+        """Who runs that side's server."""
+        server = self.server(side.version)
+        return Member(self.scope, server, side.directory) if self.scope else Single(server)
 
 
 @dataclass
@@ -75,9 +85,21 @@ def clusters(name: str, root: Path = CONFIGURATION) -> dict[int, Path]:
     return found
 
 
+def _members(last: Upgrade | None) -> dict[int, Path]:
+    """The data directories of this host's member of a Patroni cluster, by major version: its own, and what was kept."""
+    places = [Client.of_this_host().directory, *([Path(last.source)] if last else [])]
+    files = [place / "PG_VERSION" for place in places]
+    return {int(file.read_text(encoding="utf-8")): file.parent for file in files if file.exists()}
+
+
 def plan(wanted: Wanted, now: float) -> Plan:
     """Says what would be done, and refuses what cannot be. Changes nothing."""
     last = journal.load(wanted.name)
+    if last and last.phase == "reverting":
+        raise UpgradeError(
+            f"going back from {last.new} to {last.old} was not finished: go on with postgresql_version {last.old} and"
+            " -e rollback=true"
+        )
     if last and last.open:
         if last.new != wanted.version:
             raise UpgradeError(
@@ -85,7 +107,7 @@ def plan(wanted: Wanted, now: float) -> Plan:
                 f" set it to {last.new} to finish it, or after that to {last.old} with -e rollback=true"
             )
         return Plan(last, [f"goes on with the upgrade {last.run} from {last.old} to {last.new}, at '{last.phase}'"])
-    here = clusters(wanted.name)
+    here = _members(last) if wanted.scope else clusters(wanted.name)
     if wanted.version in here:
         return Plan(None, [f"{wanted.name} on {wanted.host} has PostgreSQL {wanted.version} already"])
     older = [version for version in here if version < wanted.version]
@@ -144,7 +166,9 @@ def _look(wanted: Wanted, entry: Upgrade) -> list[str]:
     lines = [
         f"{to_byte_size(size)}; everything is unavailable while that is {'linked' * (entry.mode == 'link') or 'copied'}"
     ]
-    if standbys:
+    if wanted.scope:
+        lines.append("the cluster's other members are stopped meanwhile, and copy it after its backup")
+    elif standbys:
         lines.append(
             "its standbys stay behind: give each an empty host's data and configuration, and site.yml copies it"
         )
@@ -153,73 +177,120 @@ def _look(wanted: Wanted, entry: Upgrade) -> list[str]:
     return lines
 
 
-def perform(wanted: Wanted, entry: Upgrade) -> Upgrade:
-    """Does it, or what is left of it. Until pg_upgrade has ended, a failure leaves the old server serving."""
-    old = Side(entry.old, wanted.name, Path(entry.source))
-    new = Side(entry.new, wanted.name, Path(entry.directory))
-    if not entry.reached("upgraded"):
-        entry = _make(wanted, entry, old, new)
+def sides(wanted: Wanted, entry: Upgrade) -> tuple[Side, Side]:
+    """The old and the new one."""
+    return (
+        Side(entry.old, wanted.name, Path(entry.source)),
+        Side(entry.new, wanted.name, Path(entry.directory)),
+    )
+
+
+def prepare(wanted: Wanted, entry: Upgrade) -> Upgrade:
+    """A new cluster of the old one's shape, and pg_upgrade's own check, while the old server goes on."""
+    if entry.reached("prepared") and entry.phase != "upgrading":
+        return entry
+    old, new = sides(wanted, entry)
+    with _giving_up(wanted, old, new):
+        if entry.phase == "upgrading":  # of a run that was killed
+            programs.refuse_running(new)
+            _give_up(wanted, old, new)  # the old server serves again
+        entry = journal.keep(wanted.name, entry, "preparing")
+        new = _initialise(wanted, new)
+        programs.pg_upgrade(old, new, link=entry.mode == "link", check=True, timeout=wanted.timeout)
+    return journal.keep(wanted.name, entry, "prepared")
+
+
+def upgrade(wanted: Wanted, entry: Upgrade) -> Upgrade:
+    """Stops the old server and upgrades its data. What fails before that is done leaves the old server serving."""
+    entry = prepare(wanted, entry)
+    if entry.reached("upgraded"):
+        return entry
+    old, new = sides(wanted, entry)
+    with _giving_up(wanted, old, new):
+        with closing(connect(port=wanted.port)) as connection, connection.cursor() as cursor:
+            cursor.execute("CHECKPOINT")
+        new = replace(new, libraries=_shape(wanted)["libraries"])
+        entry = journal.keep(wanted.name, entry, "upgrading", stopped=entry.stopped or time.time())
+        keeper = wanted.keeper(old)
+        keeper.stop()
+        keeper.hold("upgrading")
+        programs.pg_upgrade(old, new, link=entry.mode == "link", check=False, timeout=wanted.timeout)
+        keeper.hold(programs.identifier(new))
+    return journal.keep(wanted.name, entry, "upgraded")
+
+
+def serve(wanted: Wanted, entry: Upgrade) -> Upgrade:
+    """Starts what was upgraded; extensions and statistics follow while clients come in."""
+    old, new = sides(wanted, entry)
     if not entry.reached("serving"):
-        old.start_at_boot(False)
-        new.start_at_boot(True)
-        _start(wanted, entry)
+        boot(wanted, new, old)
+        _start(wanted, entry, new)
         entry = journal.keep(wanted.name, entry, "serving", served=time.time())
     update_extensions(wanted)
     programs.statistics(new, wanted.port, wanted.timeout)
     return entry
 
 
-def _start(wanted: Wanted, entry: Upgrade) -> None:
+def boot(wanted: Wanted, this: Side, not_that: Side) -> None:
+    """Patroni starts by itself."""
+    if not wanted.scope:
+        not_that.start_at_boot(False)
+        this.start_at_boot(True)
+
+
+def _start(wanted: Wanted, entry: Upgrade, new: Side) -> None:
     try:
-        settle(wanted.server(entry.new), False)
-    except PostgresqlError as error:
+        wanted.keeper(new).serve()
+    except (PostgresqlError, PatroniError) as error:
         raise UpgradeError(
             f"{error}. The old cluster is whole in {entry.source}: mend that and run upgrade.yml again, or set"
             f" postgresql_version to {entry.old} and go back with -e rollback=true"
         ) from error
 
 
-def _make(wanted: Wanted, entry: Upgrade, old: Side, new: Side) -> Upgrade:
+@contextmanager
+def _giving_up(wanted: Wanted, old: Side, new: Side) -> Iterator[None]:
+    """What fails leaves the old server serving, and no upgrade under way."""
     try:
-        if entry.phase == "preparing":
-            entry = _prepare(wanted, entry, old, new)
-        else:
-            programs.refuse_running(new)
-            _give_up(wanted, entry, old, new)  # of a run that was killed; the old server serves again
-            entry = _prepare(wanted, journal.keep(wanted.name, entry, "preparing"), old, new)
-        with closing(connect(port=wanted.port)) as connection, connection.cursor() as cursor:
-            cursor.execute("CHECKPOINT")
-        entry = journal.keep(wanted.name, entry, "upgrading", stopped=entry.stopped or time.time())
-        stop(wanted.server(entry.old))
-        programs.pg_upgrade(old, new, link=entry.mode == "link", check=False, timeout=wanted.timeout)
-    except (UpgradeError, PostgresqlError, OSError) as error:
-        _give_up(wanted, entry, old, new)
+        yield
+    except (UpgradeError, PostgresqlError, PatroniError, OSError) as error:
+        _give_up(wanted, old, new)
         journal.path(wanted.name).unlink(missing_ok=True)
         raise UpgradeError(f"{error}. Nothing was upgraded; {old.label} serves") from error
-    return journal.keep(wanted.name, entry, "upgraded")
 
 
-def _prepare(wanted: Wanted, entry: Upgrade, old: Side, new: Side) -> Upgrade:
-    """A new cluster of the old one's shape, and pg_upgrade's own check while the old server goes on."""
-    entry = journal.keep(wanted.name, entry, "preparing")
+def _shape(wanted: Wanted) -> dict[str, Any]:
     with closing(connect(port=wanted.port)) as connection:
-        found = programs.shape(connection)
+        return programs.shape(connection)
+
+
+def _initialise(wanted: Wanted, new: Side) -> Side:
+    found = _shape(wanted)
     _empty(new)
     programs.initdb(new, found, wanted.timeout)
-    programs.pg_upgrade(old, new, link=entry.mode == "link", check=True, timeout=wanted.timeout)
-    return entry
+    return replace(new, libraries=found["libraries"])
 
 
-def _give_up(wanted: Wanted, entry: Upgrade, old: Side, new: Side) -> None:
+def _give_up(wanted: Wanted, old: Side, new: Side) -> None:
     """Back to the old server; nothing of the new cluster stays."""
-    stop(wanted.server(entry.new))
-    for side in (old, new):
-        programs.stop_stray(side)
+    if not wanted.scope:
+        wanted.keeper(new).stop()
+    for side, unit in (
+        (old, member.UNIT if wanted.scope else wanted.server(old.version).unit),
+        (new, "" if wanted.scope else wanted.server(new.version).unit),
+    ):
+        programs.stop_stray(side, unit)
     _empty(new)
-    hidden = old.directory / "global" / "pg_control.old"  # what pg_upgrade --link does to it
+    show(old)
+    wanted.keeper(old).release()
+    wanted.keeper(old).serve()
+
+
+def show(old: Side) -> None:
+    """Takes back what ``pg_upgrade --link`` does to the old cluster, so that nobody starts it."""
+    hidden = old.directory / "global" / "pg_control.old"
     if hidden.exists():
         hidden.rename(old.directory / "global" / "pg_control")
-    settle(wanted.server(entry.old), False)
 
 
 def _empty(side: Side) -> None:
@@ -256,71 +327,6 @@ def finish(wanted: Wanted) -> Upgrade | None:
     if entry is None or entry.phase != "serving":
         return None
     return journal.keep(wanted.name, entry, "done")
-
-
-def check_revert(wanted: Wanted, now: float) -> Upgrade:
-    """The upgrade that is taken back; UpgradeError where that cannot be or was not confirmed."""
-    entry = journal.load(wanted.name)
-    if entry is None or entry.phase == "reverted" or not entry.reached("upgraded"):
-        raise UpgradeError(
-            f"{wanted.host} has no upgrade of {wanted.name} that could be taken back. Nothing was changed"
-        )
-    if wanted.version != entry.old:
-        raise UpgradeError(
-            f"set postgresql_version back to {entry.old} in the inventory first, which says {wanted.version}."
-            " Nothing was changed"
-        )
-    if entry.mode == "link" and entry.reached("serving"):
-        raise UpgradeError(
-            f"the new server has written into the files of {entry.source}, which were linked and not copied. Restore"
-            " the backup from before the upgrade with restore.yml and restore_set. Nothing was changed"
-        )
-    if not (Path(entry.source) / "PG_VERSION").exists():
-        raise UpgradeError(f"the old data in {entry.source} is gone: it was removed. Nothing was changed")
-    if wanted.confirm != wanted.word:
-        ago = f", for {to_duration(max(0, round(now - entry.served)))}" if entry.served else ""
-        raise UpgradeError(
-            f"everything written since the upgrade {entry.run}{ago}, would be lost from the server; its files would"
-            f" stay beside. To do that type -e upgrade_confirm={wanted.word}. Nothing was changed"
-        )
-    return entry
-
-
-def revert(wanted: Wanted) -> tuple[Upgrade, float, str]:
-    """Goes back to the kept old cluster: the upgrade, seconds without a server, where the new data is now."""
-    entry = check_revert(wanted, time.time())
-    old = Side(entry.old, wanted.name, Path(entry.source))
-    new = Side(entry.new, wanted.name, Path(entry.directory))
-    began = time.time()
-    new.start_at_boot(False)
-    stop(wanted.server(entry.new))
-    aside = new.directory.with_name(f"{new.directory.name}.rolled-back-{entry.run}")
-    if new.directory.exists() and not aside.exists():
-        new.directory.rename(aside)
-    hidden = old.directory / "global" / "pg_control.old"
-    if hidden.exists():
-        hidden.rename(old.directory / "global" / "pg_control")
-    old.start_at_boot(True)
-    settle(wanted.server(entry.old), False)
-    gone = round(time.time() - began, 3)
-    return journal.keep(wanted.name, entry, "reverted"), gone, str(aside)
-
-
-def discard(wanted: Wanted) -> str:
-    """Removes what an upgrade that is over kept; a sentence on it, empty for nothing to do."""
-    entry = journal.load(wanted.name)
-    if entry is None:
-        return ""
-    if entry.open:
-        raise UpgradeError(f"the upgrade {entry.run} is not finished; everything stays")
-    if entry.phase == "done":
-        kept = Path(entry.source)
-        shutil.rmtree(CONFIGURATION / str(entry.old) / wanted.name, ignore_errors=True)
-    else:
-        kept = Path(f"{entry.directory}.rolled-back-{entry.run}")
-    shutil.rmtree(kept, ignore_errors=True)
-    journal.path(wanted.name).unlink()
-    return f"{kept} was removed"
 
 
 @contextmanager

@@ -20,11 +20,11 @@ from . import UpgradeError
 CONFIGURATION = Path("/etc/postgresql")
 _MIB = 2**20
 # pg_upgrade's servers talk to it alone.
-_QUIET = ("ssl=off", "archive_mode=off", "logging_collector=off", "external_pid_file=")
+_QUIET = ("ssl=off", "archive_mode=off", "logging_collector=off", "external_pid_file=", "synchronous_standby_names=")
 # What a new cluster must have as the old one has it.
 _SHAPE = """
 SELECT to_jsonb(d) || jsonb_build_object('encoding', pg_encoding_to_char(encoding),
-  'checksums', current_setting('data_checksums')::bool,
+  'checksums', current_setting('data_checksums')::bool, 'libraries', current_setting('shared_preload_libraries'),
   'segment', (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size'))
 FROM pg_database d WHERE datname = 'template0'
 """
@@ -32,11 +32,12 @@ FROM pg_database d WHERE datname = 'template0'
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two clusters."""
+    """One of the two clusters; ``libraries`` are preloaded where no configuration says so yet."""
 
     version: int
     name: str
     directory: Path
+    libraries: str = ""
 
     @property
     def programs(self) -> Path:
@@ -53,7 +54,9 @@ class Side:
     @property
     def options(self) -> str:
         """For pg_upgrade, which starts the server with them."""
-        return " ".join(f"-c {setting}" for setting in (f"config_file={self.configuration}/postgresql.conf", *_QUIET))
+        file = self.configuration / "postgresql.conf"
+        own = f"config_file={file}" if file.exists() else f"shared_preload_libraries={self.libraries.replace(' ', '')}"
+        return " ".join(f"-c {setting}" for setting in (own, *_QUIET))
 
     def start_at_boot(self, wanted: bool) -> None:
         """What Debian's tools read."""
@@ -142,6 +145,15 @@ def _beginning(file: Path) -> list[str]:
     return [f"({line.strip()})" for line in (errors or lines)[:3]]
 
 
+def identifier(side: Side) -> str:
+    """The system identifier of the data."""
+    ended = _run([str(side.programs / "pg_controldata"), str(side.directory)], Path("/"), 60)
+    found = re.search(r"^Database system identifier:\s+(\d+)", ended.stdout, re.MULTILINE)
+    if not found:
+        raise UpgradeError(f"pg_controldata of {side.directory} says no system identifier: {_last_line(ended)}")
+    return found[1]
+
+
 def refuse_running(new: Side) -> None:
     """A pg_upgrade that outlived its killed run is left to its end."""
     program = os.fsencode(new.programs / "pg_upgrade")
@@ -156,10 +168,10 @@ def refuse_running(new: Side) -> None:
             continue
 
 
-def stop_stray(side: Side) -> None:
-    """Ends a server that a killed pg_upgrade left; one that systemd runs is none."""
-    unit = ["systemctl", "is-active", "--quiet", f"postgresql@{side.version}-{side.name}.service"]
-    if (side.directory / "postmaster.pid").exists() and subprocess.run(unit, check=False).returncode:
+def stop_stray(side: Side, unit: str) -> None:
+    """Ends a server that a killed pg_upgrade left; what a unit runs is none. ``unit`` is empty where none would."""
+    asked = ["systemctl", "is-active", "--quiet", unit]
+    if (side.directory / "postmaster.pid").exists() and (not unit or subprocess.run(asked, check=False).returncode):
         argv = [str(side.programs / "pg_ctl"), "stop", f"--pgdata={side.directory}", "--mode=fast", "--wait"]
         _run(argv, Path("/"), 300)  # a file that a dead server left fails, and means nothing
 
