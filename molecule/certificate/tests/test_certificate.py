@@ -90,6 +90,7 @@ def test_keys_are_private_and_differ(host, name, mode, group):
 
 def test_the_authority_key_is_on_one_host_only(host):
     assert host.run("ls -d /etc/slipway/ca").rc != 0
+    assert on("monitor1")("stat", "-c", "%a", "/etc/slipway") == (0, "755\n")
     code, output = on("monitor1")("stat", "-c", "%a %U", "/etc/slipway/ca", "/etc/slipway/ca/ca-1.key")
     assert (code, output.split()) == (0, ["700", "root", "600", "root"])
 
