@@ -160,6 +160,20 @@ def test_there_is_a_way_back(wanted, tmp_path):
         assert way_back.check_revert(asked, NOON) == entry
 
 
+def test_a_pg_upgrade_that_outlived_its_run_is_left_alone(wanted, tmp_path, monkeypatch):
+    """It may write into the old files: the old server must not start meanwhile."""
+    entry = upgrade(tmp_path, "upgrading", "link")
+
+    def refuse(_):
+        raise UpgradeError("pg_upgrade of a run that was killed still runs")
+
+    monkeypatch.setattr(programs, "refuse_running", refuse)
+    monkeypatch.setattr(postgresql, "_give_up", lambda *_: pytest.fail("the old server was started"))
+    with pytest.raises(UpgradeError, match="still runs$"):
+        postgresql.prepare(wanted, entry)
+    assert journal.load("main") == entry
+
+
 def test_a_way_back_that_was_killed_goes_on_and_nothing_else_begins(wanted, tmp_path):
     cluster(tmp_path, 15)
     entry = upgrade(tmp_path, "reverting")

@@ -18,6 +18,7 @@ from .server import stop as stop_server
 
 _POLL = 0.5
 _LEASE_SECONDS = 90.0  # longer than the lease of any preset
+_START_SECONDS = 600.0  # for data that is there and was shut down
 # While it recovers nobody but this host's superuser comes in, and it waits for no other server.
 _ALONE = {
     "listen_addresses": "",
@@ -169,7 +170,8 @@ class Member:
             ctl.forget(self.scope)
 
     def serve(self) -> None:
-        outcome = member.settle(member.Wanted(None, timeout=self.server.timeout), check_mode=False)
+        timeout = min(self.server.timeout, _START_SECONDS)
+        outcome = member.settle(member.Wanted(None, timeout=timeout), check_mode=False)
         if outcome.role != "leader":
             raise PostgresqlError(
                 f"the data is in place, but another member leads {self.scope}: stop patroni.service there, and run the"

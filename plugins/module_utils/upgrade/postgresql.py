@@ -190,9 +190,11 @@ def prepare(wanted: Wanted, entry: Upgrade) -> Upgrade:
     if entry.reached("prepared") and entry.phase != "upgrading":
         return entry
     old, new = sides(wanted, entry)
+    killed = entry.phase == "upgrading"
+    if killed:
+        programs.refuse_running(new)  # it has the old files still
     with _giving_up(wanted, old, new):
-        if entry.phase == "upgrading":  # of a run that was killed
-            programs.refuse_running(new)
+        if killed:
             _give_up(wanted, old, new)  # the old server serves again
         entry = journal.keep(wanted.name, entry, "preparing")
         new = _initialise(wanted, new)
