@@ -169,7 +169,7 @@ def test_a_pg_upgrade_that_outlived_its_run_is_left_alone(wanted, tmp_path, monk
 
     monkeypatch.setattr(programs, "refuse_running", refuse)
     monkeypatch.setattr(postgresql, "_give_up", lambda *_: pytest.fail("the old server was started"))
-    with pytest.raises(UpgradeError, match="still runs$"):
+    with pytest.raises(UpgradeError, match=r"still runs$"):
         postgresql.prepare(wanted, entry)
     assert journal.load("main") == entry
 
