@@ -17,8 +17,8 @@ SHORTEST_KEY = 20
 OLDEST = 41
 BLOCKS_SINCE = 46
 PREFER_SINCE = 54
-IMPATIENCE = 10  # seconds
-OUTAGE = 600  # seconds that a backup waits for its WAL, which comes late while the other repository is down
+IMPATIENCE = 20  # seconds; a slow store takes some to put the parts of a large file together
+OUTAGE = 900  # seconds that a backup waits for its WAL, which comes late while the other repository is down
 _S3_OPTIONS = {
     "s3_bucket": "s3-bucket",
     "s3_endpoint": "s3-endpoint",

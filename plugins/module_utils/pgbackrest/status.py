@@ -11,7 +11,7 @@ from ..backup.status import Status, moment
 from .command import arguments, succeed
 from .info import Stanza, find, parse
 
-INFO_TIMEOUT = 240.0  # seconds; of an object store that does not answer it knows after nine times io-timeout
+INFO_TIMEOUT = 480.0  # seconds; of an object store that does not answer it knows after nine times io-timeout
 
 
 def read(user: str, stanza: str | None = None, timeout: float = INFO_TIMEOUT) -> list[Stanza]:
