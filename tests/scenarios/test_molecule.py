@@ -19,6 +19,7 @@ LONGEST = [
     "site",
     "pgbackrest",
     "postgresql_backup",
+    "pgbackrest_s3",
     "postgresql_upgrade",
     "postgresql",
 ]
