@@ -24,7 +24,10 @@ test: env engine images lint ## lint, unit and integration tests, the scenarios 
 	@echo "── tests: integration and unit, file by file, the longest first"
 	@pytest -v --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/integration/test_newest_core.py tests/integration tests/unit
 	@echo "── tests: scenarios, logs under .cache/molecule/"
-	@pytest -v --numprocesses 2 --dist loadgroup tests/scenarios
+	@pytest -v -rs --numprocesses 2 --dist loadgroup tests/scenarios
+
+test-all: export SLIPWAY_TEST_ALL = 1
+test-all: test ## test, and the scenarios that it leaves out for their time and names at its end
 
 test-unit: env ## only what needs no engine (seconds)
 	@pytest -q --numprocesses 2 tests/unit
@@ -64,4 +67,4 @@ build: env ## the collection archive for ansible-galaxy
 clean: ## remove the environment and caches (not the demo)
 	@rm -rf $(VENV) .cache
 
-.PHONY: help demo demo-clean test test-unit lint env engine images lock docs build clean
+.PHONY: help demo demo-clean test test-all test-unit lint env engine images lock docs build clean

@@ -23,6 +23,8 @@ LONGEST = [
     "postgresql_upgrade",
     "postgresql",
 ]
+# `make test` is to end within the hour; `make test-all` runs these too. Their roles are proven by other scenarios.
+LEFT_OUT = [] if os.environ.get("SLIPWAY_TEST_ALL") else ["postgresql_ha_upgrade"]
 
 
 def scenarios() -> list[str]:
@@ -36,6 +38,8 @@ def tail(log: Path, lines: int = 80) -> str:
 
 @pytest.mark.parametrize("scenario", scenarios())
 def test_scenario(scenario: str) -> None:
+    if scenario in LEFT_OUT:
+        pytest.skip("left out of make test for its time: make test-all, or molecule test -s " + scenario)
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{scenario}.log"
     plain = {"NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1", "MOLECULE_COMMAND_BORDERS": "0"}
