@@ -7,6 +7,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import Ended
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql import control
 from ansible_collections.slipway.ops.plugins.module_utils.upgrade import (
     UpgradeError,
     gate,
@@ -210,6 +212,16 @@ def test_pg_upgrades_servers_have_what_the_old_one_preloads(tmp_path, monkeypatc
     (tmp_path / "17/main/postgresql.conf").touch()
     assert f"-c config_file={tmp_path}/17/main/postgresql.conf" in side.options
     assert "shared_preload_libraries" not in side.options
+
+
+def test_the_control_file_tells_whose_data_it_is(tmp_path, monkeypatch):
+    said = "pg_control version number:            1300\nDatabase system identifier:           7710813115109036615\n"
+    monkeypatch.setattr(control, "run", lambda *_: Ended(0, said, ""))
+    side = programs.Side(17, "main", tmp_path)
+    assert programs.identifier(side) == "7710813115109036615"
+    monkeypatch.setattr(control, "run", lambda *_: Ended(1, "", "pg_controldata: error: could not open file"))
+    with pytest.raises(UpgradeError, match=r"says no system identifier: pg_controldata: error: could not open file"):
+        programs.identifier(side)
 
 
 def test_what_is_recorded(wanted, tmp_path):

@@ -10,9 +10,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from ansible_collections.slipway.ops.plugins.module_utils.patroni import client
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, cluster
 
-CONFIGURATION = Path("/etc/patroni/config.yml")
+CONFIGURATION = Path(client.CONFIGURATION)
 
 
 def hand_over(wanted: cluster.Wanted, upgrade: bool, check_mode: bool) -> bool:

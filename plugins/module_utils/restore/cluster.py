@@ -17,7 +17,7 @@ from typing import Any
 from ..drill.recovery_log import ending, position
 from ..drill.tables import Error
 from ..pgbackrest.command import PROGRAM, as_user, run
-from ..postgresql import PostgresqlError
+from ..postgresql import PostgresqlError, control
 from ..postgresql.connection import connect, rows
 from ..postgresql.keeper import Keeper, Member, Single, has_server, systemctl
 from ..postgresql.server import Server
@@ -83,7 +83,7 @@ class Cluster:
         if self.running():
             with suppress(PostgresqlError, Error), closing(self.connect()) as connection:
                 return _timeline(connection)  # the control file may have yet to get it
-        return int(_control(self, self.directory, "Latest checkpoint's TimeLineID") or 0)
+        return int(_control(self, self.directory, control.TIMELINE) or 0)
 
     def tablespaces(self) -> list[str]:
         links = self.directory / "pg_tblspc"
@@ -244,11 +244,8 @@ def _is_written(segment: Path) -> bool:
 
 def _identity(cluster: Cluster, directory: Path) -> str:
     """The system identifier of the data in a directory."""
-    return _control(cluster, directory, "Database system identifier") or f"none in {directory}"
+    return _control(cluster, directory, control.IDENTIFIER) or f"none in {directory}"
 
 
 def _control(cluster: Cluster, directory: Path, name: str) -> str:
-    """A line of the control file of the data in a directory; empty when there is none."""
-    program = f"/usr/lib/postgresql/{cluster.version}/bin/pg_controldata"
-    found = re.search(rf"^{name}:\s+(\S+)", run([program, str(directory)], cluster.user, 60).output, re.MULTILINE)
-    return found[1] if found else ""
+    return control.field(control.read(cluster.version, directory, cluster.user), name)

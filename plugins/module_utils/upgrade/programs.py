@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..pgbackrest.command import as_user
+from ..postgresql import control
 from ..postgresql.connection import SOCKET, SUPERUSER, rows
 from . import UpgradeError
 
@@ -147,11 +148,12 @@ def _beginning(file: Path) -> list[str]:
 
 def identifier(side: Side) -> str:
     """The system identifier of the data."""
-    ended = _run([str(side.programs / "pg_controldata"), str(side.directory)], Path("/"), 60)
-    found = re.search(r"^Database system identifier:\s+(\d+)", ended.stdout, re.MULTILINE)
+    told = control.read(side.version, side.directory, SUPERUSER)
+    found = control.field(told, control.IDENTIFIER)
     if not found:
-        raise UpgradeError(f"pg_controldata of {side.directory} says no system identifier: {_last_line(ended)}")
-    return found[1]
+        said = (told.errors or told.output).strip()[-500:]
+        raise UpgradeError(f"pg_controldata of {side.directory} says no system identifier: {said}")
+    return found
 
 
 def refuse_running(new: Side) -> None:
