@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".cache" / "molecule"
 TIMEOUT = 45 * 60
+FIRST_FAILURE = re.compile(r"^=+ FAILURES =+$\n(_{3,} .*?)(?=^_{3,} |^={3,} |\Z)", re.MULTILINE | re.DOTALL)  # pytest's
 # The longest come first, so that two workers end at about the same time; nothing else depends on it.
 LONGEST = [
     "postgresql_ha",
@@ -32,8 +34,12 @@ def scenarios() -> list[str]:
     return sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
 
 
-def tail(log: Path, lines: int = 80) -> str:
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+def story(log: Path, lines: int = 80) -> str:
+    """What the first test says that failed, for later ones may follow from it, and the end of the log."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    first = FIRST_FAILURE.search(text)
+    parts = [*(first[1].splitlines()[-lines:] if first else []), "...", *text.splitlines()[-lines:]]
+    return "\n".join(parts)
 
 
 @pytest.mark.parametrize("scenario", scenarios())
@@ -56,5 +62,5 @@ def test_scenario(scenario: str) -> None:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            pytest.fail(f"scenario {scenario} took over {TIMEOUT} s; its end ({log}):\n{tail(log)}")
-    assert run.returncode == 0, f"scenario {scenario} failed; its end ({log}):\n{tail(log)}"
+            pytest.fail(f"scenario {scenario} took over {TIMEOUT} s ({log}):\n{story(log)}")
+    assert run.returncode == 0, f"scenario {scenario} failed ({log}):\n{story(log)}"

@@ -11,9 +11,11 @@ from ansible_collections.slipway.ops.plugins.module_utils.postgresql.keeper impo
 from ansible_collections.slipway.ops.plugins.module_utils.restore import RestoreError, journal
 from ansible_collections.slipway.ops.plugins.module_utils.restore.cluster import Cluster, _is_written
 from ansible_collections.slipway.ops.plugins.module_utils.restore.postgresql import (
+    Plan,
     Wanted,
     discard,
     discard_plan,
+    perform,
     refuse_unfinished_undo,
     undo,
     undo_plan,
@@ -195,6 +197,29 @@ def test_a_killed_undo_is_gone_on_with_and_never_taken_for_a_restore(wanted, mon
 
 def _interrupt():
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("left", "completed"),
+    [(["base", "global"], []), (["base", "backup.manifest"], ["backup.manifest", "base"])],
+    ids=["directories alone", "with the manifest"],
+)
+def test_a_restore_that_was_killed_is_completed_or_begun_anew(tmp_path, monkeypatch, left, completed):
+    """pgBackRest restores into directories that it has made itself only once its manifest is there too."""
+    monkeypatch.setattr(journal, "STATE", tmp_path)
+    data, found = tmp_path / "main", []
+    for name in left:
+        (data / name).mkdir(parents=True)
+    for step in ("stop", "recover", "renew"):
+        monkeypatch.setattr(Cluster, step, lambda _: None)
+    monkeypatch.setattr(Cluster, "timeline", lambda _: 2)
+    monkeypatch.setattr(
+        Cluster, "restore", lambda self, *_: found.extend(sorted(it.name for it in self.directory.iterdir()))
+    )
+    asked = Wanted(Cluster(17, "main", data, 5432, "main", 1), Target(), "db1", "r")
+    killed = journal.keep(asked.place, journal.Journal("r", str(data), "", "old", "the latest state"), "moved")
+    perform(asked, Plan(backup("old", NOON, "0/1"), "", resumes=killed))
+    assert found == completed and journal.load(asked.place).finished
 
 
 def test_former_data_is_removed_once(wanted):

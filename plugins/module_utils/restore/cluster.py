@@ -70,6 +70,12 @@ class Cluster:
         return len(list(self.directory.iterdir())) if self.directory.exists() else 0
 
     @property
+    def can_be_completed(self) -> bool:
+        """Whether pgBackRest takes what is there for half of a restore. In the first moments of one there are only
+        directories, over which it refuses to restore, with ``--delta`` too."""
+        return any((self.directory / name).exists() for name in ("PG_VERSION", "backup.manifest"))
+
+    @property
     def recovering(self) -> bool:
         """Whether what is there has yet to become a server of its own."""
         return (self.directory / "recovery.signal").exists()

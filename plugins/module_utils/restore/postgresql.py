@@ -228,7 +228,7 @@ def _replace_data(wanted: Wanted, made: Plan, entry: journal.Journal, told: Outc
         cluster.renew()
         entry = journal.keep(wanted.place, entry, "moved")
     with _timed(told, "restore"):
-        if made.resumes and entry.aside:
+        if made.resumes and (entry.aside or not cluster.can_be_completed):
             remove_contents(cluster.directory)  # half of a restore, perhaps to another target
             cluster.renew()
         cluster.restore(made.backup.label, wanted.target, wanted.archive)
