@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import testinfra
+from database import Database
 from machine import until
 from playbook import Run
 
@@ -27,11 +25,8 @@ SCRATCH = "/var/lib/postgresql/slipway-drill"
 
 db1 = testinfra.get_host(f"docker://{CONTAINER}db1")
 backup1 = testinfra.get_host(f"docker://{CONTAINER}backup1")
-
-
-def sql(statement: str, database: str = "shop") -> str:
-    """The answer of the live database, as its superuser."""
-    return db1.check_output("runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 -c %s %s", statement, database)
+database = Database(db1)
+sql, timeline, writer, acknowledged = database.sql, database.timeline, database.writer, database.acknowledged
 
 
 def info() -> dict[str, Any]:
@@ -41,10 +36,6 @@ def info() -> dict[str, Any]:
 
 def labels() -> list[str]:
     return [item["label"] for item in info()["backup"]]
-
-
-def timeline() -> int:
-    return int(sql("select timeline_id from pg_control_checkpoint()"))
 
 
 def backup(kind: str) -> None:
@@ -78,49 +69,6 @@ def archived(segment: str) -> str:
     find = f"find {REPOSITORY}/archive -name '{segment}-*'"
     assert until(lambda: backup1.check_output(find), 200), segment
     return backup1.check_output(find)
-
-
-WRITER = r"""
-import sys, time, psycopg2
-connection = None
-number = 0
-while True:
-    number += 1
-    begin = time.time()
-    try:
-        connection = connection or psycopg2.connect("dbname=shop host=/var/run/postgresql user=postgres")
-        connection.autocommit = True
-        connection.cursor().execute("insert into orders values (%s, %s)", (number, "x" * (number % 50)))
-        print(number, begin, time.time(), flush=True)
-    except psycopg2.Error as error:
-        if connection is not None and connection.closed:
-            connection = None
-        time.sleep(0.05)
-    time.sleep(0.01)
-"""
-
-
-@contextmanager
-def writer() -> Iterator[str]:
-    """Somebody who writes rows into `orders` all the time, and notes those that were acknowledged in the file."""
-    log = f"/tmp/writer-{time.time_ns()}"
-    db1.check_output("printf %%s %s > /tmp/writer.py", WRITER)
-    db1.check_output(
-        f"systemd-run --quiet --unit=test-writer --uid=postgres -p StandardOutput=file:{log} python3 /tmp/writer.py"
-    )
-    try:
-        assert until(lambda: db1.run(f"test -s {log}").rc == 0)
-        yield log
-    finally:
-        db1.run("systemctl stop test-writer")
-
-
-def acknowledged(log: str) -> list[tuple[int, float, float]]:
-    """Number, begin and end of each row that was acknowledged."""
-    lines = db1.file(log).content_string.splitlines()
-    return [
-        (int(a), float(b), float(c)) for a, b, c in (line.split() for line in lines if re.match(r"\d+ \S+ \S+$", line))
-    ]
 
 
 def interrupt(restoring: Run) -> None:

@@ -5,18 +5,31 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import testinfra
 from machine import until
 from playbook import Run, module, play
+from secret_watch import SecretWatch
 
 testinfra_hosts = ["backup1"]
 
 SCENARIO = Path(__file__).resolve().parents[1]
 INVENTORY = SCENARIO / "inventory.yml"
+CONTAINER = "slipway-postgresql-upgrade-"
 KEY = "only-for-this-scenario-not-a-secret-3vLw"  # of the inventory
 OLD, NEW = (f"/var/lib/postgresql/{version}/main" for version in (15, 17))
 
-db1, backup1 = (testinfra.get_host(f"docker://slipway-postgresql-upgrade-{host}") for host in ("db1", "backup1"))
+db1, backup1 = (testinfra.get_host(f"docker://{CONTAINER}{host}") for host in ("db1", "backup1"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def watch():
+    """Looks for the key where it must not be, as long as there are tests, and fails after the last."""
+    places = ("/var/log", "/var/lib/slipway/results", "/var/lib/slipway/evidence")
+    with SecretWatch({"cipher_pass": KEY}, [CONTAINER + host for host in ("db1", "backup1")], places) as watch:
+        yield watch
+    assert watch.saw(f"{CONTAINER}db1", "pg_upgrade")
+    watch.verify()
 
 
 def sql(statement: str, database: str = "shop") -> str:
