@@ -67,6 +67,7 @@ options:
       - Let a server that was promoted, or that fell too far behind, follow O(source) again. The server is stopped. The
         data of one that was promoted is rewound, or kept aside and copied anew where that is not possible; that of a
         standby is copied anew.
+      - Copies O(source) where the directory is empty that an earlier run had filled.
       - Changes nothing where the server follows at this moment.
     type: bool
     default: false
@@ -174,7 +175,8 @@ def clear(wanted: cluster.Wanted, _wants_rejoin: bool, check_mode: bool) -> tupl
 def decide(wanted: cluster.Wanted, wants_rejoin: bool) -> str:
     """keep, make, adopt or rejoin."""
     found = cluster.look(wanted)
-    if wants_rejoin and wanted.source and found.known and found.version == str(wanted.version):
+    is_its_own = found.version == str(wanted.version) or not found.entries
+    if wants_rejoin and wanted.source and found.known and is_its_own:
         return "keep" if found.standby and follows(server_of(wanted)) else "rejoin"
     return cluster.decide(wanted, found)
 

@@ -23,7 +23,7 @@ options:
     description:
       - V(restored) restores.
       - V(reverted) puts the data from before the last restore back.
-      - V(discarded) removes that data.
+      - V(discarded) removes that data, and what earlier restores kept.
     type: str
     choices: [restored, reverted, discarded]
     default: restored

@@ -39,7 +39,12 @@ def test_what_is_done_with_what_is_there(wanted, found, decision):
         (WANTED, Found(entries=25, version="17", started=True), "data of PostgreSQL 17"),
         (replace(WANTED, adopt=True), Found(entries=3), "holds no PostgreSQL data"),
         (WANTED, replace(THERE, version="16"), "Major versions are changed by upgrade.yml"),
-        (WANTED, Found(known=True), "is its volume mounted?"),
+        (
+            WANTED,
+            Found(known=True),
+            "is its volume mounted? Nothing was changed. If the data is really gone, restore it",
+        ),
+        (STANDBY, Found(known=True), "set postgresql_rejoin: true for one run, which copies db1"),
         (WANTED, Found(others="15"), "has main with data of PostgreSQL 15, and the inventory says 17"),
         (WANTED, replace(THERE, elsewhere="/old"), "has its data in /old, the inventory says /data"),
         (WANTED, replace(THERE, standby=True), "is a standby, the inventory says that it is the primary"),

@@ -219,12 +219,25 @@ def test_a_restore_that_was_killed_is_completed_or_begun_anew(tmp_path, monkeypa
     asked = Wanted(Cluster(17, "main", data, 5432, "main", 1), Target(), "db1", "r")
     killed = journal.keep(asked.place, journal.Journal("r", str(data), "", "old", "the latest state"), "moved")
     perform(asked, Plan(backup("old", NOON, "0/1"), "", resumes=killed))
-    assert found == completed and journal.load(asked.place).finished
+    ended = journal.load(asked.place)
+    assert found == completed and ended and ended.finished
 
 
-def test_former_data_is_removed_once(wanted):
-    assert discard_plan(wanted) == discard(wanted) != ""
+def test_former_data_is_removed_once_that_of_earlier_restores_too(wanted):
+    earlier = wanted.cluster.directory.with_name("main.before-q")
+    earlier.mkdir()
+    told = discard_plan(wanted)
+    assert str(earlier) in told and told == discard(wanted)
+    assert sorted(path.name for path in wanted.cluster.directory.parent.iterdir() if path.is_dir()) == ["main"]
     assert discard(wanted) == "" and (wanted.cluster.directory / "what").read_text() == "restored"
+
+
+def test_former_data_stays_while_a_restore_is_unfinished(wanted):
+    data = wanted.cluster.directory
+    journal.keep(wanted.place, journal.Journal("r", str(data), f"{data}.before-r", "old", "the latest state"), "moved")
+    with pytest.raises(RestoreError, match=r"the restore r is not finished; .*main[.]before-r stays"):
+        discard(wanted)
+    assert wanted.cluster.kept()
 
 
 def test_a_server_is_known_by_its_process(tmp_path):

@@ -49,6 +49,11 @@ class Client:
         self._tls = ssl.create_default_context(cafile=files["cacert"])
         self._tls.load_cert_chain(files["certfile"], files["keyfile"])
 
+    @property
+    def version(self) -> int:
+        """Major version of the server's programs, which are in /usr/lib/postgresql/VERSION/bin."""
+        return int(Path(self.programs).parent.name)
+
     @classmethod
     def of_this_host(cls, path: str = CONFIGURATION) -> Client:
         """By the configuration of this host's Patroni."""

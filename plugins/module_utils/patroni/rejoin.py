@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.slipway.ops.plugins.module_utils.directory import remove_contents
 from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError, ctl, member, switch
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Client
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql import tablespaces
 from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
 
 
@@ -25,7 +25,7 @@ def rejoin(timeout: float, check_mode: bool) -> bool:
     if not check_mode:
         Systemctl(PatroniError)("stop", member.UNIT)
         _refuse_server(client.directory)
-        remove_contents(client.directory)
+        tablespaces.remove_data(client.directory, client.version)
         member.settle(member.Wanted(None, timeout=timeout), check_mode=False)
     return True
 

@@ -21,8 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ansible_collections.slipway.ops.plugins.module_utils.directory import remove_contents
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, tablespaces
 
 OWNER = "postgres"
 CONFIGURATION = Path("/etc/postgresql")
@@ -133,10 +132,15 @@ def decide(wanted: Wanted, found: Found) -> str:
         return "make"
     if not found.entries:
         if found.known:
+            begin_anew = (
+                f"set postgresql_rejoin: true for one run, which copies {wanted.source.name}"
+                if wanted.source
+                else "restore it from the backup; to begin with an empty one remove"
+                f" {wanted.journal} and {CONFIGURATION / str(wanted.version) / wanted.name}"
+            )
             raise PostgresqlError(
                 f"{where} was made by an earlier run and is empty now: is its volume mounted? Nothing was changed. If"
-                " the data is really gone, restore it from the backup; to begin with an empty one remove"
-                f" {wanted.journal} and {CONFIGURATION / str(wanted.version) / wanted.name}"
+                f" the data is really gone, {begin_anew}"
             )
         if found.others:
             raise PostgresqlError(
@@ -178,7 +182,7 @@ def make(wanted: Wanted) -> None:
     """Makes the data directory, from nothing or from the source; on failure nothing is left of it."""
     directory = Path(wanted.directory)
     _write_journal(wanted, "making")
-    remove_contents(directory)
+    tablespaces.remove_data(directory, wanted.version)
     try:
         _own_directory(directory)
         if wanted.source:
@@ -186,7 +190,7 @@ def make(wanted: Wanted) -> None:
         else:
             _initialise(wanted)
     except (PostgresqlError, OSError):
-        remove_contents(directory)
+        tablespaces.remove_data(directory, wanted.version)
         wanted.journal.unlink(missing_ok=True)
         raise
     _write_journal(wanted, "made")
@@ -219,7 +223,8 @@ def rejoin(wanted: Wanted) -> str:
             "a primary follows nobody: postgresql_rejoin needs postgresql_primary to name another host"
         )
     _wait_for(wanted, wanted.source)
-    if look(wanted).standby:
+    found = look(wanted)
+    if found.standby or not found.entries:
         make(wanted)
         return f"{wanted.source.name} was copied anew to {wanted.directory}"
     source = f"--source-server={wanted.source.conninfo} dbname=postgres"

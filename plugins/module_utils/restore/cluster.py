@@ -17,13 +17,14 @@ from typing import Any
 from ..drill.recovery_log import ending, position
 from ..drill.tables import Error
 from ..pgbackrest.command import PROGRAM, as_user, run
-from ..postgresql import PostgresqlError, control
+from ..postgresql import PostgresqlError, control, tablespaces
 from ..postgresql.connection import connect, rows
 from ..postgresql.keeper import Keeper, Member, Single, has_server, systemctl
 from ..postgresql.server import Server
 from . import RestoreError
 from .target import Target
 
+KEPT = ".before-"  # between the data directory's name and the run that put another in its place
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _RECOVERY = (
     "restore_command",
@@ -91,9 +92,13 @@ class Cluster:
                 return _timeline(connection)  # the control file may have yet to get it
         return int(_control(self, self.directory, control.TIMELINE) or 0)
 
-    def tablespaces(self) -> list[str]:
-        links = self.directory / "pg_tblspc"
-        return sorted(str(link.readlink()) for link in links.iterdir() if link.is_symlink()) if links.is_dir() else []
+    def kept(self) -> list[Path]:
+        """Former data beside the data directory, the oldest first."""
+        return sorted(self.directory.parent.glob(f"{self.directory.name}{KEPT}*"))
+
+    def empty(self) -> None:
+        """Removes what is in the data directory, and its files in tablespaces."""
+        tablespaces.remove_data(self.directory, self.version)
 
     def connect(self) -> Any:
         return connect(port=self.port)

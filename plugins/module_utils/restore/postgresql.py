@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from ..backup.status import moment
-from ..directory import remove_contents
 from ..drill.recovery_log import newest
 from ..pgbackrest.command import PgbackrestError
 from ..pgbackrest.info import Backup, InfoError, Stanza, find
 from ..pgbackrest.status import read
-from ..postgresql import PostgresqlError
+from ..postgresql import PostgresqlError, tablespaces
 from ..result import Result
 from ..units import to_byte_size, to_duration
 from . import RestoreError, journal
-from .cluster import Cluster, fetch
+from .cluster import KEPT, Cluster, fetch
 from .target import History, Target, choose, history
 
 SOURCE = "postgresql_restore 0.1.0"
@@ -141,7 +140,7 @@ def _look_at_data(wanted: Wanted, made: Plan) -> None:
     if not made.overwrites:
         return
     own, latest = cluster.timeline(), int(made.newest_wal[:8] or "0", 16)
-    if wanted.target.timeline == "latest" and own and own < latest:
+    if wanted.archive and wanted.target.timeline == "latest" and own and own < latest:
         raise RestoreError(
             f"the data in {cluster.directory} is on timeline {own}, and the repository's latest is {latest}, which"
             f" would be followed and lacks what changed here: say restore_timeline={own}, or {latest} if that is"
@@ -155,15 +154,17 @@ def _look_at_data(wanted: Wanted, made: Plan) -> None:
     if not wanted.keep:
         made.lines.append(f"over {made.overwrites}, which is not kept")
         return
-    tablespaces = cluster.tablespaces()
-    if os.path.ismount(cluster.directory) or tablespaces:
-        why = f"has tablespaces in {', '.join(tablespaces)}" if tablespaces else "is a mount point"
+    elsewhere = tablespaces.places(cluster.directory)
+    if os.path.ismount(cluster.directory) or elsewhere:
+        why = f"has tablespaces in {_listed(elsewhere)}" if elsewhere else "is a mount point"
         raise RestoreError(
             f"the former data cannot be kept beside, for {cluster.directory} {why}: copy it away yourself if it may be"
             " needed, and set restore_keep: false. Nothing was changed"
         )
-    made.aside = f"{cluster.directory}.before-{wanted.run}"
+    made.aside = f"{cluster.directory}{KEPT}{wanted.run}"
     made.lines.append(f"in place of {made.overwrites} which is kept in {made.aside}")
+    if earlier := cluster.kept():
+        made.lines.append(f"earlier restores kept {_listed(earlier)}: -e restore_discard=true removes it")
 
 
 def _check_space(wanted: Wanted, made: Plan) -> None:
@@ -229,7 +230,7 @@ def _replace_data(wanted: Wanted, made: Plan, entry: journal.Journal, told: Outc
         entry = journal.keep(wanted.place, entry, "moved")
     with _timed(told, "restore"):
         if made.resumes and (entry.aside or not cluster.can_be_completed):
-            remove_contents(cluster.directory)  # half of a restore, perhaps to another target
+            cluster.empty()  # half of a restore, perhaps to another target
             cluster.renew()
         cluster.restore(made.backup.label, wanted.target, wanted.archive)
         if entry.aside:
@@ -266,6 +267,7 @@ def undo(wanted: Wanted) -> str:
     wanted.cluster.stop()
     wanted.cluster.keeper.hold("restoring")
     if Path(entry.aside).exists():
+        wanted.cluster.empty()
         shutil.rmtree(entry.directory, ignore_errors=True)
         Path(entry.aside).rename(entry.directory)
     # The restored server may have begun a timeline, which would pass for the latest from now on: a newer one is begun.
@@ -277,20 +279,23 @@ def undo(wanted: Wanted) -> str:
 
 def discard_plan(wanted: Wanted) -> str:
     """What would be removed, a sentence; empty for nothing."""
+    kept = wanted.cluster.kept()
     entry = journal.load(wanted.place)
-    if entry is None or not entry.aside or not Path(entry.aside).exists():
-        return ""
-    if not entry.finished:
-        raise RestoreError(f"the restore {entry.run} is not finished; {entry.aside} stays")
-    return f"{entry.aside} is removed"
+    if kept and entry and not entry.finished:
+        raise RestoreError(f"the restore {entry.run} is not finished; {_listed(kept)} stays")
+    return f"what restores kept is removed: {_listed(kept)}" if kept else ""
 
 
 def discard(wanted: Wanted) -> str:
     """Removes the former data, once the restored one has proved itself; a sentence on it, empty for nothing to do."""
     told = discard_plan(wanted)
-    if told:
-        shutil.rmtree(_last(wanted).aside)
+    for directory in wanted.cluster.kept():
+        shutil.rmtree(directory)
     return told
+
+
+def _listed(directories: list[Path]) -> str:
+    return ", ".join(map(str, directories))
 
 
 def _last(wanted: Wanted) -> journal.Journal:

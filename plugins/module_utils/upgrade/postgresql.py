@@ -15,11 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..directory import remove_contents
 from ..patroni import PatroniError, member
 from ..patroni.client import Client
 from ..pgbackrest.command import as_user
-from ..postgresql import PostgresqlError
+from ..postgresql import PostgresqlError, tablespaces
 from ..postgresql.connection import SUPERUSER, connect, rows
 from ..postgresql.keeper import Keeper, Member, Single
 from ..postgresql.server import Server
@@ -297,10 +296,7 @@ def show(old: Side) -> None:
 
 def _empty(side: Side) -> None:
     """An empty directory of the owner, and none of that version's files in tablespaces."""
-    for link in (side.directory / "pg_tblspc").glob("*"):
-        for left in link.glob(f"PG_{side.version}_*"):
-            shutil.rmtree(left)
-    remove_contents(side.directory)
+    tablespaces.remove_data(side.directory, side.version)
     owner = as_user(SUPERUSER)
     side.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.chown(side.directory, owner["user"], owner["group"])

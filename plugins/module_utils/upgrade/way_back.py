@@ -8,6 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
+from ..postgresql import tablespaces
 from ..units import to_duration
 from . import UpgradeError, journal, programs
 from .journal import Upgrade
@@ -81,6 +82,7 @@ def discard(wanted: Wanted) -> str:
     if entry.open:
         raise UpgradeError(f"the upgrade {entry.run} is not finished; everything stays")
     gone = kept(wanted.name, entry)
+    tablespaces.remove_data(gone[0], entry.old if entry.phase == "done" else entry.new)
     for path in gone:
         shutil.rmtree(path, ignore_errors=True)
     journal.path(wanted.name).unlink()
