@@ -24,7 +24,7 @@ test: env engine images lint ## lint, unit and integration tests, the scenarios 
 	@echo "── tests: integration and unit, file by file, the longest first"
 	@pytest -v --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/integration/test_newest_core.py tests/integration tests/unit
 	@echo "── tests: scenarios, logs under .cache/molecule/"
-	@pytest -v -rs --numprocesses 2 --dist loadgroup tests/scenarios
+	@pytest -v -rs --durations=0 --durations-min=1 --numprocesses 2 --dist loadgroup tests/scenarios
 
 test-all: export SLIPWAY_TEST_ALL = 1
 test-all: test ## test, and the scenarios that it leaves out for their time and names at its end

@@ -21,6 +21,7 @@ LONGEST = [
     "site",
     "pgbackrest",
     "postgresql_backup",
+    "postgresql_restore",
     "pgbackrest_s3",
     "postgresql_upgrade",
     "postgresql",
