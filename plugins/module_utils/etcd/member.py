@@ -63,8 +63,8 @@ class Outcome:
 def take_part(member: Member, check_mode: bool = False) -> Outcome:
     """Starts the member if it does not run, as one that joins when the cluster goes on without its data."""
     outcome = Outcome()
-    if _unit()["NeedDaemonReload"] == "yes" and not check_mode:
-        _systemctl("daemon-reload")
+    if not check_mode:
+        _systemctl.refresh(UNIT)
     if _unit()["ActiveState"] not in ("active", "reloading") or not member.has_data:
         outcome.actions += _start(member, check_mode)
     else:
@@ -175,7 +175,7 @@ def _enable() -> None:
 
 
 def _unit() -> dict[str, str]:
-    return _systemctl.show(UNIT, "ActiveState", "NeedDaemonReload", "UnitFileState", "ExecMainStartTimestamp")
+    return _systemctl.show(UNIT, "ActiveState", "UnitFileState", "ExecMainStartTimestamp")
 
 
 def _last_words() -> str:

@@ -52,10 +52,9 @@ def settle(wanted: Wanted, check_mode: bool) -> Outcome:
     """Brings this member, and what all share, to what is wanted."""
     outcome = Outcome()
     _refuse_rival(wanted.rival)
-    unit = _unit()
-    if unit["NeedDaemonReload"] == "yes" and not check_mode:
-        _systemctl("daemon-reload")
-    if unit["ActiveState"] not in ("active", "reloading", "activating"):
+    if not check_mode:
+        _systemctl.refresh(UNIT)
+    if _unit()["ActiveState"] not in ("active", "reloading", "activating"):
         outcome.actions.append(f"started {UNIT}")
         if check_mode:
             return outcome
@@ -178,7 +177,7 @@ def _reload() -> None:
 
 
 def _unit() -> dict[str, str]:
-    return _systemctl.show(UNIT, "ActiveState", "NeedDaemonReload", "ExecMainStartTimestamp")
+    return _systemctl.show(UNIT, "ActiveState", "ExecMainStartTimestamp")
 
 
 def _last_words() -> str:

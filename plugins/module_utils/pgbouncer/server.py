@@ -39,9 +39,9 @@ class Outcome:
 def settle(port: int, sources: Iterable[str], may_restart: bool, check_mode: bool) -> Outcome:
     """Brings the running pooler to what its files say."""
     outcome = Outcome()
+    if not check_mode:
+        _systemctl.refresh(UNIT)
     state = _unit_state()
-    if state["NeedDaemonReload"] == "yes" and not check_mode:
-        _systemctl("daemon-reload")
     # Without the time of its last reload it runs as the package started it: nobody depends on that.
     if state["ActiveState"] not in ("active", "reloading") or not _LOADED.exists():
         outcome.actions.append(f"started {UNIT}")
@@ -118,7 +118,7 @@ def _newest(sources: Iterable[str]) -> float:
 
 
 def _unit_state() -> dict[str, str]:
-    return _systemctl.show(UNIT, "ActiveState", "NeedDaemonReload", "UnitFileState")
+    return _systemctl.show(UNIT, "ActiveState", "UnitFileState")
 
 
 def _program(*argv: str) -> subprocess.CompletedProcess[str]:

@@ -67,10 +67,9 @@ class Outcome:
 def settle(server: Server, check_mode: bool) -> Outcome:
     """Brings the running server to what its files say."""
     outcome = Outcome()
-    state = _unit_state(server)
-    if state["NeedDaemonReload"] == "yes" and not check_mode:
-        _systemctl("daemon-reload")
-    if state["ActiveState"] not in ("active", "reloading", "refreshing"):
+    if not check_mode:
+        _systemctl.refresh(server.unit)
+    if _unit_state(server)["ActiveState"] not in ("active", "reloading", "refreshing"):
         outcome.actions.append(f"started {server.unit}")
         if check_mode:
             return outcome
@@ -283,7 +282,7 @@ def _data_directory(server: Server) -> Path | None:
 
 
 def _unit_state(server: Server) -> dict[str, str]:
-    return _systemctl.show(server.unit, "ActiveState", "SubState", "Result", "NRestarts", "NeedDaemonReload", "Job")
+    return _systemctl.show(server.unit, "ActiveState", "SubState", "Result", "NRestarts", "Job")
 
 
 def _last_words(server: Server, began: float, written: int) -> str:
