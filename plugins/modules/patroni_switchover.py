@@ -32,6 +32,16 @@ options:
     description: Seconds in which the cluster must be whole again.
     type: float
     default: 120
+  follow:
+    description:
+      - Wait until all members follow. With V(false) it ends when the new leader lets clients in, and
+        O(switched_from) waits for the rest.
+    type: bool
+    default: true
+  switched_from:
+    description: Who led before a switch that was not waited for. Nothing is switched then; all members must follow.
+    type: str
+    default: ""
   look:
     description: Only say who leads and who would, without switching.
     type: bool
@@ -53,6 +63,15 @@ EXAMPLES = r"""
   slipway.ops.patroni_switchover:
     candidate: db2
     members: [db1, db2, db3]
+
+- name: Go on as soon as another leads
+  slipway.ops.patroni_switchover:
+    follow: false
+  register: switched
+
+- name: See that all members follow it
+  slipway.ops.patroni_switchover:
+    switched_from: "{{ switched.former }}"
 """
 
 RETURN = r"""
@@ -65,7 +84,7 @@ leader:
   type: str
   returned: success
 gap:
-  description: Seconds in which no member answered as the leader. None when nothing was switched.
+  description: Seconds in which no member answered as the leader. None when nothing was switched now.
   type: float
   returned: success
   sample: 1.84
@@ -79,7 +98,7 @@ problems:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Client
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.switch import Wanted, switch
+from ansible_collections.slipway.ops.plugins.module_utils.patroni.switch import Wanted, followed, switch
 from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
 
 VERSION = "0.1.0"
@@ -93,20 +112,24 @@ def main() -> None:
             "members": {"type": "list", "elements": "str", "default": []},
             "maximum_lag": {"type": "int", "default": 1 << 20},
             "timeout": {"type": "float", "default": 120},
+            "follow": {"type": "bool", "default": True},
+            "switched_from": {"type": "str", "default": ""},
             "look": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     options = dict(module.params)
     only_look = options.pop("look") or module.check_mode
+    former = options.pop("switched_from")
     try:
         client = Client.of_this_host()
-        done = switch(client, Wanted(**options), only_look)
+        wanted = Wanted(**options)
+        done = followed(client, wanted, former) if former else switch(client, wanted, only_look)
     except PatroniError as error:
         module.fail_json(msg=f"patroni_switchover: {error}")
     results = done.results(client.scope, f"patroni_switchover {VERSION}")
     Spool().leave([result.as_dict() for result in results], "switchover")
-    changed = done.leader != done.former and not module.params["look"]
+    changed = done.leader != done.former and not (module.params["look"] or former)
     module.exit_json(changed=changed, former=done.former, leader=done.leader, gap=done.gap, problems=done.problems)
 
 

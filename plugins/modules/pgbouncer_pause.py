@@ -10,7 +10,8 @@ short_description: Pause and resume pools while a PostgreSQL server is exchanged
 version_added: 0.1.0
 author: The Slipway authors
 description:
-  - Pausing lets transactions end and then closes the connections to the server; clients stay connected and wait.
+  - Pausing lets transactions end and then closes the connections to the server; clients stay connected and wait, and so
+    do those who come meanwhile, for as long as C(query_wait_timeout) and C(client_login_timeout) let them.
     Between the two the server can be restarted, or the pools can be given another one (a reload keeps the pause).
   - When the transactions do not end in time nothing is paused, and the module fails.
   - A restart of pgBouncer ends a pause.
@@ -29,6 +30,13 @@ options:
     description: Seconds to wait for the end of transactions.
     type: float
     default: 10
+  writable:
+    description:
+      - Seconds to wait, before pools are resumed, until their servers take writes by the way that pgBouncer goes
+        itself, for example through an entry point that does not know the new leader yet. They are resumed all the same
+        afterwards, with a warning. 0 does not look.
+    type: float
+    default: 0
   socket:
     description: Directory of the socket.
     type: path
@@ -60,6 +68,7 @@ EXAMPLES = r"""
 - name: Let them get on
   slipway.ops.pgbouncer_pause:
     state: resumed
+    writable: 20
 """
 
 RETURN = r"""
@@ -89,6 +98,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["paused", "resumed"], "required": True},
             "databases": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 10},
+            "writable": {"type": "float", "default": 0},
             "socket": {"type": "path", "default": "/run/pgbouncer"},
             "port": {"type": "int", "default": 6432},
         },
@@ -101,7 +111,9 @@ def main() -> None:
         if options["state"] == "paused":
             changed = pause(where, options["databases"], options["timeout"], module.check_mode)
         else:
-            changed = resume(where, options["databases"], module.check_mode)
+            changed, problems = resume(where, options["databases"], module.check_mode, options["writable"])
+            for problem in problems:
+                module.warn(f"pgbouncer_pause: {problem}. Its clients get on all the same")
     except PgbouncerError as error:
         module.fail_json(msg=f"pgbouncer_pause: {error}")
     module.exit_json(changed=bool(changed), databases=changed, took=round(time.monotonic() - began, 3))

@@ -182,6 +182,16 @@ def test_a_switch_measures_how_long_nobody_led():
     assert [result.verdict for result in results.values()] == ["pass", "pass"]
 
 
+def test_a_switch_can_be_waited_for_later():
+    members: Any = Members(0)
+    done = switch.switch(members, switch.Wanted(timeout=5, follow=False))
+    assert [result.id for result in done.results("main", "test")] == ["data.switchover.postgresql.gap"]
+    late = switch.followed(members, switch.Wanted(members=["db1", "db2", "db3"], timeout=0), done.former)
+    (result,) = late.results("main", "test")
+    assert (result.id, result.verdict) == ("data.switchover.postgresql.result", "fail")
+    assert (late.former, late.leader) == ("db1", "db2")
+
+
 def test_a_look_switches_nothing():
     members = Members(0)
     done = switch.switch(members, switch.Wanted(), check_mode=True)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,19 +12,21 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.finding import 
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import pgbouncer as kind
-from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer import PgbouncerError
+from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer import PgbouncerError, server_side
 from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer import pause as pausing
 from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer.admin import quoted
 from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer.server import waiting, written
 
-OWN = [{"name": "pgbouncer", "paused": 0, "pool_size": 2}, {"name": "lookup.db1.5432", "paused": 0, "pool_size": 2}]
+DB1 = {"host": "db1", "port": 5432}
+OWN = {"name": "pgbouncer", "paused": 0, "pool_size": 2, "host": None, "port": 6432}
+LOOKUPS = ("lookup.db1.5432", "lookup.db2.5432")
 
 
 class Pooler:
-    """A pooler with two databases, of which some have a transaction that does not end."""
+    """A pooler with two databases of one server, of which some have a transaction that does not end."""
 
     def __init__(self, paused=(), busy=(), pools=()):
-        self.state = {"shop": "shop" in paused, "stock": "stock" in paused}
+        self.state = {name: name in paused for name in ("shop", "stock", *LOOKUPS)}
         self.busy, self.pools, self.commands = busy, list(pools), []
 
     def __call__(self, socket, port):
@@ -41,7 +44,11 @@ class Pooler:
     def show(self, what):
         if what == "POOLS":
             return self.pools
-        return OWN + [{"name": name, "paused": int(paused), "pool_size": 4} for name, paused in self.state.items()]
+        if what == "CONFIG":
+            return [{"key": key, "value": value} for key, value in CONFIG.items()]
+        rows = [{"name": name, "paused": int(paused), "pool_size": 4} for name, paused in self.state.items()]
+        servers = [DB1 | {"host": "db2" if ".db2." in row["name"] else "db1", "database": "postgres"} for row in rows]
+        return [OWN, *(row | server for row, server in zip(rows, servers, strict=True))]
 
     def command(self, words, timeout=10.0):
         self.commands.append(words)
@@ -49,6 +56,11 @@ class Pooler:
         self.state[name] = verb == "PAUSE"
         if name in self.busy and verb == "PAUSE":
             raise TimeoutError(f"no answer within {timeout:g} s")
+
+
+CONFIG = {"auth_user": "pgbouncer", "server_tls_sslmode": "verify-full"} | {
+    f"server_tls_{part}_file": f"/run/pgbouncer/tls/{part}.pem" for part in ("ca", "cert", "key")
+}
 
 
 @pytest.fixture
@@ -66,25 +78,66 @@ WHERE = ("/run/pgbouncer", 6432)
 
 
 def test_what_is_not_paused_yet_is_paused_and_what_is_resumed(pooler):
+    """With the lookups on the same server, so that who comes meanwhile waits as well."""
     made = pooler(paused=["stock"])
     assert pausing.pause(WHERE, [], 5, check_mode=False) == ["shop"]
     assert pausing.pause(WHERE, [], 5, check_mode=False) == []
-    assert pausing.resume(WHERE, ["stock"], check_mode=False) == ["stock"]
-    assert made.commands == ['PAUSE "shop"', 'RESUME "stock"']
+    assert pausing.resume(WHERE, ["stock"], check_mode=False) == (["stock"], [])
+    assert made.commands == ['PAUSE "shop"', 'PAUSE "lookup.db1.5432"', 'RESUME "lookup.db1.5432"', 'RESUME "stock"']
 
 
 def test_a_look_changes_nothing(pooler):
     made = pooler(paused=["stock"])
     assert pausing.pause(WHERE, [], 5, check_mode=True) == ["shop"]
-    assert pausing.resume(WHERE, [], check_mode=True) == ["stock"]
+    assert pausing.resume(WHERE, [], check_mode=True) == (["stock"], [])
     assert made.commands == []
 
 
-def test_a_pause_that_fails_is_undone(pooler):
-    made = pooler(busy=["stock"])
-    with pytest.raises(PgbouncerError, match="stock could not be paused within 5 s"):
+@pytest.mark.parametrize("busy", ["stock", "lookup.db1.5432"])
+def test_a_pause_that_fails_is_undone(pooler, busy):
+    made = pooler(busy=[busy])
+    with pytest.raises(PgbouncerError, match=f"{busy} could not be paused within 5 s"):
         pausing.pause(WHERE, [], 5, check_mode=False)
-    assert made.state == {"shop": False, "stock": False}
+    assert not any(made.state.values())
+
+
+class Servers:
+    """What connections to servers come to, one after the other, and then always the last."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers, self.ways = list(answers), []
+
+    def __call__(self, **way):
+        self.ways.append(way)
+        if told := self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]:
+            raise ConnectionError(told)
+        return self
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("answers", "looks"), [(["shuts down", "", "read-only", ""], 5), ([""], 2)], ids=["two know it", "one"]
+)
+def test_pools_get_on_when_their_server_takes_writes(pooler, monkeypatch, answers, looks):
+    made, servers = pooler(paused=["shop", "stock"]), Servers(*answers)
+    monkeypatch.setattr(server_side, "psycopg2", SimpleNamespace(connect=servers, Error=ConnectionError))
+    assert pausing.resume(WHERE, [], check_mode=False, writable=30) == (["shop", "stock"], [])
+    assert len(servers.ways) == looks
+    assert servers.ways[0]["target_session_attrs"] == "read-write"
+    assert (servers.ways[0]["user"], servers.ways[0]["sslmode"]) == ("pgbouncer", "verify-full")
+    assert not any(made.state.values())
+
+
+def test_pools_get_on_all_the_same_when_it_does_not(pooler, monkeypatch):
+    made = pooler(paused=["shop"])
+    refusing = SimpleNamespace(connect=Servers("session is read-only"), Error=ConnectionError)
+    monkeypatch.setattr(server_side, "psycopg2", refusing)
+    done, problems = pausing.resume(WHERE, [], check_mode=False, writable=0.1)
+    assert done == ["shop"]
+    assert problems == ["db1:5432 takes no writes: session is read-only (0.1 s)"]
+    assert not any(made.state.values())
 
 
 def test_a_pause_of_a_database_that_is_not_there_is_refused(pooler):

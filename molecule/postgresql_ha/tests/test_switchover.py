@@ -7,17 +7,19 @@ import re
 
 import pytest
 from machine import crowding, until
-from playbook import play
+from playbook import Run, play
 from three_hosts import (
     INVENTORY,
     MEASURED,
     MEMBERS,
+    POOL,
     SCENARIO,
     cluster,
     hosts,
     leader,
     note,
     others,
+    proxy,
     sql,
     wait_until_whole,
     writer,
@@ -51,6 +53,77 @@ def test_a_switch_under_load_loses_nothing():
     assert written.gap() < 15 * crowding()
     assert told["result"]["measured"] == leader()
     assert told["gap"]["verdict"] == "pass"
+
+
+def test_clients_of_paused_pools_wait_and_see_no_error():
+    """Neither who is in a pool nor who comes meanwhile; how long all members take to follow is not theirs to wait."""
+    wait_until_whole()
+    former = leader()
+    with writer(POOL) as stays, writer(POOL, anew=True) as come:
+        ran = play("switchover", INVENTORY, switchover_pause=True)
+        assert ran.code == 0, ran.output
+        after = stays.acknowledged()[-1][1]
+        assert until(lambda: stays.writes(after) and come.writes(after), 60 * crowding(), pause=0.3), stays.errors()
+    assert leader() not in ("", former)
+    for who, written in (("connected", stays), ("new ones", come)):
+        lost = written.lost()
+        note(f"switchover with pools that are paused, clients {who}", written, lost)
+        assert written.errors() == ""
+        assert lost == set()
+
+
+def test_a_pause_that_a_transaction_prevents_switches_nothing():
+    wait_until_whole()
+    former = leader()
+    with writer(POOL) as written:
+        unit = "long-transaction"
+        program = f"import psycopg2, time; c = psycopg2.connect({POOL_OF_SHOP!r}); c.cursor().execute('SELECT 1');"
+        proxy.check_output(f"systemd-run --quiet --unit={unit} python3 -c %s", program + "time.sleep(600)")
+        try:
+            assert until(lambda: "idle in transaction" in states(), 20 * crowding())
+            ran = play("switchover", INVENTORY, switchover_pause=True)
+        finally:
+            proxy.run(f"systemctl stop {unit}")
+        assert ran.code != 0
+        assert "shop could not be paused within 10 s" in ran.said
+        after = written.acknowledged()[-1][1]
+        assert until(lambda: written.writes(after), 20 * crowding(), pause=0.3), written.errors()
+    assert leader() == former
+    assert written.errors() == ""
+
+
+def test_what_a_killed_run_left_waiting_gets_on_with_the_next():
+    """Also when that has nothing to switch, or refuses to."""
+    wait_until_whole()
+    former = leader()
+    with writer(POOL) as written:
+        run = Run("switchover", INVENTORY, switchover_pause=True)
+        assert run.until(f"4/5 Switch: away from {former}"), run.output
+        run.kill()
+        assert paused()
+        assert until(lambda: leader() not in ("", former), 60 * crowding(), pause=0.3)
+        ran = play("switchover", INVENTORY, switchover_pause=True, switchover_to=leader())
+        after = written.acknowledged()[-1][1]
+        assert until(lambda: written.writes(after), 20 * crowding(), pause=0.3), ran.output
+    assert not paused()
+    assert written.lost() == set()
+
+
+POOL_OF_SHOP = f"host=127.0.0.1 port={POOL} dbname=shop user=shop password=writes-in-this-scenario sslmode=require"
+
+
+def states() -> str:
+    """Of the connections to the leader's database."""
+    return sql("SELECT string_agg(state, ' ') FROM pg_stat_activity WHERE datname = 'shop'", leader())
+
+
+def paused() -> bool:
+    """Whether clients of the pool wait."""
+    program = "import psycopg2; c = psycopg2.connect('host=/run/pgbouncer port=6432 user=root dbname=pgbouncer');"
+    program += "c.autocommit = True; k = c.cursor(); k.execute('SHOW DATABASES');"
+    program += "names = [d[0] for d in k.description]; found = [dict(zip(names, row)) for row in k.fetchall()];"
+    program += "print([row['paused'] for row in found if row['name'] == 'shop'])"
+    return proxy.check_output("python3 -c %s", program) == "[1]"
 
 
 def test_who_may_lack_rows_does_not_lead():

@@ -24,6 +24,7 @@ PRESET = os.environ.get("SLIPWAY_PATRONI_PRESET", "fast")
 SYNCHRONOUS = os.environ.get("SLIPWAY_PATRONI_SYNCHRONOUS", "on")
 PROMISE = {"fast": 30, "normal": 45, "safe": 90}[PRESET]  # seconds until writes are accepted again
 REPLICAS = {"on": ["replica", "sync_standby"], "strict": ["replica", "sync_standby"], "quorum": ["quorum_standby"] * 2}
+ENTRY, POOL = 5000, 6432  # ports of the entry point for writers, and of pgBouncer in front of it
 MEASURED: list[str] = []  # lines for a person, at the end of the run
 
 hosts = {name: testinfra.get_host(f"docker://{CONTAINER}{name}") for name in MEMBERS}
@@ -80,7 +81,7 @@ def is_writable(member: str) -> bool:
 
 @dataclass
 class Writer:
-    """Somebody who writes rows through the entry point all the time."""
+    """Somebody who writes rows all the time."""
 
     log: str
 
@@ -110,16 +111,17 @@ class Writer:
 
 
 @contextmanager
-def writer() -> Iterator[Writer]:
-    """It writes when this begins; it is stopped at the end."""
+def writer(port: int = ENTRY, anew: bool = False) -> Iterator[Writer]:
+    """It writes when this begins, by one connection or by a new one for each row; it is stopped at the end."""
     unit, log = f"writer-{time.time_ns()}", f"/var/tmp/writer-{time.time_ns()}"
     sql("CREATE TABLE IF NOT EXISTS rows (number bigint PRIMARY KEY)", leader())
     sql("ALTER TABLE rows OWNER TO shop_owner", leader())
-    last = sql("SELECT coalesce(max(number), 0) FROM rows", leader())
+    last = int(sql("SELECT coalesce(max(number), 0) FROM rows", leader()))
+    words = [str(last + 1_000_000), str(port), "anew"] if anew else [str(last), str(port)]  # two have their own numbers
     program = (Path(__file__).parent / "writer.py").read_text(encoding="utf-8")
     proxy.check_output("printf %%s %s > /var/tmp/writer.py", program)
     proxy.check_output(
-        f"systemd-run --quiet --unit={unit} -p StandardOutput=file:{log} python3 /var/tmp/writer.py {last}"
+        f"systemd-run --quiet --unit={unit} -p StandardOutput=file:{log} python3 /var/tmp/writer.py {' '.join(words)}"
     )
     found = Writer(log)
     try:

@@ -1,4 +1,7 @@
-"""Inserts numbered rows through the writer entry point and notes those that were acknowledged, until it is stopped.
+"""Inserts numbered rows and notes those that were acknowledged, until it is stopped.
+
+By one connection for as long as that lasts, or, with a word after number and port, by a new client for each row, who
+come whether or not the ones before are done.
 
 A row whose commit was not acknowledged is never tried again under its number: it may be there or not, and counts for
 nothing.
@@ -7,24 +10,27 @@ nothing.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from contextlib import suppress
+from typing import Any
 
 import psycopg2
 
+number = int(sys.argv[1])
 SERVER = " ".join(
     [
-        "host=127.0.0.1 port=5000 dbname=shop user=shop password=writes-in-this-scenario connect_timeout=2",
+        f"host=127.0.0.1 port={sys.argv[2]} dbname=shop user=shop password=writes-in-this-scenario",
         "sslmode=verify-ca sslrootcert=/usr/local/share/ca-certificates/slipway-internal-ca.crt",
     ]
 )
-connection = None
-number = int(sys.argv[1])
-while True:
-    number += 1
+
+
+def write(number: int, connection: Any = None, patience: int = 2) -> Any:
+    """The connection for the next row, none after an error."""
     try:
         if connection is None:
-            connection = psycopg2.connect(SERVER)
+            connection = psycopg2.connect(SERVER, connect_timeout=patience)
             connection.autocommit = True
         connection.cursor().execute("INSERT INTO rows VALUES (%s)", (number,))
         print(number, time.time(), flush=True)
@@ -33,6 +39,23 @@ while True:
         if connection is not None:
             with suppress(psycopg2.Error):
                 connection.close()
-            connection = None
         time.sleep(0.05)
+        return None
+    return connection
+
+
+def write_and_go(number: int) -> None:
+    connection = write(number, patience=60)
+    if connection is not None:
+        connection.close()
+
+
+connection = None
+while True:
+    number += 1
+    if sys.argv[3:]:
+        threading.Thread(target=write_and_go, args=(number,), daemon=True).start()
+        time.sleep(0.2)
+    else:
+        connection = write(number, connection)
     time.sleep(0.02)

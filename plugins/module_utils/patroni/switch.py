@@ -24,31 +24,37 @@ _ANSWER = 90.0
 @dataclass(frozen=True)
 class Wanted:
     """``candidate`` is empty for the best; ``members`` are those that must be there; ``maximum_lag`` is bytes, and
-    ``timeout`` the seconds in which the cluster must be whole again afterwards."""
+    ``timeout`` the seconds in which the cluster must be whole again afterwards. Without ``follow`` nobody waits for
+    that: `followed` does then."""
 
     candidate: str = ""
     members: Sequence[str] = ()
     maximum_lag: int = 1 << 20
     timeout: float = 120.0
+    follow: bool = True
 
 
 @dataclass
 class Switched:
-    """``gap`` is the seconds in which no member answered as the leader, None when nothing was switched."""
+    """``gap`` is the seconds in which no member answered as the leader, None when nothing was switched; ``problems``
+    are those of a cluster that was waited for, ``followed``."""
 
     former: str
     leader: str
     gap: float | None = None
     problems: list[str] = field(default_factory=list)
+    followed: bool = False
     at: str = field(default_factory=timestamp)
     took: float = 0.0
 
     def results(self, scope: str, source: str) -> list[Result]:
         """As evidence; nothing when nothing was switched."""
-        if self.gap is None:
-            return []
-        shared: dict[str, Any] = {"area": "data", "subject": scope, "at": self.at, "took": self.took, "source": source}
-        result = Result(
+        shared = {"area": "data", "subject": scope, "at": self.at, "took": self.took, "source": source}
+        found = [self._result(scope, shared)] if self.followed else []
+        return found if self.gap is None else [*found, self._gap(self.gap, shared)]
+
+    def _result(self, scope: str, shared: Mapping[str, Any]) -> Result:
+        return Result(
             id="data.switchover.postgresql.result",
             claim=f"The leader of {scope} was switched from {self.former} to {self.leader} and all members follow",
             verdict="fail" if self.problems else "pass",
@@ -56,20 +62,19 @@ class Switched:
             reason="; ".join(self.problems) or None,
             **shared,
         )
-        late = self.gap >= LIMIT
-        gap = Result(
+
+    def _gap(self, gap: float, shared: Mapping[str, Any]) -> Result:
+        late = gap >= LIMIT
+        return Result(
             id="data.switchover.postgresql.gap",
             claim="A planned switch of the leader leaves clients without one for less than a failover would",
             verdict="fail" if late else "pass",
-            measured=self.gap,
+            measured=gap,
             unit="s",
             limit=f"< {LIMIT:g}",
-            reason=f"nobody led for {self.gap:g} s; look at how long the former leader's checkpoint took"
-            if late
-            else None,
+            reason=f"nobody led for {gap:g} s; look at how long the former leader's checkpoint took" if late else None,
             **shared,
         )
-        return [result, gap]
 
 
 def look(client: Client) -> status.Cluster:
@@ -115,7 +120,7 @@ def best(cluster: status.Cluster, synchronous: bool) -> str:
 
 
 def switch(client: Client, wanted: Wanted, check_mode: bool = False) -> Switched:
-    """Switches, and waits until every member follows the new leader."""
+    """Switches, and waits until every member follows the new leader, where that is wanted."""
     cluster = look(client)
     synchronous = bool(client.ask("/config").body.get("synchronous_mode"))
     candidate = plan(cluster, wanted, synchronous)
@@ -137,7 +142,18 @@ def switch(client: Client, wanted: Wanted, check_mode: bool = False) -> Switched
             raise PatroniError(f"Patroni did not switch from {former} to {candidate}: {answer.status} {answer.body}")
         watch.until_led(other_than=former, timeout=wanted.timeout)
     done.gap = watch.gap(former)
-    done.problems = wait_until_whole(client, wanted)
+    if wanted.follow:
+        done.problems, done.followed = wait_until_whole(client, wanted), True
+    done.took = round(time.monotonic() - began, 3)
+    return done
+
+
+def followed(client: Client, wanted: Wanted, former: str) -> Switched:
+    """Waits until every member follows who leads since a switch."""
+    began = time.monotonic()
+    problems = wait_until_whole(client, wanted)
+    leader = look(client).leader
+    done = Switched(former, leader.name if leader else "", problems=problems, followed=True)
     done.took = round(time.monotonic() - began, 3)
     return done
 

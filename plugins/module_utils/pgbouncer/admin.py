@@ -19,6 +19,7 @@ except ImportError:  # said by Admin
 SOCKET = "/run/pgbouncer"
 PORT = 6432
 _ADMINISTRATION = "pgbouncer"
+_LOOKUP = "lookup."
 _ANSWER_SECONDS = 10.0
 
 Row = dict[str, Any]
@@ -84,7 +85,13 @@ class Admin:
 
 def databases(rows: Iterable[Row]) -> list[Row]:
     """Those of SHOW DATABASES that clients may ask for."""
-    return [row for row in rows if row["name"] != _ADMINISTRATION and not row["name"].startswith("lookup.")]
+    return [row for row in rows if row["name"] != _ADMINISTRATION and not row["name"].startswith(_LOOKUP)]
+
+
+def lookups(rows: Iterable[Row], pools: Iterable[Row]) -> list[Row]:
+    """Those by which the clients of these databases are looked up, on the same servers."""
+    servers = {(row["host"], row["port"]) for row in pools}
+    return [row for row in rows if row["name"].startswith(_LOOKUP) and (row["host"], row["port"]) in servers]
 
 
 def quoted(name: str) -> str:
