@@ -12,6 +12,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import 
 
 PROGRAM = "/usr/local/sbin/patronictl"
 _LEADERS = ("Leader", "Standby Leader")
+_ANSWER = 60.0
+"""Seconds; by itself it asks an etcd that does not answer for ever."""
 _CLAIM = """
 import sys
 from patroni.config import Config
@@ -48,7 +50,15 @@ def claim(identifier: str) -> None:
 
 
 def _told(*words: str, answers: str = "") -> str:
-    ended = subprocess.run([PROGRAM, *words], input=answers, capture_output=True, text=True, check=False)
+    try:
+        ended = subprocess.run(
+            [PROGRAM, *words], input=answers, capture_output=True, text=True, timeout=_ANSWER, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PatroniError(
+            f"patronictl {words[0]} has no answer from etcd after {_ANSWER:g} s: see that etcd has its majority, and that"
+            " patroni.service was started since the host was, which copies the certificate for it"
+        ) from error
     if ended.returncode:
         said = (ended.stderr.strip() or ended.stdout.strip())[-500:]
         raise PatroniError(f"patronictl {words[0]} failed: {said}. See that etcd has its majority, and run again")
