@@ -56,8 +56,8 @@ def _told(*words: str, answers: str = "") -> str:
         )
     except subprocess.TimeoutExpired as error:
         raise PatroniError(
-            f"patronictl {words[0]} has no answer from etcd after {_ANSWER:g} s: see that etcd has its majority, and that"
-            " patroni.service was started since the host was, which copies the certificate for it"
+            f"patronictl {words[0]} has no answer from etcd after {_ANSWER:g} s: see that etcd has its majority, and"
+            " that patroni.service was started since the host was, which copies the certificate for it"
         ) from error
     if ended.returncode:
         said = (ended.stderr.strip() or ended.stdout.strip())[-500:]
