@@ -17,7 +17,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer import pause
 from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer.admin import quoted
 from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer.server import waiting, written
 
-DB1 = {"host": "db1", "port": 5432}
+DB1: dict[str, Any] = {"host": "db1", "port": 5432}
 OWN = {"name": "pgbouncer", "paused": 0, "pool_size": 2, "host": None, "port": 6432}
 LOOKUPS = ("lookup.db1.5432", "lookup.db2.5432")
 
@@ -46,9 +46,9 @@ class Pooler:
             return self.pools
         if what == "CONFIG":
             return [{"key": key, "value": value} for key, value in CONFIG.items()]
-        rows = [{"name": name, "paused": int(paused), "pool_size": 4} for name, paused in self.state.items()]
-        servers = [DB1 | {"host": "db2" if ".db2." in row["name"] else "db1", "database": "postgres"} for row in rows]
-        return [OWN, *(row | server for row, server in zip(rows, servers, strict=True))]
+        servers = {name: DB1 | {"host": "db2"} if ".db2." in name else DB1 for name in self.state}
+        shared = {"pool_size": 4, "database": "postgres"}
+        return [OWN, *({"name": name, "paused": int(self.state[name])} | shared | servers[name] for name in self.state)]
 
     def command(self, words, timeout=10.0):
         self.commands.append(words)
@@ -105,7 +105,8 @@ class Servers:
     """What connections to servers come to, one after the other, and then always the last."""
 
     def __init__(self, *answers: str) -> None:
-        self.answers, self.ways = list(answers), []
+        self.answers = list(answers)
+        self.ways: list[dict[str, Any]] = []
 
     def __call__(self, **way):
         self.ways.append(way)
