@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +25,9 @@ from ansible_collections.slipway.ops.plugins.module_utils.patroni import (
 )
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Answer
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.restart import Installed, reasons, server_version
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, keeper
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import cluster as server_data
+from ansible_collections.slipway.ops.plugins.module_utils.postgresql.server import Server
 
 SETTINGS = {"max_connections": 40, "wal_level": "replica", "shared_buffers": "128MB", "jit": False, "port": 5432}
 
@@ -270,3 +272,15 @@ def test_another_major_version_is_not_begun_by_site(tmp_path, monkeypatch):
     assert data.hand_over(wanted, True, check_mode=True) is False
     (old / "PG_VERSION").write_text("17\n")
     assert data.hand_over(wanted, False, check_mode=True) is False
+
+
+def test_a_cluster_that_is_held_is_of_an_identifier_that_patroni_compares(monkeypatch):
+    """With any other word a member that comes back begins it anew, with the data that it has."""
+    claimed: list[str] = []
+    monkeypatch.setattr(ctl, "forget", lambda scope: None)
+    monkeypatch.setattr(ctl, "claim", claimed.append)
+    held = keeper.Member("main", Server(17, "main", 5432), Path("/data"))
+    held.hold("restoring")
+    held.hold("7713326865987279891")
+    assert all(len(identifier) >= 10 and identifier.isdigit() for identifier in claimed)
+    assert claimed[0] != claimed[1] == "7713326865987279891"

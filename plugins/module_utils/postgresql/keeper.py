@@ -59,6 +59,11 @@ class Keeper(Protocol):
         """Takes ``hold`` back."""
 
 
+# Patroni compares its data's with what looks like one, of ten digits and more; a cluster of any other word it takes for
+# its own to begin.
+_NOBODYS = "0000000000"
+
+
 @dataclass(frozen=True)
 class Single:
     """A server by itself, in Debian's unit: what recovers it goes on running it."""
@@ -135,8 +140,6 @@ class Member:
             "KillMode": "mixed",
             "KillSignal": "SIGINT",
             "TimeoutStopSec": "1h",
-            "StandardOutput": f"append:{self.server.log}",
-            "StandardError": f"append:{self.server.log}",
         }
         systemctl("reset-failed", self.unit)
         argv = [
@@ -147,6 +150,8 @@ class Member:
             f"--gid={self.user}",
             *(f"--property={name}={value}" for name, value in properties.items()),
             "--",
+            # By its owner: where fs.protected_regular is 2 not even root, which systemd opens it as, may open it.
+            *("/bin/sh", "-c", 'exec >>"$0" 2>&1; exec "$@"', str(self.server.log)),
             self._program("postgres"),
             f"--config-file={self.server.configuration}/postgresql.conf",
             f"-D{self.directory}",
@@ -163,7 +168,7 @@ class Member:
 
     def hold(self, identifier: str) -> None:
         ctl.forget(self.scope)
-        ctl.claim(identifier)
+        ctl.claim(identifier if identifier.isdigit() else _NOBODYS)
 
     def release(self) -> None:
         if systemctl("is-active", member.UNIT).strip() != "active":  # a run that was killed may have got further
