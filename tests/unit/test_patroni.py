@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.patroni import (
     PatroniError,
     ctl,
     data,
+    member,
     settings,
     status,
     switch,
@@ -284,3 +286,13 @@ def test_a_cluster_that_is_held_is_of_an_identifier_that_patroni_compares(monkey
     held.hold("7713326865987279891")
     assert all(len(identifier) >= 10 and identifier.isdigit() for identifier in claimed)
     assert claimed[0] != claimed[1] == "7713326865987279891"
+
+
+def test_a_leader_of_data_that_was_there_has_its_configuration_a_loop_later(monkeypatch):
+    monkeypatch.setattr(member, "_POLL", 0)
+    answers = [Answer(502, "<html>"), Answer(502, "<html>"), Answer(200, {"ttl": 20})]
+    asked: Any = SimpleNamespace(ask=lambda path: answers.pop(0))
+    assert member._share(asked, {"ttl": 20}, check_mode=False) == []
+    monkeypatch.setattr(member, "_CONFIGURED", 0)
+    with pytest.raises(PatroniError, match=r"has no configuration \(status 502\)"):
+        member._share(SimpleNamespace(ask=lambda path: Answer(502, "")), {}, check_mode=False)  # type: ignore[arg-type]

@@ -23,6 +23,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemc
 UNIT = "patroni.service"
 LOADED = Path("/var/lib/slipway/patroni/loaded")
 _POLL = 0.5
+_CONFIGURED = 60.0
+"""Seconds; a loop is 10 at most."""
 _systemctl = Systemctl(PatroniError)
 _BAD = re.compile("ERROR|CRITICAL|FATAL|PANIC|could not|Traceback|Error:|mismatch")
 
@@ -116,12 +118,21 @@ def _joined(client: Client, timeout: float) -> status.Member:
         time.sleep(_POLL)
 
 
+def _configuration(client: Client) -> Mapping[str, Any]:
+    """What all members share. Who found data and did not make it leads for a loop before it writes that."""
+    give_up = time.monotonic() + _CONFIGURED
+    while (answer := client.ask("/config")).status != 200:
+        if time.monotonic() >= give_up:
+            raise PatroniError(f"the cluster has no configuration (status {answer.status}); look at {UNIT}")
+        time.sleep(_POLL)
+    body: Mapping[str, Any] = answer.body
+    return body
+
+
 def _share(client: Client, wanted: Mapping[str, Any], check_mode: bool) -> list[str]:
     """Changes what all members share, in etcd."""
-    current = client.ask("/config")
-    if current.status != 200:
-        raise PatroniError(f"the cluster has no configuration ({current.status} {current.body}); look at {UNIT}")
-    changes = settings.patch(current.body, wanted)
+    current = _configuration(client)
+    changes = settings.patch(current, wanted)
     if changes and not check_mode:
         answer = client.send("PATCH", "/config", changes)
         if answer.status != 200:
