@@ -41,6 +41,7 @@ RETURN = r""" # """
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.rejoin import rejoin
+from ansible_collections.slipway.ops.plugins.module_utils.restore import RestoreError
 
 
 def main() -> None:
@@ -51,7 +52,7 @@ def main() -> None:
     )
     try:
         changed = rejoin(module.params["timeout"], module.check_mode)
-    except (PatroniError, OSError) as error:
+    except (PatroniError, RestoreError, OSError) as error:
         module.fail_json(msg=f"patroni_rejoin: {error}")
     module.exit_json(changed=changed)
 

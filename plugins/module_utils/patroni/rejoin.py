@@ -9,6 +9,7 @@ from pathlib import Path
 from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError, ctl, member, switch
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Client
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import tablespaces
+from ansible_collections.slipway.ops.plugins.module_utils.restore import journal
 from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
 
 
@@ -20,6 +21,7 @@ def rejoin(timeout: float, check_mode: bool) -> bool:
         raise PatroniError("nobody leads, so there is nothing to copy; look at patronictl list. Nothing was changed")
     if leader == client.name:
         raise PatroniError(f"{leader} leads: its data is what the others copy. Nothing was changed")
+    _refuse_unfinished_restore(client, leader)
     if _follows(client):
         return False
     if not check_mode:
@@ -37,6 +39,18 @@ def _follows(client: Client) -> bool:
         return False  # Patroni does not run here
     own, leader = cluster.member(client.name), cluster.leader
     return bool(own and leader and own.well and own.timeline == leader.timeline)
+
+
+def _refuse_unfinished_restore(client: Client, leader: str) -> None:
+    """What was restored here may be what everybody wants, and the leader one that came back with the former data."""
+    for place in journal.STATE.glob(f"{client.version}-*.restore.json"):
+        entry = journal.load(place)
+        if entry and not entry.finished and entry.directory == str(client.directory):
+            raise PatroniError(
+                f"the restore {entry.run} of {entry.directory} is not finished, and {leader} leads, perhaps with the"
+                f" former data. Stop patroni.service on {leader} and run the restore again; or remove {place} when"
+                " what was restored is not wanted any more. Nothing was changed"
+            )
 
 
 def _refuse_server(directory: Path) -> None:
