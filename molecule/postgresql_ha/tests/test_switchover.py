@@ -25,7 +25,6 @@ from three_hosts import (
     writer,
 )
 
-
 POOL_OF_SHOP = f"host=127.0.0.1 port={POOL} dbname=shop user=shop password=writes-in-this-scenario sslmode=require"
 
 
