@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,9 @@ def test_a_playbook_runs_there(elsewhere: Path) -> None:
 
 
 def test_the_archive_holds_no_leftovers(elsewhere: Path) -> None:
-    installed = elsewhere / "collections" / "ansible_collections" / "slipway" / "ops"
-    unwanted = [name for name in (".git", ".venv", ".cache", "collections", "reports") if (installed / name).exists()]
-    assert unwanted == []
-    assert not list(installed.rglob("__pycache__"))
+    (archive,) = elsewhere.glob("slipway-ops-*.tar.gz")
+    with tarfile.open(archive) as packed:
+        paths = [Path(name) for name in packed.getnames()]
+    assert Path("roles/nginx/tasks/main.yml") in paths
+    unwanted = {".git", ".venv", ".cache", "collections", "reports"}
+    assert [path for path in paths if path.parts[0] in unwanted or "__pycache__" in path.parts] == []
