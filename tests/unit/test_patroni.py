@@ -27,6 +27,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.patroni import (
 )
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Answer
 from ansible_collections.slipway.ops.plugins.module_utils.patroni.restart import Installed, reasons, server_version
+from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import Ended
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, keeper
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql import cluster as server_data
 from ansible_collections.slipway.ops.plugins.module_utils.postgresql.server import Server
@@ -286,6 +287,25 @@ def test_a_cluster_that_is_held_is_of_an_identifier_that_patroni_compares(monkey
     held.hold("7713326865987279891")
     assert all(len(identifier) >= 10 and identifier.isdigit() for identifier in claimed)
     assert claimed[0] != claimed[1] == "7713326865987279891"
+
+
+def test_restored_data_leads_before_anybody_else_can(monkeypatch):
+    """Other members have data of the same identifier: nothing lies between what keeps them out and the lead."""
+    steps: list[str] = []
+    told = Ended(0, "Database system identifier:           7713326865987279891\n", "")
+
+    def systemctl(*words: str) -> str:
+        steps.append(" ".join(words))
+        return ""
+
+    monkeypatch.setattr(keeper, "systemctl", systemctl)
+    monkeypatch.setattr(keeper.control, "read", lambda *_: told)
+    monkeypatch.setattr(ctl, "forget", lambda _: steps.append("forget"))
+    monkeypatch.setattr(ctl, "lead", lambda identifier: steps.append(f"lead {identifier}"))
+    monkeypatch.setattr(keeper.Member, "serve", lambda _: steps.append("serve"))
+    keeper.Member("main", Server(17, "main", 5432), Path("/data")).take_over()
+    assert steps[0] == "stop slipway-restore-17-main.service"
+    assert [step for step in steps[1:] if "is-active" not in step] == ["lead 7713326865987279891", "serve"]
 
 
 def test_a_leader_of_data_that_was_there_has_its_configuration_a_loop_later(monkeypatch):

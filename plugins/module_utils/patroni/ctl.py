@@ -21,6 +21,16 @@ from patroni.dcs import get_dcs
 configuration = Config(sys.argv[1]).copy() | {"patronictl": True}
 sys.exit(not get_dcs(configuration).initialize(True, sys.argv[2]))
 """
+# A lease that outlives this program, until the member's Patroni takes it up, which a restart of its own is as well.
+_LEAD = """
+import sys
+from patroni.config import Config
+from patroni.dcs import get_dcs
+configuration = Config(sys.argv[1]).copy() | {"patronictl": True}
+store = get_dcs(configuration)
+store.set_ttl(60)
+sys.exit(not (store.attempt_to_acquire_leader() and store.initialize(False, sys.argv[2])))
+"""
 
 
 def leader() -> str:
@@ -40,13 +50,21 @@ def forget(scope: str) -> None:
 
 def claim(identifier: str) -> None:
     """Has a forgotten cluster be of a system identifier: members with data of another one stay out."""
-    argv = ["python3", "-c", _CLAIM, CONFIGURATION, identifier]
+    _store(_CLAIM, identifier, f"that the cluster is {identifier}")
+
+
+def lead(identifier: str) -> None:
+    """Has this host's member be the leader of a cluster of this system identifier, for the minute in which its Patroni
+    has to start. Others with data of it follow."""
+    _store(_LEAD, identifier, "that this member leads")
+
+
+def _store(program: str, identifier: str, what: str) -> None:
+    argv = ["python3", "-c", program, CONFIGURATION, identifier]
     ended = subprocess.run(argv, capture_output=True, text=True, check=False)
     if ended.returncode:
         said = ended.stderr.strip().splitlines()[-1:] or ["another member was first"]
-        raise PatroniError(
-            f"etcd did not take that the cluster is {identifier}: {said[0]}. See that it has its majority"
-        )
+        raise PatroniError(f"etcd did not take {what}: {said[0]}. See that it has its majority")
 
 
 def _told(*words: str, answers: str = "") -> str:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ..patroni import ctl, member
 from ..pgbackrest.command import run
-from . import PostgresqlError
+from . import PostgresqlError, control
 from .server import Server, settle
 from .server import stop as stop_server
 
@@ -163,7 +163,10 @@ class Member:
 
     def take_over(self) -> None:
         systemctl("stop", self.unit)
-        self.release()
+        if not self._patroni_runs():
+            # Data of the same identifier is on the other members: one that came back now would lead with that.
+            told = control.read(self.server.version, self.directory, self.user)
+            ctl.lead(control.field(told, control.IDENTIFIER))
         self.serve()
 
     def hold(self, identifier: str) -> None:
@@ -171,7 +174,7 @@ class Member:
         ctl.claim(identifier if identifier.isdigit() else _NOBODYS)
 
     def release(self) -> None:
-        if systemctl("is-active", member.UNIT).strip() != "active":  # a run that was killed may have got further
+        if not self._patroni_runs():
             ctl.forget(self.scope)
 
     def serve(self) -> None:
@@ -182,6 +185,10 @@ class Member:
                 f"the data is in place, but another member leads {self.scope}: stop patroni.service there, and run the"
                 " same again"
             )
+
+    def _patroni_runs(self) -> bool:
+        """As a run that was killed may have got so far."""
+        return systemctl("is-active", member.UNIT).strip() == "active"
 
     def _program(self, name: str) -> str:
         return f"/usr/lib/postgresql/{self.server.version}/bin/{name}"
