@@ -49,6 +49,11 @@ def one(**definition):
         ({"kind": "tcp", "host": "shop"}, "tcp needs port"),
         ({"kind": "tcp", "host": "shop", "port": 0}, "port: 0 is not a whole number from 1 to 65535"),
         ({"kind": "tcp", "host": "shop", "port": "https"}, "port: 'https' is not a whole number"),
+        ({"kind": "tcp", "host": "shop:80", "port": 80}, "host: 'shop:80' is no host; write a name or an address"),
+        ({"kind": "dns", "host": "http://shop"}, "host: 'http://shop' is no host"),
+        ({"kind": "postgresql", "host": "db1:5432"}, "host: 'db1:5432' is no host"),
+        ({"kind": "tls", "host": "shop", "address": "10.0.0.5:https"}, "address: '10.0.0.5:https': 'https' is no port"),
+        ({"kind": "http", "url": "http://shop/", "address": ":80"}, "address: ':80' has no host"),
         ({"kind": "tcp", "host": "shop", "port": 1, "timeout": 0}, "timeout: 0 is too short"),
         ({"kind": "tcp", "host": "shop", "port": 1, "deadline": "soon"}, "deadline: 'soon' is not a duration"),
         ({"kind": "tcp", "host": "shop", "port": 1, "area": "sales"}, "area: 'sales' is not one of infrastructure"),
@@ -94,6 +99,20 @@ def test_identity():
     assert one(kind="disk").identity == "infrastructure.disk.root"
     assert one(kind="disk", path="/srv/data", area="data").identity == "data.disk.srv-data"
     assert one(kind="disk", id="data.volume.room").identity == "data.volume.room"
+
+
+@pytest.mark.parametrize(
+    ("definition", "endpoint"),
+    [
+        ({"kind": "tcp", "host": "fd00::5", "port": 22}, "[fd00::5]:22"),
+        ({"kind": "tcp", "host": "[fd00::5]", "port": 22}, "[fd00::5]:22"),
+        ({"kind": "tls", "host": "fd00::5"}, "[fd00::5]:443"),
+        ({"kind": "postgresql", "host": "fd00::5"}, "[fd00::5]:5432/postgres"),
+        ({"kind": "postgresql"}, None),
+    ],
+)
+def test_an_ipv6_address_stands_in_brackets_before_a_port(definition, endpoint):
+    assert one(**definition).endpoint == endpoint
 
 
 def test_secrets_are_known_to_the_module():

@@ -48,6 +48,8 @@ def plan(**options):
         ({"max_duration": 100000.0}, "max_duration is 100000"),
         ({"connections": 0}, "connections is 0"),
         ({"headers": {"X-Test": "a\r\nX-Other: b"}}, "not one line"),
+        ({"address": "edge1:https"}, "address: 'edge1:https': 'https' is no port"),
+        ({"address": ":8443"}, "address: ':8443' has no host"),
         ({"websocket_url": "https://service.example.test/ws", "rates": {"websocket": 1.0}}, "ws:// or wss://"),
     ],
 )
@@ -88,6 +90,7 @@ def test_address_changes_where_not_what():
     over = plan(address="10.0.0.5", rates={"websocket": 1.0})
     assert over.endpoint("websocket") == ("10.0.0.5", 443)
     assert plan(address="[::1]:8443").endpoint("fresh") == ("::1", 8443)
+    assert plan(address="::1", url="https://www.example.com").endpoint("fresh") == ("::1", 443)
     assert over.target("websocket").authority == "service.example.test"
     assert over.url_of("websocket") == "wss://service.example.test/version"
 

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, CheckUnknown, explain
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -41,7 +42,7 @@ async def connect(
             host, port, ssl=context, server_hostname=name, happy_eyeballs_delay=_SECOND_ADDRESS_AFTER
         )
     except (OSError, UnicodeError) as error:
-        raise CheckFailed(f"{joined(host, port)}: {explain(error, host)}") from error
+        raise CheckFailed(f"{join_host_port(host, port)}: {explain(error, host)}") from error
 
 
 async def connect_unix(path: str) -> Streams:
@@ -51,18 +52,3 @@ async def connect_unix(path: str) -> Streams:
         raise CheckFailed(f"{path} is not there: is the service that owns it running?") from error
     except OSError as error:
         raise CheckFailed(f"{path}: {explain(error)}") from error
-
-
-def joined(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def split_address(address: str, port: int) -> tuple[str, int]:
-    """Host and port of ``10.0.0.5``, ``app1:8443`` or ``[::1]:8443``; the port given when the text has none."""
-    if address.startswith("["):
-        host, _, rest = address[1:].partition("]")
-        return host, int(rest[1:]) if rest.startswith(":") else port
-    if address.count(":") == 1:
-        host, _, number = address.partition(":")
-        return host, int(number)
-    return address, port

@@ -18,11 +18,10 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.connection impo
     Streams,
     connect,
     connect_unix,
-    joined,
-    split_address,
     trust,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, explain
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port, split_host_port
 
 BODY_LIMIT = 1024 * 1024
 _HEADER_LINES = 256
@@ -121,7 +120,7 @@ async def _open(request: Request) -> Streams:
     parts = urlsplit(request.url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     context = trust(request.ca) if parts.scheme == "https" else None
-    to_host, to_port = split_address(request.address, port) if request.address else (host, port)
+    to_host, to_port = split_host_port(request.address, port) if request.address else (host, port)
     return await connect(to_host, to_port, context, server_name=host)
 
 
@@ -129,7 +128,7 @@ def _serialize(request: Request) -> bytes:
     parts = urlsplit(request.url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     default = 443 if parts.scheme == "https" else 80
-    host = joined(parts.hostname or "", parts.port) if parts.port not in (None, default) else parts.netloc
+    host = join_host_port(parts.hostname or "", parts.port) if parts.port not in (None, default) else parts.netloc
     headers = {"Host": host, "User-Agent": "slipway-health-check", "Accept": "*/*", "Accept-Encoding": "identity"}
     given = {name.lower() for name in request.headers}
     headers = {name: value for name, value in headers.items() if name.lower() not in given} | request.headers

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit, parse_limit
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import bare_host, split_host_port
 from ansible_collections.slipway.ops.plugins.module_utils.units import convert, duration
 
 Parser = Callable[[Any], Any]
@@ -60,6 +61,16 @@ def integer(low: int, high: int) -> Parser:
 
 
 port = integer(1, 65535)
+
+
+def any_host(value: Any) -> str:
+    return bare_host(text(value))
+
+
+def any_address(value: Any) -> str:
+    """A host, or host and port, to connect to."""
+    split_host_port(text(value), 1)
+    return str(value)
 
 
 def number(low: float, high: float) -> Parser:

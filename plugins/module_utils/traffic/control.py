@@ -20,9 +20,10 @@ import sys
 import tempfile
 import time
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.net import address
 from ansible_collections.slipway.ops.plugins.module_utils.traffic import (
     connection,
     http1,
@@ -35,7 +36,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.traffic import (
 )
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.plan import Plan, TrafficError
 
-_PACKED = (connection, http1, http2, plan, prober, tally, websocket)
+_PACKED = (address, connection, http1, http2, plan, prober, tally, websocket)
 _START_TIMEOUT = 15.0  # seconds
 _STOP_SLACK = 10.0  # seconds beyond the time that requests under way may take
 
@@ -195,8 +196,10 @@ class Control:
 def pack(path: Path) -> Path:
     """The prober's code as one file: Ansible removes the module's own as soon as the module ends."""
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("__main__.py", "from traffic.prober import main\n\nmain()\n")
-        archive.writestr("traffic/__init__.py", "")
-        for module in _PACKED:
-            archive.writestr(f"traffic/{module.__name__.rpartition('.')[2]}.py", inspect.getsource(module))
+        archive.writestr("__main__.py", f"from {prober.__name__} import main\n\nmain()\n")
+        files = {module.__name__.replace(".", "/"): inspect.getsource(module) for module in _PACKED}
+        for package in sorted({str(parent) for name in files for parent in PurePath(name).parents[:-1]}):
+            archive.writestr(f"{package}/__init__.py", "")
+        for name, source in files.items():
+            archive.writestr(f"{name}.py", source)
     return path

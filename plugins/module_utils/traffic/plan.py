@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError, split_host_port
+
 CLIENTS = ("keep_alive", "fresh", "post", "websocket", "http2")
 MAX_RATE = 1000.0  # requests per second, all clients together
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -73,8 +75,10 @@ class Plan:
         target = self.target(client)
         if not self.address:
             return target.host, target.port
-        parts = _split(f"//{self.address}", f"address {self.address!r}")
-        return parts.hostname or "", parts.port or target.port
+        try:
+            return split_host_port(self.address, target.port)
+        except AddressError as error:
+            raise TrafficError(f"address: {error}") from None
 
     def active(self) -> list[str]:
         """The clients that have a rate."""
@@ -150,7 +154,7 @@ def check(plan: Plan) -> None:
         if not _HEADER_NAME.fullmatch(name) or re.search(r"[\r\n\x00]", value):
             raise TrafficError(f"header {name!r} is not one line of a name and a value")
     for client in plan.active():
-        plan.target(client)
+        plan.endpoint(client)
 
 
 def _check_range(name: str, value: float, least: float, most: float) -> None:

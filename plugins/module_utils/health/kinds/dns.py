@@ -13,7 +13,13 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.definition impo
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, Finding, explain, within
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
-from ansible_collections.slipway.ops.plugins.module_utils.health.options import choice, limit_in, option, text, texts
+from ansible_collections.slipway.ops.plugins.module_utils.health.options import (
+    any_host,
+    choice,
+    limit_in,
+    option,
+    texts,
+)
 
 _FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 
@@ -23,7 +29,7 @@ class Dns(Check):
     KIND = "dns"
     AREA = "infrastructure"
 
-    host: str = option(text)
+    host: str = option(any_host)
     family: str = option(choice(*_FAMILIES), "any")
     addresses: tuple[str, ...] | None = option(texts, None)
     latency: Limit | None = option(limit_in("ms"), None)

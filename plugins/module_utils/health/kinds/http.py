@@ -19,6 +19,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.json_path impor
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit, parse_limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import (
     absolute_path,
+    any_address,
     choice,
     integer,
     limit_in,
@@ -86,7 +87,7 @@ class Http(Check):
     password: str | None = option(text, None, secret=True)
     body: str | None = option(text, None, secret=True)
     ca: str | None = option(absolute_path, None)
-    address: str | None = option(text, None)
+    address: str | None = option(any_address, None)
     redirects: int = option(integer(0, 20), 0)
     status: tuple[int, ...] = option(statuses, 200)
     contains: str | None = option(text, None)

@@ -22,12 +22,14 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.http_client imp
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import (
     absolute_path,
+    any_host,
     any_limit,
     limit_in,
     option,
     port,
     text,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
 
 try:
     import psycopg2
@@ -62,12 +64,17 @@ WHERE datname = %(database)s OR %(database)s = 'postgres'
 """
 
 
+def socket_or_host(value: Any) -> str:
+    """The directory of the server's socket, or the host to reach over TLS."""
+    return text(value) if str(value).startswith("/") else any_host(value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Postgresql(Check):
     KIND = "postgresql"
     AREA = "data"
 
-    host: str = option(text, "/var/run/postgresql")
+    host: str = option(socket_or_host, "/var/run/postgresql")
     port: int = option(port, 5432)
     database: str = option(text, _MAINTENANCE)
     username: str = option(text, "postgres")
@@ -99,7 +106,7 @@ class Postgresql(Check):
 
     @property
     def endpoint(self) -> str | None:
-        return None if self.host.startswith("/") else f"{self.host}:{self.port}/{self.database}"
+        return None if self.host.startswith("/") else f"{join_host_port(self.host, self.port)}/{self.database}"
 
     @property
     def _limits(self) -> list[tuple[str, Limit | None]]:

@@ -22,6 +22,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.http impo
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import (
     absolute_path,
+    any_address,
     any_limit,
     choice,
     option,
@@ -45,7 +46,7 @@ class Prometheus(Check):
     username: str | None = option(text, None)
     password: str | None = option(text, None, secret=True)
     ca: str | None = option(absolute_path, None)
-    address: str | None = option(text, None)
+    address: str | None = option(any_address, None)
 
     def __post_init__(self) -> None:
         if isinstance(self.limit.value, str):

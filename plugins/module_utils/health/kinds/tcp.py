@@ -7,12 +7,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from ansible_collections.slipway.ops.plugins.module_utils.health.connection import connect, joined
+from ansible_collections.slipway.ops.plugins.module_utils.health.connection import connect
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import Finding, within
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
-from ansible_collections.slipway.ops.plugins.module_utils.health.options import limit_in, option, port, text
+from ansible_collections.slipway.ops.plugins.module_utils.health.options import any_host, limit_in, option, port
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,7 @@ class Tcp(Check):
     KIND = "tcp"
     AREA = "infrastructure"
 
-    host: str = option(text)
+    host: str = option(any_host)
     port: int = option(port)
     latency: Limit | None = option(limit_in("ms"), None)
 
@@ -34,7 +35,7 @@ class Tcp(Check):
 
     @property
     def endpoint(self) -> str:
-        return joined(self.host, self.port)
+        return join_host_port(self.host, self.port)
 
     async def measure(self, client: HttpClient) -> list[Finding]:
         started = time.monotonic()

@@ -13,8 +13,6 @@ from functools import cache
 from ansible_collections.slipway.ops.plugins.module_utils.health.connection import (
     Streams,
     connect,
-    joined,
-    split_address,
     trust,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
@@ -26,7 +24,16 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.finding import 
 )
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
-from ansible_collections.slipway.ops.plugins.module_utils.health.options import choice, limit_in, option, port, text
+from ansible_collections.slipway.ops.plugins.module_utils.health.options import (
+    any_address,
+    any_host,
+    choice,
+    limit_in,
+    option,
+    port,
+    text,
+)
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port, split_host_port
 
 _OLDER = {"1.2": ssl.TLSVersion.TLSv1_1, "1.3": ssl.TLSVersion.TLSv1_2}
 
@@ -36,10 +43,10 @@ class Tls(Check):
     KIND = "tls"
     AREA = "security"
 
-    host: str = option(text)
+    host: str = option(any_host)
     port: int = option(port, 443)
-    server_name: str | None = option(text, None)
-    address: str | None = option(text, None)
+    server_name: str | None = option(any_host, None)
+    address: str | None = option(any_address, None)
     ca: str | None = option(text, None)
     expires: Limit = option(limit_in("d"), "> 14 d")
     minimum_protocol: str = option(choice(*_OLDER), "1.2")
@@ -57,7 +64,7 @@ class Tls(Check):
 
     @property
     def endpoint(self) -> str:
-        return joined(self.server_name or self.host, self.port)
+        return join_host_port(self.server_name or self.host, self.port)
 
     @property
     def weight(self) -> int:
@@ -85,7 +92,7 @@ class Tls(Check):
         return Finding("fail", spoken, reason=reason)
 
     async def _handshake(self, context: ssl.SSLContext) -> Streams:
-        host, number = split_address(self.address, self.port) if self.address else (self.host, self.port)
+        host, number = split_host_port(self.address, self.port) if self.address else (self.host, self.port)
         return await connect(host, number, context, server_name=self.server_name or self.host)
 
 
