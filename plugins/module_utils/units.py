@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from fractions import Fraction
 
 SECONDS = {
     "ns": 1e-9,
@@ -20,10 +22,11 @@ SECONDS = {
 BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50}
 DECIMAL = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "PB": 10**15}
 BYTES = {"By": 1, "B": 1, **DECIMAL, **BINARY}
+# Fractions of what is written: 300 ms is 0.3 s to the last digit.
 _DIMENSIONS = {
-    **{unit: ("time", factor) for unit, factor in SECONDS.items()},
-    **{unit: ("bytes", float(factor)) for unit, factor in BYTES.items()},
-    **{"": ("ratio", 1.0), "1": ("ratio", 1.0), "%": ("ratio", 0.01)},
+    **{unit: ("time", Fraction(str(factor))) for unit, factor in SECONDS.items()},
+    **{unit: ("bytes", Fraction(factor)) for unit, factor in BYTES.items()},
+    **{"": ("ratio", Fraction(1)), "1": ("ratio", Fraction(1)), "%": ("ratio", Fraction("0.01"))},
 }
 
 # What people write beside the units: `m` is minutes in a duration, and a bare `M` is binary as in Docker and systemd.
@@ -76,12 +79,12 @@ def byte_size(value: str | int | float) -> int:
     """Bytes in ``256MiB``, ``1.5 GB``, ``512`` (a bare number is bytes); ``M`` alone is MiB, as in Docker."""
     text = str(value).strip()
     if _NUMBER.fullmatch(text):
-        return round(float(text))
+        return round(Fraction(text))
     piece = _PIECE.fullmatch(text)
     factor = _SIZE_WORDS.get(piece[2].lower()) if piece and not isinstance(value, bool) else None
     if piece is None or factor is None:
         raise UnitError(f"{value!r} is not a size; write bytes or a text such as 512kB, 256MiB or 2GiB")
-    return round(float(piece[1]) * factor)
+    return round(Fraction(piece[1]) * factor)
 
 
 def to_byte_size(size: str | int | float, decimal: bool = False) -> str:
@@ -95,13 +98,16 @@ def to_byte_size(size: str | int | float, decimal: bool = False) -> str:
 
 
 def convert(value: float, unit: str, to: str) -> float:
-    """A value of one unit in another of the same dimension: ``convert(0.5, "s", "ms") == 500``."""
+    """A value of one unit in another of the same dimension, exactly: ``convert(0.5, "s", "ms") == 500``."""
     if unit == to:
         return value
     here, there = _dimension(unit), _dimension(to)
     if here is None or there is None or here[0] != there[0]:
         raise UnitError(f"a value in {unit!r} cannot be compared with one in {to!r}")
-    return value * here[1] / there[1]
+    if not math.isfinite(value):
+        return value
+    exact = Fraction(str(value)) * here[1] / there[1]
+    return int(exact) if exact.denominator == 1 else float(exact)
 
 
 def known(unit: str) -> bool:
@@ -109,11 +115,11 @@ def known(unit: str) -> bool:
     return _dimension(unit) is not None
 
 
-def _dimension(unit: str) -> tuple[str, float] | None:
+def _dimension(unit: str) -> tuple[str, Fraction] | None:
     """The unit's dimension and how many base units one of it is, or None for an unknown unit."""
     above, slash, below = unit.partition("/")
     if not slash:
-        return ("ratio", 1.0) if re.fullmatch(r"\{[^{}]*\}", unit) else _DIMENSIONS.get(unit)
+        return ("ratio", Fraction(1)) if re.fullmatch(r"\{[^{}]*\}", unit) else _DIMENSIONS.get(unit)
     numerator, denominator = _dimension(above or "1"), _dimension(below)
     if numerator is None or denominator is None or denominator[0] != "time":
         return None

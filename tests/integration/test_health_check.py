@@ -51,6 +51,32 @@ def test_a_healthy_answer_passes(servers):
 
 
 @pytest.mark.parametrize(
+    ("found", "wanted", "kept"),
+    [
+        (1, 1.0, True),
+        (1, "1", True),
+        (True, "True", True),
+        (True, "true", True),
+        (None, "None", True),
+        ({"a": [1, "x"]}, {"a": [1.0, "x"]}, True),
+        (20261129010101, "= 20261129010102", False),
+        (9007199254740993, 9007199254740992, False),
+        ("1.1", "= 1.10", False),
+        ("1.10", "= 1.10", True),
+        (True, 1, False),
+        ({"a": True}, {"a": 1}, False),
+        ("1", 1, False),
+        ("OK", "ok", False),
+        ("ok", "= OK", False),
+        ("ready", "!= Ready", True),
+    ],
+)
+def test_equal_in_json_means_equal(servers, found, wanted, kept):
+    port = servers.start(answering(json.dumps({"value": found}).encode()))
+    assert (http(port, json={"value": wanted}).verdict == "pass") is kept
+
+
+@pytest.mark.parametrize(
     ("options", "reason"),
     [
         ({"status": 201}, "answered 200, wanted 201; it said: {"),

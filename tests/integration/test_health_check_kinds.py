@@ -169,6 +169,7 @@ def test_disk(tmp_path):
 
 def test_dns_and_tcp(servers):
     assert check(kind="dns", host="localhost", addresses=["127.0.0.1"], family="ipv4").verdict == "pass"
+    assert check(kind="dns", host="::1", addresses=["0:0:0:0:0:0:0:1"]).verdict == "pass"
     assert "not to 10.9.9.9" in check(kind="dns", host="localhost", addresses=["10.9.9.9"]).reason
     assert check(kind="tcp", host="127.0.0.1", port=servers.start(silent), latency="< 1 s").verdict == "pass"
 

@@ -50,6 +50,7 @@ def one(**definition):
         ({"kind": "tcp", "host": "shop", "port": 0}, "port: 0 is not a whole number from 1 to 65535"),
         ({"kind": "tcp", "host": "shop", "port": "https"}, "port: 'https' is not a whole number"),
         ({"kind": "tcp", "host": "shop:80", "port": 80}, "host: 'shop:80' is no host; write a name or an address"),
+        ({"kind": "dns", "host": "shop", "addresses": ["shop"]}, "addresses: 'shop' does not appear to be an IPv4 or"),
         ({"kind": "dns", "host": "http://shop"}, "host: 'http://shop' is no host"),
         ({"kind": "postgresql", "host": "db1:5432"}, "host: 'db1:5432' is no host"),
         ({"kind": "tls", "host": "shop", "address": "10.0.0.5:https"}, "address: '10.0.0.5:https': 'https' is no port"),

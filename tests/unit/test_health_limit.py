@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.health.finding import within
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import LimitError, parse_limit
 from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError
 
@@ -51,3 +52,9 @@ def test_texts_of_a_limit():
     assert (str(limit), limit.bare) == ("< 500 ms", "< 500")
     assert limit.measured(0.25, "s") == pytest.approx(250)
     assert parse_limit("= running").bare == "= running"
+
+
+def test_a_result_tells_what_the_verdict_says():
+    finding = within(parse_limit("= 0 %"), 0.0000004, "%", "the share of errors")
+    assert (finding.verdict, finding.measured) == ("fail", 0.0000004)
+    assert finding.reason == "the share of errors is 4e-07 %, wanted = 0 %"

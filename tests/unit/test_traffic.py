@@ -215,6 +215,14 @@ def test_results_have_a_verdict_for_each_limit():
     assert {one["area"] for one in found.values()} == {"delivery"}
 
 
+def test_a_single_failure_among_very_many_is_not_none():
+    summary = summarise(journal([tally_of([10])]), 2000, False)
+    summary["total"]["error_rate"] = 1e-8
+    limits = check_results("delivery.deploy", {"error_rate": "= 0 %"})
+    (rate,) = [one for one in results(summary, "delivery.deploy", "sample", limits) if one["id"].endswith("error_rate")]
+    assert (rate["verdict"], rate["measured"]) == ("fail", 1e-8)
+
+
 def test_nothing_measured_is_unknown_not_a_pass():
     found = results(summarise(journal([]), 2000, False), "delivery.deploy", "sample", {})
     assert {one["verdict"] for one in found} == {"unknown"}

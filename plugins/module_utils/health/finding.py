@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import errno
-import math
 import socket
 import ssl
 from collections.abc import Iterable
@@ -17,7 +16,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.result import Verdict
 # From the best to the worst; what could not be found out is worse than a warning and is never a pass.
 SEVERITY: tuple[Verdict, ...] = ("pass", "skip", "warn", "unknown", "fail")
 
-_DIGITS = 4
 _TOLD = {
     errno.ECONNREFUSED: "the connection was refused: nothing listens there",
     errno.ECONNRESET: "the connection was reset",
@@ -52,20 +50,12 @@ def worst(findings: Iterable[Finding]) -> Finding:
 
 def within(limit: Limit, value: float, unit: str, what: str) -> Finding:
     """Compares a value in ``unit`` with the limit and tells both in the limit's unit."""
-    measured = limit.measured(value, unit)
-    shown = _shown(measured)
+    shown = limit.shown(value, unit)
     told_unit = limit.unit or unit
     kept = limit.satisfied(value, unit if limit.unit else "")
     said = f"{shown} {told_unit}" if told_unit not in ("", "1") else f"{shown}"
     reason = None if kept else f"{what} is {said}, wanted {limit}"
     return Finding("pass" if kept else "fail", shown, told_unit or "1", limit.bare, reason)
-
-
-def _shown(value: float) -> float | int | str:
-    """The number as results keep it; not a number and infinities, which JSON has not, are texts."""
-    if not math.isfinite(value):
-        return str(value)
-    return int(value) if float(value).is_integer() else round(value, _DIGITS)
 
 
 def same(measured: str | int, wanted: Iterable[str | int], reason: str) -> Finding:

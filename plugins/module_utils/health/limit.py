@@ -8,7 +8,7 @@ import math
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.slipway.ops.plugins.module_utils.units import convert, known
 
@@ -19,7 +19,11 @@ _ORDER: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
 }
 _LIMIT = re.compile(r"\s*(<=|>=|!=|==|<|>|=)\s*([^\s<>=!](?:.*\S)?)\s*")
-_QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(\S*)", re.IGNORECASE)
+_NUMBER = r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:e[+-]?[0-9]{1,2})?"
+_QUANTITY = re.compile(rf"({_NUMBER})\s*(\S*)", re.IGNORECASE)
+# What computing with fractions loses: three times 0.1 is 0.3. Whole numbers lose nothing and differ by 1 or not at all.
+_LOST = 1e-15
+_DIGITS = 4
 
 
 class LimitError(ValueError):
@@ -28,11 +32,15 @@ class LimitError(ValueError):
 
 @dataclass(frozen=True)
 class Limit:
-    """``operator`` is one of ``< <= > >= = !=``; ``value`` a number in ``unit`` (empty: none given) or a text."""
+    """``operator`` is one of ``< <= > >= = !=``; ``value`` a number in ``unit`` (empty: none given) or a text.
+
+    ``written`` is the number as it was written: a text is equal to that alone, for version 1.1 is not 1.10.
+    """
 
     operator: str
     value: float | str
     unit: str = ""
+    written: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return self.bare if self.unit in ("", "1") else f"{self.bare} {self.unit}"
@@ -40,11 +48,30 @@ class Limit:
     @property
     def bare(self) -> str:
         """The comparison without its unit, as results keep it: ``< 500``."""
-        return f"{self.operator} {self.value if isinstance(self.value, str) else format(self.value, '.15g')}"
+        return f"{self.operator} {self._text}"
+
+    @property
+    def _text(self) -> str:
+        if isinstance(self.value, (str, int)):
+            return self.written or str(self.value)
+        return self.written or format(self.value, ".15g")
 
     def measured(self, value: float, unit: str) -> float:
         """The value in this limit's unit (unchanged when the limit has none); UnitError when the two do not compare."""
         return convert(value, unit, self.unit) if self.unit else value
+
+    def shown(self, value: float, unit: str) -> float | int | str:
+        """The value in this limit's unit as results keep it, rounded unless that would say another verdict.
+
+        Not a number and infinities, which JSON has not, are texts.
+        """
+        value = self.measured(value, unit)
+        if not math.isfinite(value):
+            return str(value)
+        if float(value).is_integer():
+            return int(value)
+        rounded = round(value, _DIGITS)
+        return rounded if self.satisfied(rounded) == self.satisfied(value) else value
 
     def satisfied(self, value: float | int | str | None, unit: str = "") -> bool:
         """Whether a measured value keeps to the limit; nothing measured never does.
@@ -53,19 +80,23 @@ class Limit:
         """
         if value is None:
             return False
-        if isinstance(self.value, str):
-            return (str(value) == self.value) == (self.operator == "=")
-        try:
-            number = float(value)
-        except ValueError:
-            return self.operator == "!="
-        if math.isnan(number):
-            return False
-        if unit:
-            number = self.measured(number, unit)
+        number, wanted = _number(value), self.value
         if self.operator in _ORDER:
-            return _ORDER[self.operator](number, self.value)
-        return math.isclose(number, self.value, rel_tol=1e-9) == (self.operator == "=")
+            return (
+                number is not None
+                and not isinstance(wanted, str)
+                and _ORDER[self.operator](self._own(number, unit), wanted)
+            )
+        if isinstance(wanted, str) or number is None or (isinstance(value, str) and unit in ("", "1")):
+            equal = str(value).strip() == self._text
+        elif math.isnan(number):
+            return False
+        else:
+            equal = _equal(self._own(number, unit), wanted)
+        return equal == (self.operator == "=")
+
+    def _own(self, number: float, unit: str) -> float:
+        return self.measured(number, unit) if unit else number
 
 
 def parse_limit(text: str) -> Limit:
@@ -78,10 +109,27 @@ def parse_limit(text: str) -> Limit:
     comparison = "=" if match[1] == "==" else match[1]
     quantity = _QUANTITY.fullmatch(match[2])
     if quantity and (not quantity[2] or known(quantity[2])):
-        return Limit(comparison, float(quantity[1]), quantity[2])
+        return Limit(comparison, _exact(quantity[1]), quantity[2], quantity[1])
     if comparison in _ORDER:
         raise LimitError(
             f"{text!r} is not a limit: {match[2]!r} is no number with a known unit"
             " (ms s min h d, By kB MB GB KiB MiB GiB, %, 1, 1/s …)"
         )
     return Limit(comparison, match[2])
+
+
+def _number(value: float | str) -> float | None:
+    """The number that a measured value is, or None for a text that is none."""
+    if isinstance(value, str):
+        return _exact(value.strip()) if re.fullmatch(_NUMBER, value.strip(), re.IGNORECASE) else None
+    return value if isinstance(value, int) else float(value)
+
+
+def _exact(text: str) -> int | float:
+    return int(text) if text.lstrip("+-").isdigit() else float(text)
+
+
+def _equal(number: float, wanted: float) -> bool:
+    if number == wanted or (float(number).is_integer() and float(wanted).is_integer()):
+        return number == wanted
+    return math.isclose(number, wanted, rel_tol=_LOST)

@@ -135,11 +135,11 @@ def _result(summary: dict[str, Any], name: str, identifier: str, subject: str, l
     result.took = summary["seconds"]
     if limit is not None:
         result.limit, result.unit = limit.bare, limit.unit or unit
-        result.measured = None if value is None else round(limit.measured(value, unit), 6)
+        result.measured = None if value is None else limit.shown(value, unit)
     if not summary["total"]["requests"] or value is None:
         result.verdict = "unknown"
         result.reason = f"Nothing was measured at {summary['url']}: {_most_common(summary) or 'no request was sent'}"
-    elif limit is not None and not limit.satisfied(result.measured):
+    elif limit is not None and not limit.satisfied(value, unit):
         result.verdict = "fail"
         result.reason = _reason(summary, name, limit)
     return result

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, Finding, explain, within
@@ -18,10 +20,20 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.options import 
     choice,
     limit_in,
     option,
+    text,
     texts,
 )
 
 _FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+
+
+def ip_address(value: Any) -> str:
+    """An IP address in its one spelling."""
+    return str(ipaddress.ip_address(text(value)))
+
+
+def ip_addresses(value: Any) -> tuple[str, ...]:
+    return tuple(map(ip_address, texts(value)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +43,7 @@ class Dns(Check):
 
     host: str = option(any_host)
     family: str = option(choice(*_FAMILIES), "any")
-    addresses: tuple[str, ...] | None = option(texts, None)
+    addresses: tuple[str, ...] | None = option(ip_addresses, None)
     latency: Limit | None = option(limit_in("ms"), None)
 
     @property
@@ -56,7 +68,7 @@ class Dns(Check):
         took = time.monotonic() - started
         found = sorted({str(answer[4][0]) for answer in answers})
         findings = [Finding("pass", ", ".join(found))]
-        if missing := set(self.addresses or ()) - set(found):
+        if missing := set(self.addresses or ()) - set(map(ip_address, found)):
             reason = f"{self.host} resolves to {', '.join(found)}, not to {', '.join(sorted(missing))}"
             findings.append(Finding("fail", ", ".join(found), reason=reason))
         if self.latency:

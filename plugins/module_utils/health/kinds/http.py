@@ -219,9 +219,20 @@ def _json_value(path: str, expected: Any, found: Any) -> Finding:
             limit.bare,
         )
     else:
-        # Ansible's templates may have made text of a number or a truth.
-        kept = found == expected or str(found).lower() == str(expected).lower()
+        kept = _equal(found, expected)
         wanted, shown = repr(expected), f"= {' '.join(str(expected).split()) or repr('')}"
     told = found if isinstance(found, (str, int, float)) and not isinstance(found, bool) else json.dumps(found)[:_SHOWN]
     reason = None if kept else f"{path} in the JSON body is {told!r}, wanted {wanted}"
     return Finding("pass" if kept else "fail", told, limit=shown, reason=reason)
+
+
+def _equal(found: Any, expected: Any) -> bool:
+    """Whether they are the same JSON: 1 is 1.0, but neither ``true`` nor ``"1"``, and ``"ok"`` is not ``"OK"``."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(_equal(found[key], expected[key]) for key in found)
+    if isinstance(found, list) and isinstance(expected, list):
+        return len(found) == len(expected) and all(map(_equal, found, expected))
+    if isinstance(expected, str) and not isinstance(found, (str, dict, list)):
+        # Ansible's templates may have made text of a number, a truth or nothing.
+        return expected in (str(found), json.dumps(found))
+    return isinstance(found, bool) == isinstance(expected, bool) and found == expected

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import numbers
 from collections.abc import Iterable
 from contextlib import closing
@@ -163,7 +164,7 @@ class Postgresql(Check):
             kept = limit.satisfied(told)
             reason = None if kept else f"{query} gives {told[:200]}, wanted {limit}"
             return Finding("pass" if kept else "fail", told[:200], limit=limit.bare, reason=reason)
-        return within(limit, float(str(value)), self.unit or limit.unit or "1", query)
+        return within(limit, _exact(value), self.unit or limit.unit or "1", query)
 
     def _mean_query_time(self, connection: Any, limit: Limit) -> Finding:
         """Of the database's statements, or of the whole server's; role postgresql keeps the view in one database."""
@@ -171,6 +172,12 @@ class Postgresql(Check):
             return _mean(connection, self.database, limit)
         with closing(self._connect(_MAINTENANCE)) as maintenance:
             return _mean(maintenance, self.database, limit)
+
+
+def _exact(value: Any) -> int | float:
+    """An integer or numeric of the server, every digit of a whole one."""
+    number = float(value)
+    return int(value) if math.isfinite(number) and value == int(value) else number
 
 
 def _mean(connection: Any, database: str, limit: Limit) -> Finding:
