@@ -31,6 +31,7 @@ def user(name="ann", **options):
         ([user(), user()], "user 'ann' is listed twice"),
         ([user("postgres")], "postgres is the superuser"),
         ([user("pg_ann")], "role 'pg_ann'"),
+        ([user("public")], "role 'public'"),  # to the server it is everybody, even in quotes
         ([user("a" * 64)], "a name has 1 to 63 bytes"),
         ([user(attributes=["SUPERUSER"])], "attribute 'SUPERUSER' is none of"),
         ([user(databases={"shpo": "readonly"})], "database 'shpo' is none of postgres, shop"),
@@ -134,6 +135,23 @@ def test_a_user_without_access_any_more_cannot_even_connect():
     assert 'REVOKE CONNECT ON DATABASE "shop" FROM "ann"' in statements
     assert 'ALTER ROLE "ann" IN DATABASE "shop" RESET role' in statements
     assert not any("stranger" in statement for statement in statements)
+
+
+def test_in_a_database_that_is_no_longer_listed_users_may_nothing():
+    state = DatabaseState(
+        "old_owner", "UTF8", "C", False, frozenset({"ann", "stranger", "old_owner"}), frozenset({"ann"})
+    )
+    changes = objects.database_changes(read([user()], SHOP), Catalog(databases={"Old DB": state}))
+    assert [change.sql for change in changes if "Old DB" in change.sql] == [
+        'REVOKE CONNECT ON DATABASE "Old DB" FROM "ann"',
+        'REVOKE TEMPORARY ON DATABASE "Old DB" FROM "ann"',
+    ]
+
+
+def test_a_database_may_be_called_like_a_template_but_is_none():
+    assert read([], [{"name": "templates"}]).databases[1].name == "templates"
+    with pytest.raises(PostgresqlError, match="is no template's"):
+        read([], [{"name": "template1"}])
 
 
 def test_owners_share_what_they_make():

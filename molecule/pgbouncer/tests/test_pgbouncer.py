@@ -82,6 +82,11 @@ def test_a_client_is_let_through_over_tls_on_both_sides():
     assert seen == f"shop|t|TLSv1.3|{pooler.check_output('hostname -i')}"
 
 
+def test_a_user_whose_name_needs_quotes_is_let_through_too():
+    answer = login("SELECT session_user", user="'Sales & Co'")
+    assert answer.stdout == "Sales & Co\n", answer.stderr
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -137,6 +137,57 @@ def test_a_users_connections_are_limited(host):
     assert as_superuser(host, "SELECT rolconnlimit FROM pg_roles WHERE rolname = 'shop'") == "5"
 
 
+# Nothing here is a plain word to the server: dash, blank, capital, reserved word, other letters, quotes.
+ODD_DATABASES = {"my-app": "my-app_owner", "Sales DB": "Ann@Büro", "order": "order_owner", 'The "new"': "select"}
+ODD_USERS = {
+    "app-user": dict(zip(ODD_DATABASES, ("owner", "readwrite", "readonly", "connect"), strict=True)),
+    "select": dict(zip(ODD_DATABASES, ("readonly", "readonly", "owner", "owner"), strict=True)),
+    "Ann@Büro": dict(zip(ODD_DATABASES, ("readwrite", "owner", "connect", "readwrite"), strict=True)),
+}
+
+
+def have_odd(*taken_away):
+    """What the role's module changes for these users, without access to what is taken away."""
+    databases = [{"name": name, "owner": owner} for name, owner in ODD_DATABASES.items() if name not in taken_away[1:]]
+    users = [
+        {"name": user, "databases": {name: level for name, level in access.items() if name not in taken_away}}
+        for user, access in ODD_USERS.items()
+    ]
+    made = module("db1", "postgresql_objects", {"users": users, "databases": databases})
+    assert "changes" in made, made
+    return made["changes"]
+
+
+def test_names_that_need_quotes_get_and_lose_what_others_do(host):
+    def may(user, database):
+        asked = ", ".join(f"has_database_privilege('{user}', '{database}', '{what}')" for what in ("CONNECT", "TEMP"))
+        return as_superuser(host, f"SELECT {asked}")
+
+    try:
+        assert have_odd()
+        assert have_odd() == []
+        assert may("app-user", "Sales DB") == may("Ann@Büro", "my-app") == "t|t"
+        assert may("app-user", "order") == may("select", "Sales DB") == "t|f"
+        made = """SET ROLE "Ann@Büro"; CREATE TABLE "Line-s" (n int); RESET ROLE; SET ROLE "app-user";
+            INSERT INTO "Line-s" VALUES (7); RESET ROLE; SET ROLE "select"; SELECT n FROM "Line-s\""""
+        assert as_superuser(host, made, "Sales DB").splitlines()[-1] == "7"
+        assert have_odd("Sales DB", 'The "new"')  # the one from the users, the other from the list too
+        for user, database in (("app-user", "Sales DB"), ("app-user", 'The "new"'), ("Ann@Büro", 'The "new"')):
+            assert may(user, database) == "f|f", (user, database)
+        assert may("select", 'The "new"') == may("Ann@Büro", "Sales DB") == "t|t", "who owns it"
+        assert have_odd("Sales DB", 'The "new"') == []
+    finally:
+        for name in ODD_DATABASES:
+            as_superuser(host, 'DROP DATABASE IF EXISTS "{}"'.format(name.replace('"', '""')))
+        roles = [
+            *ODD_USERS,
+            *ODD_DATABASES.values(),
+            *(f"{name}_read{x}" for name in ODD_DATABASES for x in ("only", "write")),
+        ]
+        for role in dict.fromkeys(roles):
+            as_superuser(host, 'DROP ROLE IF EXISTS "{}"'.format(role.replace('"', '""')))
+
+
 def test_extensions_are_there(host):
     names = "SELECT string_agg(extname, ',' ORDER BY extname) FROM pg_extension"
     assert as_superuser(host, names, "shop") == "amcheck,pg_trgm,plpgsql"

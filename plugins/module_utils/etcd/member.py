@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.etcd import EtcdError
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
 from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
 
 UNIT = "etcd.service"
@@ -45,7 +46,7 @@ class Member:
 
     def url(self, name: str) -> str:
         """Where a member's clients reach it."""
-        return f"https://{name}:{self.client_port}"
+        return f"https://{join_host_port(name, self.client_port)}"
 
     @property
     def has_data(self) -> bool:

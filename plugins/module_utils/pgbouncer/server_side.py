@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
 from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer.admin import Admin, Row, psycopg2
 
 _LOOKS = 2
@@ -48,7 +49,7 @@ def _waited_for(way: dict[str, Any], give_up: float) -> str:
             told = ""
         except psycopg2.Error as error:
             good = 0
-            told = f"{way['host']}:{way['port']} takes no writes: {' '.join(str(error).split())}"
+            told = f"{join_host_port(way['host'], way['port'])} takes no writes: {' '.join(str(error).split())}"
         if good == _LOOKS or (told and time.monotonic() >= give_up):
             return told
         if told:

@@ -108,7 +108,7 @@ def _databases(connection: Any) -> dict[str, DatabaseState]:
         for setting in settings:
             name, _, value = setting.partition("=")
             if name == "role":
-                acting.setdefault(database, {})[role] = value.strip('"')
+                acting.setdefault(database, {})[role] = value
     return {
         name: DatabaseState(
             owner, encoding, locale, public, frozenset(connects), frozenset(temporary), acting.get(name, {})
@@ -130,9 +130,9 @@ FROM pg_authid WHERE rolname !~ '^pg_'
 _DATABASES = """
 SELECT datname, rolname, pg_encoding_to_char(encoding), datcollate,
        EXISTS (SELECT FROM aclexplode(acl) WHERE grantee = 0),
-       ARRAY(SELECT grantee::regrole::name::text FROM aclexplode(acl)
+       ARRAY(SELECT pg_get_userbyid(grantee)::text FROM aclexplode(acl)
              WHERE grantee <> 0 AND privilege_type = 'CONNECT'),
-       ARRAY(SELECT grantee::regrole::name::text FROM aclexplode(acl)
+       ARRAY(SELECT pg_get_userbyid(grantee)::text FROM aclexplode(acl)
              WHERE grantee <> 0 AND privilege_type = 'TEMPORARY')
 FROM (SELECT *, coalesce(datacl, acldefault('d', datdba)) AS acl FROM pg_database) databases
 JOIN pg_roles ON pg_roles.oid = datdba
@@ -146,7 +146,7 @@ JOIN pg_database ON pg_database.oid = setdatabase JOIN pg_roles ON pg_roles.oid 
 _USERS_SCHEMAS = "nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'slipway')"
 
 _SCHEMAS = f"""
-SELECT nspname, nspowner::regrole::name::text,
+SELECT nspname, pg_get_userbyid(nspowner)::text,
        EXISTS (SELECT FROM aclexplode(nspacl) WHERE grantee = 0 AND privilege_type = 'CREATE')
 FROM pg_namespace WHERE {_USERS_SCHEMAS} ORDER BY nspname
 """  # noqa: S608 - constants only
@@ -167,7 +167,7 @@ WHERE {_USERS_SCHEMAS} AND (
 
 # Groups that get what the owner makes in future: a group is here when its tables, sequences and schemas are all there.
 _DEFAULTS = """
-SELECT grantee::regrole::name::text FROM pg_default_acl, aclexplode(defaclacl)
+SELECT pg_get_userbyid(grantee)::text FROM pg_default_acl, aclexplode(defaclacl)
 WHERE defaclrole = (SELECT oid FROM pg_roles WHERE rolname = %s) AND defaclnamespace = 0
   AND grantee IN (SELECT oid FROM pg_roles WHERE rolname = ANY(%s))
 GROUP BY grantee HAVING count(DISTINCT defaclobjtype) = 3

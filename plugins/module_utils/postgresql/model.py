@@ -16,6 +16,9 @@ ACCESS = ("connect", "readonly", "readwrite", "owner")
 # SUPERUSER is not among them: nobody but postgres is one.
 ATTRIBUTES = ("CREATEDB", "CREATEROLE", "REPLICATION", "BYPASSRLS")
 LONGEST = 63
+# Of all roles, and of nobody: the server takes these for keywords even in quotes.
+RESERVED = ("public", "none")
+TEMPLATES = ("template0", "template1")
 _SLOT = re.compile(r"[a-z0-9_]{1,63}")
 
 
@@ -136,11 +139,15 @@ def _name_problems(wanted: Wanted) -> Iterable[str]:
     ):
         yield from (f"{what} {name!r} is listed twice" for name in sorted({n for n in names if names.count(n) > 1}))
     for name in [*(user.name for user in wanted.users), *wanted.groups]:
-        if not name or "\0" in name or len(name.encode()) > LONGEST or name.startswith("pg_"):
-            yield f"role {name!r}: a name has 1 to {LONGEST} bytes and does not begin with pg_"
+        if not _fits(name) or name.startswith("pg_") or name in RESERVED:
+            yield f"role {name!r}: a name has 1 to {LONGEST} bytes, does not begin with pg_ and is not public or none"
     for database in wanted.databases:
-        if not database.name or len(database.name.encode()) > LONGEST or database.name.startswith("template"):
+        if not _fits(database.name) or database.name in TEMPLATES:
             yield f"database {database.name!r}: a name has 1 to {LONGEST} bytes and is no template's"
+
+
+def _fits(name: str) -> bool:
+    return 1 <= len(name.encode()) <= LONGEST and "\0" not in name
 
 
 def _user_problems(wanted: Wanted) -> Iterable[str]:

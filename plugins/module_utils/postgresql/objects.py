@@ -145,7 +145,11 @@ def database_changes(wanted: Wanted, catalog: has.Catalog) -> Iterable[Change]:
                 database.owner, database.encoding, database.locale, True, frozenset({database.owner}), frozenset()
             )
         yield from _altered(database, state)
-        yield from _connecting(wanted, database, replace(state, owner=database.owner))
+        yield from _closed(database, state)
+        yield from _connecting(wanted, database.name, replace(state, owner=database.owner))
+    listed = {database.name for database in wanted.databases}
+    for name in sorted(catalog.databases.keys() - listed):
+        yield from _connecting(wanted, name, catalog.databases[name])
 
 
 def _create(database: Database) -> Change:
@@ -174,37 +178,44 @@ def _altered(database: Database, state: has.DatabaseState) -> Iterable[Change]:
             )
 
 
-def _connecting(wanted: Wanted, database: Database, state: has.DatabaseState) -> Iterable[Change]:
-    name = _name(database.name)
+def _closed(database: Database, state: has.DatabaseState) -> Iterable[Change]:
     if state.public:
-        yield Change(f"close the database {database.name} to everybody", f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-    access = {user.name: user.databases[database.name] for user in wanted.users if database.name in user.databases}
+        yield Change(
+            f"close the database {database.name} to everybody",
+            f"REVOKE ALL ON DATABASE {_name(database.name)} FROM PUBLIC",
+        )
+
+
+def _connecting(wanted: Wanted, database: str, state: has.DatabaseState) -> Iterable[Change]:
+    """What users may in a database. In one that is not listed no user has anything any more."""
+    name = _name(database)
+    access = {user.name: user.databases[database] for user in wanted.users if database in user.databases}
     writers = {user for user, level in access.items() if level in ("readwrite", "owner")}
-    managed = {user.name for user in wanted.users} - {database.owner}
+    managed = {user.name for user in wanted.users} - {state.owner}
     for privilege, having, given in (
         ("CONNECT", state.connects, set(access)),
         ("TEMPORARY", state.creates_temporary, writers),
     ):
         for user in sorted((given - having) & managed):
             yield Change(
-                f"let {user} {privilege.lower()} in {database.name}",
+                f"let {user} {privilege.lower()} in {database}",
                 f"GRANT {privilege} ON DATABASE {name} TO {_name(user)}",
             )
         for user in sorted((having - given) & managed):
             yield Change(
-                f"let {user} no longer {privilege.lower()} in {database.name}",
+                f"let {user} no longer {privilege.lower()} in {database}",
                 f"REVOKE {privilege} ON DATABASE {name} FROM {_name(user)}",
             )
     # What members of the owner make belongs to the owner, so that everybody's privileges hold for it.
-    acting = {user for user, level in access.items() if level == "owner" and user != database.owner}
-    for user in sorted(acting - {user for user, role in state.acts_as.items() if role == database.owner}):
+    acting = {user for user, level in access.items() if level == "owner" and user != state.owner}
+    for user in sorted(acting - {user for user, role in state.acts_as.items() if role == state.owner}):
         yield Change(
-            f"let {user} act as {database.owner} in {database.name}",
-            f"ALTER ROLE {_name(user)} IN DATABASE {name} SET role = {_text(database.owner)}",
+            f"let {user} act as {state.owner} in {database}",
+            f"ALTER ROLE {_name(user)} IN DATABASE {name} SET role = {_text(state.owner)}",
         )
     for user in sorted((set(state.acts_as) - acting) & {user.name for user in wanted.users}):
         yield Change(
-            f"let {user} act as itself in {database.name}", f"ALTER ROLE {_name(user)} IN DATABASE {name} RESET role"
+            f"let {user} act as itself in {database}", f"ALTER ROLE {_name(user)} IN DATABASE {name} RESET role"
         )
 
 

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
+
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTENING = "0A"
 _WILDCARDS = {"*", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
@@ -27,7 +29,7 @@ def strangers(port: int, addresses: Iterable[str], owner: str) -> list[str]:
         if number == port and user != pwd.getpwnam(owner).pw_uid
     ]
     return [
-        f"{address}:{port} ({_name(user)})"
+        f"{join_host_port(address, port)} ({_name(user)})"
         for address, user in found
         if address in ours or address in _WILDCARDS or ours & _WILDCARDS
     ]
