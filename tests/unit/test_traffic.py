@@ -242,3 +242,48 @@ def test_nothing_measured_is_unknown_not_a_pass():
 def test_bad_limits_are_refused(prefix, limits, words):
     with pytest.raises(TrafficError, match=words):
         check_results(prefix, limits)
+
+
+@pytest.mark.parametrize(
+    ("late", "reason", "verdicts"),
+    [
+        (3, "no complete answer within 10 s", ("fail", "fail")),
+        (25_800, "no complete answer within 10 s", ("unknown", "unknown")),
+        (25_800, "HTTP 503", ("fail", "fail")),
+        (25_800, "WebSocket refused: HTTP 503", ("fail", "fail")),
+        (25_800, "HTTP 408", ("unknown", "unknown")),
+    ],
+    ids=["punctual", "late", "late, but answered", "late, but refused", "late, and told so"],
+)
+def test_a_late_prober_blames_nobody_for_what_it_did_not_see(late, reason, verdicts):
+    tally = tally_of([10] * 19)
+    tally.merge(tally_of([10], 1020.0, reason))
+    tally.late = late
+    limits = check_results("delivery.watch", {"failed_requests": "= 0", "error_rate": "<= 1 %"})
+    found = {one["id"]: one for one in results(summarise(journal([tally]), 2000, False), "delivery.watch", "s", limits)}
+    failed, rate = found["delivery.watch.failed_requests"], found["delivery.watch.error_rate"]
+    assert (failed["verdict"], rate["verdict"]) == verdicts
+    assert "error_rate is 5 %, the limit is <= 1 %; 1 of 20 requests" in rate["reason"]
+    assert ("25.8 s behind its schedule" in rate["reason"]) == (verdicts[1] == "unknown")
+
+
+@pytest.mark.parametrize(
+    ("late", "verdict"), [(0, "fail"), (700, "unknown"), (5000, "unknown")], ids=["punctual", "late by that", "late"]
+)
+def test_what_the_prober_was_late_by_is_no_latency_of_the_service(late, verdict):
+    tally = tally_of([1600] * 20)
+    tally.late = late
+    limits = check_results("delivery.watch", {"latency_p95": "<= 1 s"})
+    (_, p95) = results(summarise(journal([tally]), 2000, False), "delivery.watch", "s", limits)
+    assert p95["verdict"] == ("fail" if late == 0 else verdict)
+    assert "latency_p95 is 1.597 s, the limit is <= 1 s" in p95["reason"]
+
+
+def test_a_window_knows_of_a_stall_just_before_it_and_of_none_long_ago():
+    def stalled(second: int) -> dict:
+        tallies = [tally_of([5], 1000.0 + number) for number in range(30)]
+        tallies[second].late = 4000
+        return summarise(journal(tallies), 2000, False, window=5)
+
+    assert stalled(20)["total"]["prober_late"] == 4000
+    assert stalled(2)["total"]["prober_late"] == 0

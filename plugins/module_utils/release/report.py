@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.result import Result, Verdict
+from ansible_collections.slipway.ops.plugins.module_utils.traffic.report import LATE, lateness, proven_failures
 
 SOURCE = "deploy 0.1.0"
+SWITCH_LIMIT = 5  # seconds
 LINE, INSTANCES = 160, 4  # characters of a log line, and how many instances' lines, that fit the screen
 
 
@@ -48,6 +50,16 @@ class Outcome:
         """Those that failed."""
         return sum(seen["total"]["failed"] for seen in self.traffic.values())
 
+    @property
+    def proven_failures(self) -> int:
+        """Those that are the service's own, also where a prober was late."""
+        return sum(proven_failures(seen) for seen in self.traffic.values())
+
+    @property
+    def late(self) -> float:
+        """How far the prober that was the furthest behind its schedule was, in milliseconds."""
+        return max((float(seen["total"]["prober_late"]) for seen in self.traffic.values()), default=0.0)
+
     def answers_of(self, version: str) -> list[Mapping[str, Any]]:
         """What the edges' probers saw of a version."""
         return [entry for seen in self.traffic.values() for entry in seen["versions"] if entry["version"] == version]
@@ -82,8 +94,7 @@ def records(outcome: Outcome) -> list[dict[str, Any]]:
         found.append(_failed_requests(outcome, kind))
     seconds = outcome.switch_seconds()
     if seconds is not None:
-        claim = "Seconds until every edge sent requests to the new release"
-        found.append(_record(outcome, _Measure("switch.duration", claim, seconds, "< 5")))
+        found.append(_switch(outcome, seconds))
     elif outcome.failed and outcome.traffic and kind == "deploy":
         found.append(_gate(outcome))
     return [result.as_dict() for result in found]
@@ -139,8 +150,20 @@ def _duration(outcome: Outcome, kind: str) -> Result:
         result = _record(outcome, _Measure("rollback.duration", claim, None, limit))
         return _fail(result, outcome.failed or "No edge had to switch, so nothing was measured.", "unknown")
     result = _record(outcome, _Measure("rollback.duration", claim, measured, limit))
-    warm = "" if not outcome.plan["start"] else " The release was not warm and had to be started first."
-    return result if measured <= outcome.rollback_limit else _fail(result, f"It took {measured:g} s.{warm}")
+    if measured <= outcome.rollback_limit:
+        return result
+    told = f"It took {measured:g} s and deploy_rollback_limit is {outcome.rollback_limit:g} s."
+    if outcome.plan["start"]:
+        return _fail(result, f"{told} The release was not warm and had to be started first.")
+    return _fail(result, f"{lateness(outcome.late)}: {told}", "unknown") if outcome.late > LATE else _fail(result, told)
+
+
+def _switch(outcome: Outcome, seconds: float) -> Result:
+    claim = "Seconds until every edge sent requests to the new release"
+    result = _record(outcome, _Measure("switch.duration", claim, seconds, f"< {SWITCH_LIMIT}"))
+    return (
+        result if seconds < SWITCH_LIMIT else _fail(result, f"It took {seconds:g} s and the limit is {SWITCH_LIMIT} s.")
+    )
 
 
 def _failed_requests(outcome: Outcome, kind: str) -> Result:
@@ -153,7 +176,10 @@ def _failed_requests(outcome: Outcome, kind: str) -> Result:
         return result
     reasons = {why: count for seen in outcome.traffic.values() for why, count in seen["reasons"].items()}
     told = ", ".join(f"{why} ({count})" for why, count in list(reasons.items())[:3])
-    return _fail(result, f"{failed} of {requests} probing requests failed: {told}.")
+    told = f"{failed} of {requests} probing requests failed: {told}."
+    if outcome.late > LATE and not outcome.proven_failures:
+        return _fail(result, f"{lateness(outcome.late)}: {told}", "unknown")
+    return _fail(result, told)
 
 
 def _gate(outcome: Outcome) -> Result:
@@ -209,6 +235,12 @@ def _measured(outcome: Outcome) -> list[str]:
         told = f"{outcome.failed_requests} of {outcome.requests} failed, 95 % within {worst:.0f} ms"
         reached = sum(int(entry["responses"]) for entry in outcome.answers_of(outcome.version))
         lines.append(_row("requests", f"{told}, {reached} answered by {outcome.version}"))
+        if outcome.late > LATE:
+            lines.append(
+                _row(
+                    "note", f"the prober was up to {outcome.late / 1000:.3g} s late: what it missed counts for nothing"
+                )
+            )
     seconds = outcome.switch_seconds()
     if seconds is not None:
         lines.append(_row("switch", f"{seconds:g} s"))

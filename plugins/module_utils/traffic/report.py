@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit, parse_limit
-from ansible_collections.slipway.ops.plugins.module_utils.result import Area, Result, timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.result import Area, Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.plan import TrafficError
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.tally import FAILURES_KEPT, Successes, Tally
 from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError
@@ -30,6 +31,10 @@ MEASURES = {
     "longest_gap": ("s", "Longest time without a single successful request"),
 }
 ALWAYS = ("failed_requests", "latency_p95")
+_ANSWERED = re.compile(r"\bHTTP (?!408)\d{3}$")
+
+LATE = 1000.0  # milliseconds behind its schedule, from which on a prober's delay may pass for the service's
+AFTERMATH = 10.0  # seconds for which requests that a stall of the prober cost may still end: its default timeout
 
 
 def read_journal(lines: Iterable[str]) -> list[dict[str, Any]]:
@@ -49,10 +54,12 @@ def summarise(entries: list[dict[str, Any]], now: float, running: bool, window: 
     seconds = [entry for entry in entries if "clients" in entry]
     last = entries[-1]
     ended = now if running else last.get("ended", seconds[-1]["time"] if seconds else started)
+    late = 0.0
     if window is not None:
-        earlier = [entry["time"] for entry in seconds if entry["time"] <= ended - window]
+        earlier = [entry for entry in seconds if entry["time"] <= ended - window]
         seconds = seconds[len(earlier) :]
-        started = earlier[-1] if earlier else started  # an entry covers the time since the one before
+        started = earlier[-1]["time"] if earlier else started  # an entry covers the time since the one before
+        late = max((_late(entry) for entry in earlier if entry["time"] > started - AFTERMATH), default=0.0)
     clients: dict[str, Tally] = {}
     successes = Successes()
     for entry in seconds:
@@ -63,6 +70,7 @@ def summarise(entries: list[dict[str, Any]], now: float, running: bool, window: 
     for tally in clients.values():
         total.merge(tally)
     total.successes = successes
+    total.late = max(total.late, late)
     failures = sorted((failure for tally in clients.values() for failure in tally.failures), key=lambda one: one["at"])
     # The journal's last line may be up to a second old, and answers may come a moment after the stop.
     covered = max(min(ended, seconds[-1]["time"] if seconds and running else ended), started)
@@ -99,6 +107,10 @@ def _figures(tally: Tally, start: float, end: float) -> dict[str, Any]:
         "closes": dict(tally.closes),
         "prober_late": round(tally.late, 2),
     }
+
+
+def _late(entry: dict[str, Any]) -> float:
+    return max((float(client["late"]) for client in entry["clients"].values()), default=0.0)
 
 
 def _rfc3339(moment: float) -> str:
@@ -140,9 +152,45 @@ def _result(summary: dict[str, Any], name: str, identifier: str, subject: str, l
         result.verdict = "unknown"
         result.reason = f"Nothing was measured at {summary['url']}: {_most_common(summary) or 'no request was sent'}"
     elif limit is not None and not limit.satisfied(value, unit):
-        result.verdict = "fail"
-        result.reason = _reason(summary, name, limit)
+        result.verdict, result.reason = _judge(summary, name, limit)
     return result
+
+
+def _judge(summary: dict[str, Any], name: str, limit: Limit) -> tuple[Verdict, str]:
+    """What a limit that was not kept to comes to: a fault of the service, or of a prober that was late."""
+    total, reason = summary["total"], _reason(summary, name, limit)
+    late = total["prober_late"]
+    counts = name in ("failed_requests", "error_rate")
+    if counts and late > LATE:
+        own = proven_failures(summary)
+        kept = limit.satisfied(own if name == "failed_requests" else 100 * own / total["requests"], MEASURES[name][0])
+    elif name.startswith("latency_") or name == "longest_gap":
+        value = _measure(total, name) or 0.0
+        behind = late if name.startswith("latency_") else late / 1000
+        kept = late > LATE or limit.satisfied(max(value - behind, 0.0), MEASURES[name][0])
+    else:
+        kept = not counts and late > LATE
+    return ("unknown", f"{lateness(late)}: {reason}") if kept else ("fail", reason)
+
+
+def lateness(late: float) -> str:
+    """Why a measurement says nothing of the service, after `prober_late` (milliseconds)."""
+    return (
+        f"The prober itself was up to {late / 1000:.3g} s behind its schedule, for want of processor time where it "
+        "runs, so this is no fault of the service"
+    )
+
+
+def proven_failures(summary: Mapping[str, Any]) -> int:
+    """The failed requests that are the service's own.
+
+    What it answered with an error it answered, however late it was asked. Of a request without an answer a late prober
+    cannot say whose fault that is; 408 is what a server tells a client that is too slow.
+    """
+    if summary["total"]["prober_late"] <= LATE:
+        return int(summary["total"]["failed"])
+    reasons: Mapping[str, int] = summary["reasons"]
+    return sum(count for reason, count in reasons.items() if _ANSWERED.search(reason))
 
 
 def _measure(total: dict[str, Any], name: str) -> float | None:
@@ -159,10 +207,14 @@ def _most_common(summary: dict[str, Any]) -> str:
 
 def _reason(summary: dict[str, Any], name: str, limit: Limit) -> str:
     total = summary["total"]
+    unit = limit.unit or MEASURES[name][0]
+    value = limit.measured(float(_measure(total, name) or 0), MEASURES[name][0])
+    measured = f"{value:.4g}" if unit == "1" else f"{value:.4g} {unit}"
     text = f"{total['failed']} of {total['requests']} requests to {summary['url']} failed"
     if summary["failures"]:
         first, last = summary["failures"][0]["at"], summary["failures"][-1]["at"]
         text += f", from {first} to {last}: {_most_common(summary)}"
+    told = f"{name} is {measured}, the limit is {limit}; {text}"
     if name in ("failed_requests", "error_rate"):
-        return f"{text}; look at the service's and the proxy's log at that time"
-    return f"{name} is not {limit}; {text}; {total['requests']} requests in {summary['seconds']:g} s"
+        return f"{told}; look at the service's and the proxy's log at that time"
+    return f"{told}; {total['requests']} requests in {summary['seconds']:g} s"

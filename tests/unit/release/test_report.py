@@ -15,12 +15,12 @@ BEGAN = 1_795_000_000.0
 OLD, NEW = {"version": "1.0", "colour": "blue"}, {"version": "2.0", "colour": "green"}
 
 
-def traffic(failed: int = 0, new_answers: int = 50) -> dict[str, Any]:
+def traffic(failed: int = 0, new_answers: int = 50, reason: str = "HTTP 503", late: float = 3.0) -> dict[str, Any]:
     seen = [{"version": "1.0", "responses": 50, "last": "2026-11-18T12:26:43.500Z"}]
     if new_answers:
         seen.append({"version": "2.0", "responses": new_answers, "last": "2026-11-18T12:26:50.000Z"})
-    total = {"requests": 100, "failed": failed, "latency": {"p95": 12.0}}
-    return {"total": total, "versions": seen, "reasons": {"HTTP 503": failed} if failed else {}}
+    total = {"requests": 100, "failed": failed, "latency": {"p95": 12.0}, "prober_late": late}
+    return {"total": total, "versions": seen, "reasons": {reason: failed} if failed else {}}
 
 
 def outcome(**change: Any) -> Outcome:
@@ -85,7 +85,29 @@ def test_a_rollback_is_measured_to_the_last_answer_of_what_it_left() -> None:
     quick = by_id(outcome(request=request, plan=back, began=began, ended=began + 9))["delivery.rollback.duration"]
     assert (quick["measured"], quick["verdict"], quick["limit"], quick["unit"]) == (3.0, "pass", "<= 5", "s")
     slow = by_id(outcome(request=request, plan=back, began=began - 5, ended=began + 9))["delivery.rollback.duration"]
-    assert slow["verdict"] == "fail" and "8 s" in slow["reason"]
+    assert slow["verdict"] == "fail" and slow["reason"] == "It took 8 s and deploy_rollback_limit is 5 s."
+    late = outcome(request=request, plan=back, began=began - 5, ended=began + 9, traffic={"e1": traffic(late=4000)})
+    assert by_id(late)["delivery.rollback.duration"]["verdict"] == "unknown"
+    assert "4 s behind its schedule" in by_id(late)["delivery.rollback.duration"]["reason"]
+    cold = outcome(request=request, plan=back | {"start": ["a1"]}, began=began - 5, traffic={"e1": traffic(late=4000)})
+    assert by_id(cold)["delivery.rollback.duration"]["verdict"] == "fail"  # an instance was started: that takes as long
+
+
+def test_requests_that_a_late_prober_did_not_see_through_are_unknown_and_errors_that_were_answered_are_not() -> None:
+    late = outcome(traffic={"e1": traffic(135, reason="no complete answer within 10 s", late=25_800)})
+    record = by_id(late)["delivery.deploy.failed_requests"]
+    assert record["verdict"] == "unknown" and "25.8 s behind its schedule" in record["reason"]
+    assert "the prober was up to 25.8 s late" in "\n".join(summary(late))
+    answered = outcome(traffic={"e1": traffic(3, late=25_800), "e2": traffic()})
+    assert by_id(answered)["delivery.deploy.failed_requests"]["verdict"] == "fail"
+    punctual = outcome(traffic={"e1": traffic(3, reason="no complete answer within 10 s", late=900)})
+    assert by_id(punctual)["delivery.deploy.failed_requests"]["verdict"] == "fail"
+
+
+def test_a_switch_that_took_too_long_is_no_pass() -> None:
+    switches = {"e1": {"at": "2026-11-18T12:26:43.000Z", "switch_took": 6.0}}
+    record = by_id(outcome(switches=switches))["delivery.switch.duration"]
+    assert (record["verdict"], record["reason"]) == ("fail", "It took 6 s and the limit is 5 s.")
 
 
 def test_nothing_done_is_nothing_recorded() -> None:
