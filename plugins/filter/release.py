@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.release import compose, plan, report, request
+from ansible_collections.slipway.ops.plugins.module_utils.release import compose, plan, probe, report, request
 from ansible_collections.slipway.ops.plugins.module_utils.release.service import (
     COLOURS,
     ServiceError,
@@ -125,11 +125,14 @@ def host_ports(description: Mapping[str, Any]) -> dict[str, list[int]]:
 
 def pool_url(pools: Sequence[Mapping[str, Any]], name: str) -> str:
     """Where HAProxy's frontend of a pool answers on its own host; empty when there is no such pool."""
-    for pool in pools:
-        if pool["name"] == name:
-            host, _, port = str(pool["bind"]).rpartition(":")
-            return f"http://{'127.0.0.1' if host in ('', '*', '0.0.0.0') else host}:{port}"  # noqa: S104 (compared)
-    return ""
+    return probe.pool_url(pools, name)
+
+
+def release_probe(
+    description: Mapping[str, Any], pools: Sequence[Mapping[str, Any]], nginx: Mapping[str, Any]
+) -> dict[str, str]:
+    """Where a service is asked on an edge: ``url``, ``post_url`` and ``address`` for ``traffic``."""
+    return probe.probe(parse_service(description), pools, probe.Nginx(**nginx)).as_dict()
 
 
 def gate_checks(description: Mapping[str, Any], colour: str, address: str, host: str) -> list[dict[str, Any]]:
@@ -182,6 +185,7 @@ class FilterModule:
             release_failure,
             release_files,
             release_plan,
+            release_probe,
             release_report,
             release_request,
             service,

@@ -55,16 +55,20 @@ class Server:
 
 @dataclass(frozen=True)
 class Stats:
-    """What `show stat` says: the frontends, and the servers of each backend, in the configuration's order."""
+    """What `show stat` says: the frontends, and the servers of each backend, in the configuration's order.
+
+    By backend, `sessions` are those it serves now, `requests` those it was sent since the process was started.
+    """
 
     frontends: list[str]
     backends: dict[str, list[Server]]
     sessions: dict[str, int]
+    requests: dict[str, int]
 
     @classmethod
     def parse(cls, text: str) -> Stats:
         """Read the CSV of `show stat`."""
-        stats = cls([], {}, {})
+        stats = cls([], {}, {}, {})
         for row in csv.DictReader(text.lstrip("# ").splitlines()):
             proxy, name = row["pxname"], row["svname"]
             if name == "FRONTEND":
@@ -72,6 +76,7 @@ class Stats:
             elif name == "BACKEND":
                 stats.backends.setdefault(proxy, [])
                 stats.sessions[proxy] = _number(row["scur"]) or 0
+                stats.requests[proxy] = _number(row.get("req_tot")) or 0
             else:
                 stats.backends.setdefault(proxy, []).append(_server(row))
         return stats

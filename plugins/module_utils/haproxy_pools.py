@@ -29,12 +29,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Pool:
-    """A frontend with its sets: backends `<pool>-<set>`, in the configuration's order; or one backend `<pool>`."""
+    """A frontend with its sets: backends `<pool>-<set>`, in the configuration's order; or one backend `<pool>`.
+
+    By set, `sessions` are those it serves now, `requests` those it was sent since the process was started.
+    """
 
     name: str
     sets: dict[str, list[Server]]
     servers: list[Server]
     sessions: dict[str, int]
+    requests: dict[str, int]
 
 
 def find_pools(stats: Stats) -> dict[str, Pool]:
@@ -48,6 +52,7 @@ def find_pools(stats: Stats) -> dict[str, Pool]:
                 sets={backend.rpartition("-")[2]: stats.backends[backend] for backend in backends},
                 servers=stats.backends.get(name, []),
                 sessions={backend.rpartition("-")[2]: stats.sessions.get(backend, 0) for backend in backends},
+                requests={backend.rpartition("-")[2]: stats.requests.get(backend, 0) for backend in backends},
             )
     return pools
 

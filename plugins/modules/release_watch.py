@@ -12,6 +12,10 @@ description:
   - Watches a prober that M(slipway.ops.traffic) started on this host, and HAProxy's checks of the live set.
   - Fails at once when the last O(window) seconds broke a limit, when a server of the live set is down, or when nothing
     could be measured; so a bad release is live for seconds, not for the whole watch.
+  - Fails at the end when what answered was not O(version), or when HAProxy sent the live set no request. Somebody else
+    was watched then.
+  - What a prober that was late itself missed takes no release back; it is in RV(doubts). A prober that has seen no
+    answer yet because it was late is given a minute more.
 options:
   prober:
     description: Name of the running prober.
@@ -21,6 +25,10 @@ options:
     description: HAProxy pool whose live set is watched.
     type: str
     required: true
+  version:
+    description: The version that must be among the answers that tell one. Empty when the service tells none of use.
+    type: str
+    default: ""
   seconds:
     description: How long to watch.
     type: int
@@ -60,6 +68,7 @@ EXAMPLES = r"""
   slipway.ops.release_watch:
     prober: deploy-shop
     pool: shop
+    version: 2.0.0
     seconds: 60
     subject: shop
     limits: {error_rate: "< 1 %", latency_p95: "< 500 ms"}
@@ -74,6 +83,15 @@ requests:
   description: Requests judged last.
   type: int
   returned: always
+served:
+  description: Requests that HAProxy sent the live set meanwhile, of the prober and of others.
+  type: int
+  returned: always
+doubts:
+  description: What could not be measured, because the prober itself was late.
+  type: list
+  elements: str
+  returned: always
 """
 
 import time
@@ -81,20 +99,21 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy_pools import Edge
+from ansible_collections.slipway.ops.plugins.module_utils.release.watch import Look, decide
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.control import Control, default_root
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.plan import TrafficError
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.report import check_results, results
 
 ID_PREFIX = "delivery.watch"
 LOOK = 1.0  # seconds between two looks
-FIRST = 3.0  # seconds before the first judgement: fewer are too few requests to judge by
 
 
-def down(edge: Edge, pool: str) -> list[str]:
-    """The servers of the live set that are down, each with what its check said."""
+def live_set(edge: Edge, pool: str) -> tuple[list[str], int]:
+    """The servers of the live set that are down, each with what its check said, and the requests it was sent so far."""
     live = edge.running_map().get(pool)
     found = edge.pool(pool, having=live)
-    return [server.describe() for server in found.sets.get(live or "", []) if not server.up]
+    down = [server.describe() for server in found.sets.get(live or "", []) if not server.up]
+    return down, found.requests.get(live or "", 0)
 
 
 def watch(params: dict) -> dict:
@@ -103,22 +122,32 @@ def watch(params: dict) -> dict:
     edge = Edge.at(params["socket"], params["master_socket"], params["map"])
     limits = check_results(ID_PREFIX, params["limits"])
     started = time.monotonic()
+    _, before = live_set(edge, params["pool"])
     while True:
         time.sleep(LOOK)
         watched = time.monotonic() - started
-        last = watched >= params["seconds"]
-        window = watched if last else min(watched, params["window"])
+        window = watched if watched >= params["seconds"] else min(watched, params["window"])
         traffic = control.summary(window)
-        judged = results(traffic, ID_PREFIX, params["subject"], limits)
-        reasons = down(edge, params["pool"])
-        if last or watched >= FIRST:
-            reasons += [result["reason"] for result in judged if result["verdict"] in ("fail", "unknown")]
-        if reasons or last:
+        down, requests = live_set(edge, params["pool"])
+        before = before if requests >= before else 0  # a reload counts anew
+        look = Look(
+            watched=watched,
+            wanted=params["seconds"],
+            traffic=traffic,
+            judged=results(traffic, ID_PREFIX, params["subject"], limits),
+            down=down,
+            served=requests - before,
+            version=params["version"],
+        )
+        decision = decide(look)
+        if decision.over:
             return {
                 "changed": False,
                 "watched": round(watched, 1),
                 "requests": traffic["total"]["requests"],
-                "reason": "; ".join(reasons[:2]),
+                "served": look.served,
+                "doubts": decision.doubts,
+                "reason": "; ".join(decision.refused[:2]),
             }
 
 
@@ -128,6 +157,7 @@ def main() -> None:
         {
             "prober": {"type": "str", "required": True},
             "pool": {"type": "str", "required": True},
+            "version": {"type": "str", "default": ""},
             "seconds": {"type": "int", "required": True},
             "window": {"type": "int", "default": 10},
             "limits": {"type": "dict", "required": True},

@@ -88,8 +88,13 @@ class Worker:
 
 @dataclass(frozen=True)
 class Watch:
-    """What the prober asks while a release is watched, and the limits that keep it live."""
+    """What the prober asks while a release is watched, and where; an empty ``url`` means the service's site of nginx.
 
+    ``version`` is false for a service whose answers give another version than its image's tag.
+    """
+
+    url: str = ""
+    version: bool = True
     path: str = "/"
     status: list[int] = field(default_factory=list)
     post_path: str = ""
