@@ -19,23 +19,17 @@ demo: env engine images ## bring up the demo from nothing: 6 hosts, releases, a 
 demo-clean: env ## remove the demo's containers, network and generated secrets
 	@testbed/demo-clean.sh
 
-# loadfile: tests of a file share hosts. loadgroup: each scenario goes to whoever is free, in their order.
-test: env engine images lint ## lint, unit and integration tests, the scenarios two at a time (about an hour on 2 cores)
-	@echo "── tests: integration and unit, file by file, the longest first"
-	@pytest -v --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/integration/test_newest_core.py tests/integration tests/unit
-	@echo "── tests: scenarios, logs under .cache/molecule/"
-	@pytest -v -rs --durations=0 --durations-min=1 --numprocesses 2 --dist loadgroup tests/scenarios
+test: env engine images ## lint, unit tests, and what the change touches of integration tests and scenarios; says which and why (up to an hour on 2 cores)
+	@pytest -v -rfEs --durations=0 --durations-min=1 --numprocesses 2 --only-changed tests
 
-test-all: export SLIPWAY_TEST_ALL = 1
-test-all: test ## test, and the scenarios that it leaves out for their time and names at its end
+test-all: env engine images ## the same with every integration test and every scenario
+	@pytest -v -rfEs --durations=0 --durations-min=1 --numprocesses 2 tests
 
 test-unit: env ## only what needs no engine (seconds)
 	@pytest -q --numprocesses 2 tests/unit
 
-lint: env ## ansible-lint (production profile), yamllint, ruff, mypy, role documentation
-	@echo "── lint (about two minutes)"
-	@ruff check . && ruff format --check --quiet . && yamllint --strict . && mypy && python docs/generate.py --check
-	@ansible-lint --offline --strict -q
+lint: env ## ansible-lint (production profile), yamllint, ruff, mypy, role documentation (about two minutes)
+	@pytest -q --numprocesses 2 tests/lint
 
 env: $(VENV)/.installed ## the Python environment, from requirements.lock (20 seconds the first time)
 

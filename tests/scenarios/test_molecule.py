@@ -13,26 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".cache" / "molecule"
 TIMEOUT = 45 * 60
 FIRST_FAILURE = re.compile(r"^=+ FAILURES =+$\n(_{3,} .*?)(?=^_{3,} |^={3,} |\Z)", re.MULTILINE | re.DOTALL)  # pytest's
-# The longest come first, so that two workers end at about the same time; nothing else depends on it.
-LONGEST = [
-    "postgresql_ha",
-    "postgresql_ha_upgrade",
-    "delivery",
-    "site",
-    "pgbackrest",
-    "postgresql_backup",
-    "postgresql_restore",
-    "pgbackrest_s3",
-    "postgresql_upgrade",
-    "postgresql",
-]
-# `make test` is to end within the hour; `make test-all` runs these too. Their roles are proven by other scenarios.
-LEFT_OUT = [] if os.environ.get("SLIPWAY_TEST_ALL") else ["postgresql_ha_upgrade"]
 
 
 def scenarios() -> list[str]:
-    names = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
-    return sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
+    return sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
 
 
 def story(log: Path, lines: int = 80) -> str:
@@ -45,8 +29,6 @@ def story(log: Path, lines: int = 80) -> str:
 
 @pytest.mark.parametrize("scenario", scenarios())
 def test_scenario(scenario: str) -> None:
-    if scenario in LEFT_OUT:
-        pytest.skip("left out of make test for its time: make test-all, or molecule test -s " + scenario)
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{scenario}.log"
     plain = {"NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1", "MOLECULE_COMMAND_BORDERS": "0"}
