@@ -40,7 +40,7 @@ options:
       - "B(dns): C(host), resolved as the host's programs do; C(family) (V(any), V(ipv4), V(ipv6)); C(addresses) that
         must be among the answers; C(latency)."
       - "B(systemd): C(unit); C(active) (V(active)) and C(sub), a state or several; C(restarts), a limit on those made
-        by systemd."
+        by systemd; C(missing) (V(fail), or V(skip)), what a unit means that is not on this host."
       - "B(container): C(container), a name or id, or C(labels), a mapping, with C(count) (V(>= 1)), a limit on how
         many run and are healthy; C(health_check) (V(false)) whether one without health check is a failure;
         C(restarts), a limit; C(socket) (V(/run/docker.sock)) of the Docker engine."

@@ -1,14 +1,15 @@
-"""The checks that health.yml derives from an inventory are valid, and are those that the groups call for."""
+"""The checks that health.yml reads from the roles' cards are valid, and are those that the groups call for."""
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
-from playbook import ROOT, play
+from playbook import play
 
 SITES = [
     {"name": "shop", "domains": ["shop.test", "*.shop.test", "~^x"], "certificate": {"name": "shop"}, "locations": []},
@@ -34,6 +35,7 @@ INVENTORY = {
             "app": {"hosts": {"app1": {}}},
             "registry": {"hosts": {"store1": {}, "store2": {"registry_managed": True}}},
             "bastion": {"hosts": {"bastion1": {}}},
+            "search": {"hosts": {"search1": {}, "search2": {"search_port": 9300, "search_indexes": True}}},
             "data": {
                 "vars": {"pgbackrest_repositories": [{"type": "host", "host": "backup1"}, {"type": "s3"}]},
                 "children": {"postgresql": {"hosts": {"db1": {}}}, "backup": {"hosts": {"backup1": {}, "backup2": {}}}},
@@ -51,23 +53,50 @@ INVENTORY = {
 }
 
 
+# A role of somebody else's: its own directory, and nothing anywhere else.
+SEARCH = {
+    "defaults/main.yml": "search_port: 9200\nsearch_indexes: false",
+    "meta/card.yml": """
+groups: [search]
+units: [search.service, {name: search-index.timer, when: "{{ search_indexes }}"}]
+ports: [{name: api, port: "{{ search_port }}", from: [app]}]
+metrics: [{job: search, port: "{{ search_port }}"}]
+""",
+    "meta/checks.yml.j2": "- {id: data.search.answers, kind: tcp, host: 127.0.0.1, port: {{ search_port }}}",
+    "meta/policy.yml": "[{id: data.search.answers, title: Search answers, max_age: 24h}]",
+}
+TERMS = ("checks", "policy", "ports", "metrics")
+
+
 @pytest.fixture(scope="module")
-def checks(tmp_path_factory):
-    """The definitions that each host of the inventory gets."""
+def told(tmp_path_factory):
+    """What the cards tell each host of the inventory."""
     directory = tmp_path_factory.mktemp("inventory")
+    for name, text in SEARCH.items():
+        file = Path(directory / "roles" / "search" / name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
     (directory / "hosts.json").write_text(json.dumps(INVENTORY))
     playbook = directory / "play.yml"
-    template = ROOT / "playbooks" / "templates" / "checks.yml.j2"
+    asked = [f"'{term}': query('slipway.ops.cards', '{term}')" for term in TERMS]
     copy = {
-        "content": f"{{{{ lookup('ansible.builtin.template', '{template}') | from_yaml | to_json }}}}",
+        "content": f"{{{{ {{{', '.join(asked)}}} | to_json }}}}",
         "dest": f"{directory}/{{{{ inventory_hostname }}}}.json",
         "mode": "0600",
     }
     tasks = [{"name": "Render", "ansible.builtin.copy": copy}]
     playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
-    run = play(playbook, directory / "hosts.json", timeout=300)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANSIBLE_ROLES_PATH", str(directory / "roles"))
+        run = play(playbook, directory / "hosts.json", timeout=300)
     assert run.code == 0, run.output
     return {path.stem: json.loads(path.read_text()) for path in directory.glob("*[12].json")}
+
+
+@pytest.fixture(scope="module")
+def checks(told):
+    """The definitions of checks that each host gets."""
+    return {host: one["checks"] for host, one in told.items()}
 
 
 def subjects(definitions, identity):
@@ -128,3 +157,16 @@ def test_databases_check_their_limits_and_their_standbys(checks):
     }
     everything = {"pool_use", "mean_query_time", "index_hits", "replication_lag"}
     assert (measuring["lone1"], measuring["lone2"], measuring["backup1"]) == (everything, everything, set())
+
+
+def test_a_role_with_a_card_is_known_without_any_list(told):
+    first, second, other = (
+        [check for check in told[host]["checks"] if "search" in check["id"]] for host in ("search1", "search2", "app1")
+    )
+    assert [check["id"] for check in first] == ["infrastructure.search.runs", "data.search.answers"]
+    assert [check.get("port") or check["unit"] for check in second] == ["search.service", "search-index.timer", 9300]
+    assert other == []
+    assert {"role": "search", "name": "api", "port": 9200, "from": ["app"]} in told["search1"]["ports"]
+    assert {"role": "search", "job": "search", "port": 9300} in told["search2"]["metrics"]
+    # What must be proven is of the whole inventory, whoever asks.
+    assert all("data.search.answers" in {one["id"] for one in told[host]["policy"]} for host in told)

@@ -11,17 +11,18 @@ from typing import Any
 
 import readiness_sample_data as data
 import yaml
+from ansible_collections.slipway.ops.plugins.module_utils.cards import wanted
 from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
 
 NOW = datetime.datetime(2026, 11, 21, 12, 0, tzinfo=datetime.timezone.utc)
-POLICY_FILE = Path(__file__).resolve().parents[2] / "playbooks" / "vars" / "readiness.yml"
+ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ("edge1", "app1", "app2", "monitor1")
 
 
 def policy() -> list[dict[str, Any]]:
     """The default policy of a system with a database and its standby, with what a real system adds to it."""
-    lists = yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8"))
-    defaults = [one for name in ("service", "database", "replication") for one in lists[f"readiness_{name}_policy"]]
+    cards = sorted(ROOT.glob("roles/*/meta/policy.yml"))
+    defaults = wanted(one for path in cards for one in yaml.safe_load(path.read_text(encoding="utf-8")))
     return [
         *defaults,
         {"id": "delivery.rollback.duration", "limit": "<= 5 s"},

@@ -17,7 +17,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.finding import 
 )
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
-from ansible_collections.slipway.ops.plugins.module_utils.health.options import limit_in, option, text, texts
+from ansible_collections.slipway.ops.plugins.module_utils.health.options import choice, limit_in, option, text, texts
 
 _PROPERTIES = "--property=LoadState,ActiveState,SubState,NRestarts,Result"
 
@@ -31,6 +31,7 @@ class Systemd(Check):
     active: tuple[str, ...] = option(texts, "active")
     sub: tuple[str, ...] | None = option(texts, None)
     restarts: Limit | None = option(limit_in("1"), None)
+    missing: str = option(choice("fail", "skip"), "fail")
 
     @property
     def aspect(self) -> str:
@@ -43,7 +44,10 @@ class Systemd(Check):
     async def measure(self, client: HttpClient) -> list[Finding]:
         state = await self._state()
         if state.get("LoadState") == "not-found":
-            raise CheckFailed(f"there is no unit {self.unit} on this host")
+            reason = f"there is no unit {self.unit} on this host"
+            if self.missing == "skip":
+                return [Finding("skip", reason=reason)]
+            raise CheckFailed(reason)
         active, sub = state.get("ActiveState", ""), state.get("SubState", "")
         seen = f"{self.unit} is {active} ({sub}, result {state.get('Result') or 'none'}); see journalctl -u {self.unit}"
         findings = [same(active, self.active, seen)]

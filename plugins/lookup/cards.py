@@ -1,0 +1,149 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reads the cards of roles for a host or for the whole inventory; what they mean is in module_utils.cards."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: cards
+short_description: Read what roles tell the rest of the house
+version_added: 0.1.0
+author: The Slipway authors
+description:
+  - A role has a card, C(meta/card.yml), with the groups that it serves, the units that it runs, its ports, metrics and
+    logs. Beside it may be C(meta/checks.yml.j2), what M(slipway.ops.health_check) measures of it, and
+    C(meta/policy.yml), what must be proven of it.
+  - Looks among the roles of this collection and those of C(roles_path), so that a role of your own with a card is
+    known too.
+  - Cards are read with the role's defaults beneath the host's variables.
+options:
+  _terms:
+    description:
+      - What to read. V(checks), V(units), V(ports), V(metrics), V(logs) and V(engines) are of the roles that the host's
+        groups bring, V(policy) of those that any host of the inventory has.
+    required: true
+    choices: [checks, policy, units, ports, metrics, logs, engines]
+"""
+
+EXAMPLES = r"""
+- name: Run the checks of each host
+  slipway.ops.health_check:
+    checks: "{{ query('slipway.ops.cards', 'checks') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: The entries of all cards, in the order of the roles' names; C(role) says whose an entry of a card is.
+  type: list
+"""
+
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible import constants
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible.template import trust_as_template
+from ansible_collections.slipway.ops.plugins.module_utils.cards import (
+    ENTRIES,
+    Card,
+    CardError,
+    entries,
+    read_card,
+    serves,
+    unit_checks,
+    wanted,
+)
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+
+
+class _Role:
+    """A role with a card: its ``meta``, and the host's variables above its defaults."""
+
+    def __init__(self, card: Card, meta: Path, variables: ChainMap[str, Any]) -> None:
+        self.card, self.meta, self.variables = card, meta, variables
+
+
+class LookupModule(LookupBase):
+    """Ansible's entry point."""
+
+    def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[Any]:
+        self.set_options(var_options=variables, direct=kwargs)
+        self._variables = variables or {}
+        readers = {
+            "checks": self._checks,
+            "policy": self._policy,
+            "engines": self._engines,
+            **dict.fromkeys(ENTRIES, self._entries),
+        }
+        try:
+            return [item for term in terms for item in self._read(term, readers)]
+        except CardError as error:
+            raise AnsibleLookupError(str(error)) from error
+
+    def _read(self, term: str, readers: Mapping[str, Any]) -> Iterator[Any]:
+        if term not in readers:
+            raise AnsibleLookupError(f"cards tell {', '.join(readers)}, not {term}")
+        for meta in self._metas():
+            card = read_card(meta.parent.name, self._load(meta / "card.yml"))
+            defaults = self._load(meta.parent / "defaults/main.yml") or {}
+            role = _Role(card, meta, ChainMap(card.vars, dict(self._variables), defaults))
+            if serves(card, self._template(role, card.groups), self._names(term)):
+                yield from readers[term](role, term)
+
+    def _metas(self) -> list[Path]:
+        """The ``meta`` of every role with a card; of two roles with one name the collection's counts."""
+        found: dict[str, Path] = {}
+        for roles in (ROLES, *map(Path, constants.DEFAULT_ROLES_PATH)):
+            for card in roles.glob("*/meta/card.yml"):
+                found.setdefault(card.parents[1].name, card.parent)
+        return [found[name] for name in sorted(found)]
+
+    def _names(self, term: str) -> set[str]:
+        """The names that a card's groups are looked for among: the host's own, or all that have hosts."""
+        own = {"all", self._variables["inventory_hostname"], *self._variables.get("group_names", [])}
+        if term != "policy":
+            return own
+        groups = self._variables.get("groups", {})
+        return (
+            own
+            | {name for name, hosts in groups.items() if hosts}
+            | {host for hosts in groups.values() for host in hosts}
+        )
+
+    def _checks(self, role: _Role, term: str) -> list[Any]:
+        rendered = self._text(role, role.meta / "checks.yml.j2")
+        try:
+            own = yaml.safe_load(rendered) or []
+        except yaml.YAMLError as error:
+            raise CardError(f"{role.meta}/checks.yml.j2 gives no YAML with these variables: {error}") from error
+        return unit_checks(self._entries(role, "units")) + own
+
+    def _policy(self, role: _Role, term: str) -> list[Any]:
+        path = role.meta / "policy.yml"
+        return wanted(self._template(role, self._load(path))) if path.exists() else []
+
+    def _engines(self, role: _Role, term: str) -> list[str]:
+        return [role.card.engine] if role.card.engine else []
+
+    def _entries(self, role: _Role, section: str) -> list[Any]:
+        return entries(role.card, section, self._template(role, getattr(role.card, section)))
+
+    def _load(self, path: Path) -> Any:
+        return self._loader.load_from_file(str(path), trusted_as_template=True)
+
+    def _text(self, role: _Role, path: Path) -> str:
+        if not path.exists():
+            return ""
+        text = trust_as_template(path.read_text(encoding="utf-8"))
+        return (
+            self._templar.copy_with_new_env(available_variables=role.variables).template(text, escape_backslashes=False)
+            or ""
+        )
+
+    def _template(self, role: _Role, value: Any) -> Any:
+        return self._templar.copy_with_new_env(available_variables=role.variables).template(value)
