@@ -111,6 +111,17 @@ def test_the_table_says_what_is_wrong_beneath():
     assert "never" in lines[2] and lines[3].strip() == "there is no backup of other yet"
 
 
+def test_each_engine_has_a_textfile_that_no_other_writes(tmp_path):
+    (tmp_path / "slipway_backup.prom").write_text("of a former version, with the same metrics")
+    assert publish([judged(), judged(Status("redis", "cache"), [])], str(tmp_path))
+    assert publish([judged(Status("redis", "cache", backups=1), [])], str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "slipway_backup_postgresql.prom",
+        "slipway_backup_redis.prom",
+    ]
+    assert "redis" not in (tmp_path / "slipway_backup_postgresql.prom").read_text()
+
+
 def test_metrics_leave_out_what_is_unknown(tmp_path):
     text = exposition([judged(), judged(Status("postgresql", "other"), [])])
     assert f'slipway_backup_last_success_timestamp_seconds{{engine="postgresql",name="main"}} {NOW - 600!r}' in text
@@ -119,7 +130,7 @@ def test_metrics_leave_out_what_is_unknown(tmp_path):
     assert text.count("# TYPE slipway_backup_rto_seconds gauge") == 1
     assert publish([judged()], str(tmp_path)) and not publish([judged()], str(tmp_path))
     assert not publish([judged()], str(tmp_path / "missing"))
-    assert (tmp_path / "slipway_backup.prom").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "slipway_backup_postgresql.prom").stat().st_mode & 0o777 == 0o644
 
 
 @pytest.fixture
@@ -144,9 +155,19 @@ def test_a_survey_says_what_it_lacks(host, tmp_path):
     (tmp_path / "postgresql.json").write_text("{")
     with pytest.raises(BackupError, match="run the engine's role again"):
         survey(**host)
-    (tmp_path / "postgresql.json").rename(tmp_path / "oracle.json")
-    with pytest.raises(BackupError, match=r"oracle.json is of no known engine"):
-        survey(**host)
-    (tmp_path / "oracle.json").unlink()
+    (tmp_path / "postgresql.json").unlink()
     with pytest.raises(BackupError, match="makes no backups of anything"):
         survey(**host)
+
+
+def test_another_engines_file_known_or_not_stops_nobody(host, tmp_path, monkeypatch):
+    (tmp_path / "oracle.json").write_text("{")
+    assert [state.engine for state in survey(**host)] == ["postgresql"]
+    monkeypatch.setitem(engines.READERS, "redis", lambda configuration, now: [Status("redis", configuration["name"])])
+    (tmp_path / "redis.json").write_text("{")
+    assert [state.engine for state in survey(["postgresql"], **host)] == ["postgresql"]
+    (postgresql, redis) = survey(**host)
+    assert postgresql.age == GOOD.age and redis.verdict == "fail"
+    assert "redis.json cannot be read" in redis.problems[0] and "run the engine's role again" in redis.problems[0]
+    (tmp_path / "redis.json").write_text("{}")
+    assert survey(**host)[1].verdict == "fail"

@@ -30,7 +30,7 @@ from backup_hosts import (
 from playbook import attempt, module, play
 
 testinfra_hosts = ["backup1"]
-TEXTFILE = "/var/lib/prometheus/node-exporter/slipway_backup.prom"
+TEXTFILE = "/var/lib/prometheus/node-exporter/slipway_backup_postgresql.prom"
 
 
 def test_a_full_backup_and_what_came_after_it():

@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ..pgbackrest.command import PgbackrestError
 from ..pgbackrest.status import statuses as postgresql
 from ..spool import DIRECTORY, Spool
 from .status import Limits, Status, judge, with_results
@@ -27,17 +28,20 @@ class BackupError(Exception):
     """The state of backups cannot be told; the message says why and what to do."""
 
 
-def configurations(directory: str = CONFIGURATION) -> dict[str, dict[str, Any]]:
-    """What this host's roles left, by engine."""
-    found = {}
-    for path in sorted(Path(directory).glob("*.json")):
-        if path.stem not in READERS:
-            raise BackupError(f"{path} is of no known engine; known are {', '.join(READERS)}")
-        try:
-            found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise BackupError(f"{path} cannot be read ({error}); run the engine's role again") from error
-    return found
+def configuration(engine: str, directory: str = CONFIGURATION) -> dict[str, Any]:
+    """What this engine's role left on this host. Another engine's file is nobody's business here."""
+    path = Path(directory) / f"{engine}.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BackupError(f"this host makes no backups of {engine}: there is no {path}") from error
+    except (OSError, ValueError) as error:
+        raise BackupError(f"{path} cannot be read ({error}); run the engine's role again") from error
+
+
+def here(directory: str = CONFIGURATION) -> list[str]:
+    """The engines that this host makes backups of."""
+    return [engine for engine in READERS if (Path(directory) / f"{engine}.json").exists()]
 
 
 def limits_of(configuration: Mapping[str, Any]) -> Limits:
@@ -56,16 +60,21 @@ def survey(
     """The judged state of every backup of this host's engines (of those named, when some are).
 
     ``records`` are results measured elsewhere, such as drills; the host's own last results are known from its spool.
+    One engine of many whose state cannot be told is told with its reason; one that was named is an error.
     """
     now = time.time() if now is None else now
-    found = configurations(directory)
-    missing = [name for name in engines if name not in found]
-    if missing or not found:
-        what = ", ".join(missing) or "anything"
-        raise BackupError(f"this host makes no backups of {what}: there is no such file in {directory}")
-    known = [*records, *Spool(spool).latest()]
-    told = []
-    for name in engines or found:
-        limits = limits_of(found[name])
-        told += [judge(with_results(status, known, now), limits) for status in READERS[name](found[name], now)]
+    named, known = list(engines), [*records, *Spool(spool).latest()]
+    found = named or here(directory)
+    if not found:
+        raise BackupError(f"this host makes no backups of anything: no engine has its file in {directory}")
+    told: list[Status] = []
+    for engine in found:
+        try:
+            settings = configuration(engine, directory)
+            limits = limits_of(settings)
+            told += [judge(with_results(one, known, now), limits) for one in READERS[engine](settings, now)]
+        except (BackupError, PgbackrestError, KeyError, OSError, ValueError) as error:
+            if named or len(found) == 1:
+                raise
+            told.append(judge(Status(engine, engine, trouble=str(error)), Limits()))
     return told

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from .status import Status, seconds_of
 
-FILE = "slipway_backup.prom"
+FILE = "slipway_backup_{}.prom"  # of an engine, so that none writes what another measured
+FORMER = "slipway_backup.prom"  # had all of them
 LEVELS = {"skip": -1, "pass": 0, "warn": 1, "fail": 2, "unknown": 3}
 
 Value = Callable[[Status], "float | None"]
@@ -55,14 +56,21 @@ def exposition(statuses: Sequence[Status]) -> str:
 
 
 def publish(statuses: Sequence[Status], directory: str) -> bool:
-    """Writes the textfile when the directory is there; returns whether it changed."""
+    """Writes a textfile for each engine when the directory is there; returns whether one changed."""
     place = Path(directory)
     if not place.is_dir():
         return False
-    path, content = place / FILE, exposition(statuses)
+    (place / FORMER).unlink(missing_ok=True)
+    engines = dict.fromkeys(status.engine for status in statuses)
+    changed = [_publish(engine, [one for one in statuses if one.engine == engine], place) for engine in engines]
+    return any(changed)
+
+
+def _publish(engine: str, statuses: Sequence[Status], place: Path) -> bool:
+    path, content = place / FILE.format(engine), exposition(statuses)
     if path.exists() and path.read_text(encoding="utf-8") == content:
         return False
-    handle, temporary = tempfile.mkstemp(dir=place, prefix=f".{FILE}")
+    handle, temporary = tempfile.mkstemp(dir=place, prefix=f".{path.name}")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(content)
         os.fchmod(file.fileno(), 0o644)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..backup.engines import CONFIGURATION, BackupError, configurations, survey
+from ..backup.engines import CONFIGURATION, BackupError, configuration, survey
 from ..backup.metrics import publish
 from ..backup.status import Status, results
 from ..backup.table import table
@@ -50,12 +50,12 @@ class Diary:
         self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
-def make(kind: Kind, configuration: Mapping[str, Any], chosen: list[Target], diary: Diary) -> list[Result]:
+def make(kind: Kind, settings: Mapping[str, Any], chosen: list[Target], diary: Diary) -> list[Result]:
     """Performs it for each target, one after the other; a failure of one does not keep the next from its backup."""
-    patience = float(configuration["patience"]) if kind == "full" else 0.0
+    patience = float(settings["patience"]) if kind == "full" else 0.0
     found: list[Result] = []
     for target in chosen:
-        if configuration.get("local_port") and in_recovery(target.user, configuration["local_port"]):
+        if settings.get("local_port") and in_recovery(target.user, settings["local_port"]):
             made = [left_to_primary(kind, target)]
         else:
             made = perform(kind, target, patience, diary.tell)
@@ -65,13 +65,13 @@ def make(kind: Kind, configuration: Mapping[str, Any], chosen: list[Target], dia
     return found
 
 
-def record(found: list[Result], configuration: Mapping[str, Any], spool: str) -> list[Result]:
+def record(found: list[Result], settings: Mapping[str, Any], directory: str, spool: str) -> list[Result]:
     """Leaves results, the state after them, and the metrics. A state that cannot be told fails the run."""
     Spool(spool).leave([result.as_dict() for result in found], "backup")
-    statuses: list[Status] = survey(spool=spool)
-    state = [result for status in statuses if status.engine == ENGINE for result in results(status)]
+    statuses: list[Status] = survey([ENGINE], directory=directory, spool=spool)
+    state = [result for status in statuses for result in results(status)]
     Spool(spool).leave([result.as_dict() for result in state], "backup-state")
-    publish(statuses, configuration.get("textfile_directory") or "")
+    publish(statuses, settings.get("textfile_directory") or "")
     return state
 
 
@@ -87,12 +87,12 @@ def main() -> int:
         if given.kind == "status":
             print("\n".join(table(survey([ENGINE], directory=given.configuration, spool=given.spool))))
             return 0
-        configuration = configurations(given.configuration)[ENGINE]
-        chosen = [target for target in targets(configuration) if given.stanza in (None, target.stanza)]
+        settings = configuration(ENGINE, given.configuration)
+        chosen = [target for target in targets(settings) if given.stanza in (None, target.stanza)]
         diary = Diary(given.kind)
-        found = make(given.kind, configuration, chosen, diary)
+        found = make(given.kind, settings, chosen, diary)
         try:
-            found += record(found, configuration, given.spool)
+            found += record(found, settings, given.configuration, given.spool)
         finally:
             diary.end(found)
         return exit_code(found)
