@@ -1,8 +1,8 @@
 """A tiny application server for the scenario: `backend.py <set>-<name>-<port>`.
 
-Answers with its identity; /ready says 503 while /run/backends/<identity>.down exists, and every other path 500 while
-….broken does; `?ms=` delays; /hold waits while hold exists there; a request to upgrade
-becomes an echo, without the frames of a real WebSocket.
+Answers with its identity, the request's id and the address it came to. /ready says 503 while
+/run/backends/<identity>.down exists, and every other path 500 while ….broken does; `?ms=` delays; /hold waits while
+hold exists there; a request to upgrade becomes an echo, without the frames of a real WebSocket.
 """
 
 import base64
@@ -47,7 +47,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status):
         """Send status and identity."""
-        body = f"{IDENTITY} {self.headers.get('X-Request-ID')}\n".encode()
+        host, port = self.connection.getsockname()
+        body = f"{IDENTITY} {self.headers.get('X-Request-ID')} {host}:{port}\n".encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -75,4 +76,4 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 256
 
 
-Server(("127.0.0.1", int(PORT)), Handler).serve_forever()
+Server(("", int(PORT)), Handler).serve_forever()

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import re
 from dataclasses import dataclass, field
 
+from ansible_collections.slipway.ops.plugins.module_utils import pem
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 UTC = datetime.timezone.utc
-PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class CertificateError(Exception):
@@ -39,32 +38,27 @@ class Bundle:
     def files(self) -> dict[str, str]:
         """Contents by file name; the key comes first because the certificate is useless without it."""
         return {
-            "key.pem": text(self.key),
-            "chain.pem": text(*self.intermediates, *self.roots),
-            "fullchain.pem": text(self.leaf, *self.intermediates),
+            "key.pem": joined(self.key),
+            "chain.pem": joined(*self.intermediates, *self.roots),
+            "fullchain.pem": joined(self.leaf, *self.intermediates),
         }
 
 
-def text(*blocks: str) -> str:
+def joined(*blocks: str) -> str:
     return "".join(block.strip() + "\n" for block in blocks)
 
 
-def split(pem: str) -> list[str]:
-    """The single certificates of a PEM text, in order."""
-    return PEM_CERTIFICATE.findall(pem)
-
-
-def parse(pem: str) -> x509.Certificate:
+def parse(text: str) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(pem.encode())
+        return x509.load_pem_x509_certificate(text.encode())
     except ValueError as error:
         raise CertificateError(f"the certificate is not readable as PEM ({error})") from error
 
 
-def parse_key(pem: str) -> ec.EllipticCurvePrivateKey:
+def parse_key(text: str) -> ec.EllipticCurvePrivateKey:
     """Any private key; typed as the kind that is generated here."""
     try:
-        return serialization.load_pem_private_key(pem.encode(), password=None)  # type: ignore[return-value]
+        return serialization.load_pem_private_key(text.encode(), password=None)  # type: ignore[return-value]
     except TypeError as error:
         raise CertificateError("the private key is protected by a pass phrase; give it without one") from error
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -89,20 +83,19 @@ def days_left(certificate: x509.Certificate, now: datetime.datetime) -> float:
     return round((not_after(certificate) - now).total_seconds() / 86400, 1)
 
 
-def names_of(certificate: x509.Certificate) -> list[str]:
-    """DNS names and addresses the certificate is for."""
+def names_of(certificate: x509.Certificate | x509.CertificateSigningRequest) -> list[str]:
+    """DNS names and addresses it is for, in their one spelling."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         return []
     addresses = extension.value.get_values_for_type(x509.IPAddress)
-    return [*extension.value.get_values_for_type(x509.DNSName), *map(str, addresses)]
+    return [*(name.lower() for name in extension.value.get_values_for_type(x509.DNSName)), *map(str, addresses)]
 
 
 def covers(certificate_names: list[str], name: str) -> bool:
-    """Whether a client that wants ``name`` accepts a certificate for these names."""
-    wildcard = "*." + name.partition(".")[2]
-    return name.lower() in {known.lower() for known in certificate_names} or wildcard.lower() in certificate_names
+    """Whether a client that wants ``name`` accepts a certificate for these names; all in their one spelling."""
+    return name in certificate_names or "*." + name.partition(".")[2] in certificate_names
 
 
 def belongs(key: str, certificate: x509.Certificate) -> bool:
@@ -127,14 +120,13 @@ def issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> boo
 
 def brought(certificate: str, key: str, chain: str, names: list[str], now: datetime.datetime) -> Bundle:
     """The bundle of an operator's own certificate, or a CertificateError that says what is wrong with it."""
-    blocks = split(certificate) + split(chain)
+    blocks = pem.certificates(certificate + "\n" + chain)
     if not blocks:
         raise CertificateError("it holds no PEM certificate")
+    key = pem.private_key(key)
     leaf, *rest = map(parse, blocks)
     if not belongs(key, leaf):
-        raise CertificateError(
-            "the private key does not belong to the certificate; give the pair that was made together"
-        )
+        raise CertificateError(_why_not_first(key, rest))
     if not_after(leaf) <= now:
         raise CertificateError(f"it expired at {not_after(leaf):%Y-%m-%d %H:%M} UTC; bring a renewed one")
     if not_before(leaf) > now:
@@ -150,6 +142,18 @@ def brought(certificate: str, key: str, chain: str, names: list[str], now: datet
     roots = [block for block, parsed in zip(blocks[1:], rest, strict=True) if parsed.subject == parsed.issuer]
     intermediates = [block for block in blocks[1:] if block not in roots]
     return Bundle(key=key, leaf=blocks[0], intermediates=intermediates, roots=roots)
+
+
+def _why_not_first(key: str, rest: list[x509.Certificate]) -> str:
+    """The key is not the first certificate's: it is another one's, or no one's."""
+    for place, certificate in enumerate(rest, start=2):
+        if belongs(key, certificate):
+            found = f"the {place}. of them ({certificate.subject.rfc4514_string()})"
+            return (
+                f"its certificates are in the wrong order: the private key belongs to {found}, which must "
+                "come first, then the one that issued it, then that one's issuer"
+            )
+    return "the private key does not belong to the certificate; give the pair that was made together"
 
 
 def why_renew(bundle: Bundle, names: list[str], renew_below: float, now: datetime.datetime) -> str | None:

@@ -13,14 +13,17 @@ import datetime
 import grp
 import os
 import pwd
+import re
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils import certificate as x
 from ansible_collections.slipway.ops.plugins.module_utils.certificate import Bundle, CertificateError
+from ansible_collections.slipway.ops.plugins.module_utils.net.names import HostNameError, canonical
 
 PENDING_KEY = "key.pem.next"
+DIRECTORY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 @dataclass
@@ -36,6 +39,15 @@ class Wanted:
     owner: str = "root"
     group: str = "root"
     mode: int = 0o600
+
+    def __post_init__(self) -> None:
+        """Names have one spelling from here on."""
+        try:
+            self.names = list(dict.fromkeys(map(canonical, self.names)))
+        except HostNameError as error:
+            raise CertificateError(f"Certificate {self.name}: {error}. Nothing was changed.") from error
+        if not DIRECTORY_NAME.fullmatch(self.name):
+            raise CertificateError(f"Certificate {self.name!r}: the name cannot be a directory's. Nothing was changed.")
 
 
 @dataclass

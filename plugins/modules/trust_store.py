@@ -14,7 +14,7 @@ description:
     same, so also after an earlier run was killed in between.
 options:
   authorities:
-    description: PEM certificates by name; one certificate each.
+    description: PEM certificates by name; one certificate each. Line ends and what stands around it do not count.
     type: dict
     required: true
 attributes:
@@ -49,6 +49,7 @@ paths:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.pem import PemError, authority
 
 LOCAL = Path("/usr/local/share/ca-certificates")
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -57,8 +58,12 @@ PREFIX = "slipway-"
 
 def main() -> None:
     module = AnsibleModule({"authorities": {"type": "dict", "required": True}}, supports_check_mode=True)
-    wanted = {LOCAL / f"{PREFIX}{name}.crt": pem.strip() + "\n" for name, pem in module.params["authorities"].items()}
-    present = {path: path.read_text() for path in LOCAL.glob(f"{PREFIX}*.crt")}
+    try:
+        given = {name: authority(name, str(pem)) for name, pem in module.params["authorities"].items()}
+    except PemError as error:
+        module.fail_json(msg=str(error))
+    wanted = {LOCAL / f"{PREFIX}{name}.crt": pem for name, pem in given.items()}
+    present = {path: path.read_bytes().decode(errors="replace") for path in LOCAL.glob(f"{PREFIX}*.crt")}
     write = [path for path, pem in wanted.items() if present.get(path) != pem]
     remove = [path for path in present if path not in wanted]
     bundle = BUNDLE.read_text() if BUNDLE.exists() else ""

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils import certificate as x
+from ansible_collections.slipway.ops.plugins.module_utils import pem
 from ansible_collections.slipway.ops.plugins.module_utils.certificate import Bundle, CertificateError
 from ansible_collections.slipway.ops.plugins.module_utils.certificate_store import PENDING_KEY, Store, Wanted
+from ansible_collections.slipway.ops.plugins.module_utils.net.names import subject_alt_names
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
@@ -92,19 +94,27 @@ def install(store, authority, items, **options):
         (["*.test"], "a.www.test", False),
         (["*.test"], "test", False),
         (["WWW.test"], "www.TEST", True),
+        (["*.SHOP.Example.test"], "www.shop.example.test", True),
+        (["*.xn--bcher-kva.test"], "www.Bücher.test", True),
         ([], "www.test", False),
     ],
 )
-def test_which_names_a_certificate_covers(names, wants, good):
-    assert x.covers(names, wants) is good
+def test_which_names_a_certificate_covers(store, authority, names, wants, good):
+    key = x.new_key()
+    item = wanted(source="files", names=[wants], certificate=authority.sign(key, names), key=key)
+    if good:
+        assert store.apply([item], "", {}).changed == ["www"]
+    else:
+        with pytest.raises(CertificateError, match=rf"not for {wants}"):
+            store.apply([item], "", {})
 
 
 def test_a_brought_chain_is_put_in_its_files(authority):
     middle = Authority("Middle", issuer=authority)
     key = x.new_key()
     bundle = x.brought(middle.sign(key, ["www.test"]), key, middle.pem + authority.pem, ["www.test"], NOW)
-    assert x.split(bundle.files["fullchain.pem"]) == [bundle.leaf.strip(), middle.pem.strip()]
-    assert x.split(bundle.files["chain.pem"]) == [middle.pem.strip(), authority.pem.strip()]
+    assert pem.certificates(bundle.files["fullchain.pem"]) == [bundle.leaf.strip(), middle.pem.strip()]
+    assert pem.certificates(bundle.files["chain.pem"]) == [middle.pem.strip(), authority.pem.strip()]
 
 
 def test_a_chain_in_the_wrong_order_is_named(authority):
@@ -112,6 +122,25 @@ def test_a_chain_in_the_wrong_order_is_named(authority):
     key = x.new_key()
     with pytest.raises(CertificateError, match="chain is broken: CN=leaf was not issued by CN=Test CA"):
         x.brought(middle.sign(key, ["www.test"]), key, authority.pem + middle.pem, [], NOW)
+
+
+def test_a_leaf_that_is_not_the_first_is_named(authority):
+    middle = Authority("Middle", issuer=authority)
+    key = x.new_key()
+    given = authority.pem + middle.pem + middle.sign(key, ["www.test"])
+    with pytest.raises(CertificateError, match=r"wrong order: the private key belongs to the 3\. of them \(CN=leaf\)"):
+        x.brought(given, key, "", [], NOW)
+
+
+def test_what_tools_write_around_the_blocks_does_not_count(authority):
+    """Windows line ends, attributes in any language, a chain given twice."""
+    middle = Authority("Middle", issuer=authority)
+    key = x.new_key()
+    leaf = middle.sign(key, ["www.test"])
+    clean = x.brought(leaf + middle.pem, key, "", [], NOW).files
+    said = "Bag Attributes\n    friendlyName: Bücher\n"
+    saved, saved_key, chain = ((said + block).replace("\n", "\r\n") for block in (leaf + middle.pem, key, middle.pem))
+    assert x.brought(saved, saved_key, chain, [], NOW).files == clean
 
 
 @pytest.mark.parametrize(
@@ -135,7 +164,7 @@ def test_what_is_wrong_with_a_brought_certificate(authority, change, message):
         "names": ["www.test"],
         "now": NOW,
     }
-    assert x.brought(**good).key == key
+    assert x.brought(**good).key == key.strip()
     with pytest.raises(CertificateError, match=message):
         x.brought(**{**good, **change})
 
@@ -178,6 +207,33 @@ def test_a_store_is_filled_and_then_unchanged(store, authority):
     assert sorted(path.name for path in key.parent.iterdir()) == ["chain.pem", "fullchain.pem", "key.pem"]
     again = store.apply([wanted()], authority.pem, {})
     assert (again.changed, again.certificates[0]["days_left"]) == ([], 90.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "signed"),
+    [
+        ("FD00:0:0:0:0:0:0:0010", "IP", "fd00::10"),
+        ("WWW.Test", "DNS", "www.test"),
+        ("bücher.test", "DNS", "xn--bcher-kva.test"),
+    ],
+)
+def test_a_name_is_signed_however_it_is_spelt(store, authority, given, kind, signed):
+    (asked,) = store.apply([wanted(names=[given, signed])], authority.pem, {}).requests
+    assert x.names_of(x509.load_pem_x509_csr(asked["csr"].encode())) == [signed]
+    assert subject_alt_names([given, signed]) == [f"{kind}:{signed}"]
+
+
+@pytest.mark.parametrize("item", [{"names": ["straße.test"]}, {"names": ["not a name"]}, {"name": "../elsewhere"}])
+def test_what_cannot_be_a_name_is_refused(item):
+    with pytest.raises(CertificateError, match="Nothing was changed"):
+        wanted(**item)
+
+
+def test_an_authority_is_one_certificate_with_unix_line_ends(authority):
+    assert pem.authority("a", "comment\r\n" + authority.pem.replace("\n", "\r\n")) == authority.pem
+    for given, said in ((authority.pem + Authority().pem, "2 PEM certificates"), ("", "no PEM certificate")):
+        with pytest.raises(pem.PemError, match=f"'a' holds {said}"):
+            pem.authority("a", given)
 
 
 def test_a_wider_mode_is_narrowed(store, authority):

@@ -64,6 +64,11 @@ def test_another_host_verifies_the_internal_certificate(host, listener):
     assert code == 0, output
 
 
+def test_an_authority_of_another_line_end_is_trusted(host):
+    bundle = "/etc/ssl/certs/ca-certificates.crt"
+    assert host.run(f"openssl verify -CAfile {bundle} {STORE}/brought/fullchain.pem").rc == 0
+
+
 def test_another_name_is_refused(host, listener):
     code, output = on("monitor1")(
         "curl", "-sS", "--max-time", "5", "--connect-to", "other.test:8443:edge1:8443", "https://other.test:8443/"
@@ -73,7 +78,7 @@ def test_another_name_is_refused(host, listener):
 
 def test_validity_and_names(host):
     text = host.check_output(f"openssl x509 -noout -text -in {STORE}/edge/fullchain.pem")
-    assert "DNS:edge1, IP Address:127.0.0.1" in text
+    assert "DNS:edge1, IP Address:127.0.0.1, IP Address:FD00:0:0:0:0:0:0:10\n" in text
     assert "CA:FALSE" in text
     assert host.run(f"openssl x509 -noout -checkend {91 * 86400} -in {STORE}/edge/fullchain.pem").rc == 1
     assert host.run(f"openssl x509 -noout -checkend {89 * 86400} -in {STORE}/edge/fullchain.pem").rc == 0

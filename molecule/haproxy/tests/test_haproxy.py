@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from playbook import ROOT, Run, play
 
 SCENARIO = Path(__file__).parents[1]
+INVENTORY = yaml.safe_load((SCENARIO / "inventory.yml").read_text())["all"]["children"]["edge"]["hosts"]["edge1"]
 CONTAINER = "slipway-haproxy-edge1"
 SAMPLE, WEIGHTED, STICKY, NARROW, FUSE = (f"http://127.0.0.1:{port}" for port in range(18000, 18005))
 LOAD = "/root/load.json"
@@ -158,6 +160,30 @@ def test_weight_set_at_run_time_outlives_a_kill(host):
     kill_haproxy(host)
     assert set(fetch(host, WEIGHTED + "/[1-20]")) == {"heavy-1"}
     runtime(host, "set server weighted/light weight 100%")
+
+
+def test_the_inventory_goes_over_the_saved_state_and_the_operator_stays(host):
+    """Its address, port, weight and name are the inventory's, over reloads and restarts; a drain is the operator's."""
+    for command in ("weighted/light state drain", "weighted/heavy weight 10", "sticky/heavy state drain"):
+        runtime(host, f"set server {command}")
+    pools = {pool["name"]: pool for pool in INVENTORY["haproxy_pools"]}
+    light, heavy = pools["weighted"]["servers"]
+    moved = [{**light, "address": "127.0.0.2:9011"}, {**heavy, "weight": 75}]
+    renamed = [{**server, "name": f"{server['name']}er"} for server in pools["sticky"]["servers"]]
+    pools["weighted"] = {**pools["weighted"], "servers": moved}
+    pools["sticky"] = {**pools["sticky"], "servers": renamed}
+    assert converge(haproxy_pools=list(pools.values())).code == 0
+    for again in ("reload", "restart"):
+        assert status(host, "weighted/light").startswith("DRAIN")
+        assert set(fetch(host, WEIGHTED + "/[1-20]")) == {"heavy-1"}
+        assert set(fetch(host, STICKY + "/[1-10]")) == {"light-1", "heavy-1"}
+        host.check_output(f"systemctl {again} haproxy")
+    runtime(host, "set server weighted/light state ready")
+    answers = host.check_output(f"curl -sS '{WEIGHTED}/[1-25]'").splitlines()
+    assert {line.split()[2] for line in answers} == {"127.0.0.2:9011", "127.0.0.1:9022"}
+    assert 9 <= sum("127.0.0.2" in line for line in answers) <= 11  # 50 : 75
+    assert converge().code == 0
+    assert set(fetch(host, WEIGHTED + "/[1-20]")) == {"light-1", "heavy-1"}
 
 
 def kill_haproxy(host) -> None:
