@@ -10,13 +10,14 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy_plan import pools_of
+from ansible_collections.slipway.ops.plugins.module_utils.service.reader import ServiceError, services_of
 
 
 def pools(services: list[dict[str, Any]], hosts: list[str], hostvars: Mapping[str, Any]) -> list[dict[str, Any]]:
     """See pools.yml."""
     try:
-        return pools_of(services, hosts, hostvars)
-    except HaproxyError as error:
+        return pools_of(services_of(services), hosts, hostvars)
+    except (HaproxyError, ServiceError) as error:
         raise AnsibleFilterError(str(error)) from error
 
 

@@ -1,6 +1,6 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Filters over ``module_utils/release``: read a service's description, render a release, decide what a run does."""
+"""Filters over ``module_utils/release``: render a release, decide what a run does."""
 
 from __future__ import annotations
 
@@ -10,15 +10,9 @@ from dataclasses import asdict
 from typing import Any
 
 import yaml
-from ansible.errors import AnsibleFilterError
 from ansible_collections.slipway.ops.plugins.module_utils.release import compose, plan, probe, report, request
-from ansible_collections.slipway.ops.plugins.module_utils.release.service import (
-    COLOURS,
-    ServiceError,
-    find_service,
-    parse_service,
-    without_secrets,
-)
+from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError
+from ansible_collections.slipway.ops.plugins.module_utils.service.reader import parse_service
 from ansible_collections.slipway.ops.plugins.module_utils.units import byte_size
 
 
@@ -37,50 +31,6 @@ _Dumper.add_multi_representer(str, _represent_text)
 _Dumper.add_representer(str, _represent_text)
 _Dumper.add_multi_representer(dict, lambda dumper, value: dumper.represent_dict(dict(value)))
 _Dumper.add_multi_representer(list, lambda dumper, value: dumper.represent_list(list(value)))
-
-
-def service(services: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
-    """The service called ``name`` with its defaults filled in, and without the values of its secrets."""
-    try:
-        return without_secrets(find_service(services, name))
-    except ServiceError as error:
-        raise AnsibleFilterError(str(error)) from error
-
-
-def services_problems(services: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is wrong with each description; also ports that two services would share."""
-    problems: list[str] = []
-    owners: dict[int, str] = {}
-    for item in services:
-        try:
-            found = parse_service(item)
-        except ServiceError as error:
-            problems.append(str(error))
-            continue
-        for port in found.host_ports("blue") + found.host_ports("green"):
-            first = owners.setdefault(port, found.name)
-            if first != found.name:
-                problems.append(f"Services {first} and {found.name} would share port {port}.")
-    return problems
-
-
-def services_tree(services: Sequence[Mapping[str, Any]], root: str) -> dict[str, list[dict[str, Any]]]:
-    """``files`` and ``directories`` for ``config_tree``: what each service needs on a host besides its releases."""
-    files: list[dict[str, Any]] = []
-    directories: list[dict[str, Any]] = [{"path": root}]
-    for item in services:
-        found = parse_service(item)
-        top = f"{root}/{found.name}"
-        uid, _, gid = found.user.partition(":")
-        owner = {"owner": uid, "group": gid or uid}
-        directories += [{"path": top}, {"path": f"{top}/releases"}, {"path": f"{top}/volumes"}]
-        directories += [{"path": f"{top}/volumes/{volume.name}", "mode": "0750", **owner} for volume in found.volumes]
-        directories.append({"path": f"{top}/secrets", "mode": "0500", "owned": True, **owner})
-        files += [
-            {"path": f"{top}/secrets/{name}", "content": str(value), "mode": "0400", "secret": True, **owner}
-            for name, value in sorted(found.secrets.items())
-        ]
-    return {"files": files, "directories": directories}
 
 
 def release_files(description: Mapping[str, Any], version: str, colour: str, **place: str) -> dict[str, str]:
@@ -117,12 +67,6 @@ def answers(hostvars: Mapping[str, Any], variable: str, hosts: Sequence[str], *k
     return found
 
 
-def host_ports(description: Mapping[str, Any]) -> dict[str, list[int]]:
-    """The host ports of each colour."""
-    found = parse_service(description)
-    return {colour: found.host_ports(colour) for colour in COLOURS}
-
-
 def pool_url(pools: Sequence[Mapping[str, Any]], name: str) -> str:
     """Where HAProxy's frontend of a pool answers on its own host; empty when there is no such pool."""
     return probe.pool_url(pools, name)
@@ -154,7 +98,7 @@ def release_plan(
             decided = plan.plan_rollback(truth, surveys, asked["version"] or None)
         else:
             decided = plan.plan_deploy(truth, surveys, asked["version"], force)
-    except ServiceError as error:
+    except RequestError as error:
         return {"problems": [str(error)], "nothing": True}
     found = decided.as_dict()
     return found | {"problems": request.problems(surveys, pools, found, byte_size(min_free))}
@@ -180,7 +124,6 @@ class FilterModule:
         public = (
             answers,
             gate_checks,
-            host_ports,
             pool_url,
             release_failure,
             release_files,
@@ -188,8 +131,5 @@ class FilterModule:
             release_probe,
             release_report,
             release_request,
-            service,
-            services_problems,
-            services_tree,
         )
         return {function.__name__: function for function in public}

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS, Service
 
 POOL_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 SET_NAME = re.compile(r"[a-z][a-z0-9]*")
@@ -18,82 +20,42 @@ ADDRESS = re.compile(r"([A-Za-z0-9_.-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
 RESERVED = {"slipway_metrics"}
 
 
-def pools_of(services: list[dict[str, Any]], hosts: list[str], hostvars: Mapping[str, Any]) -> list[dict[str, Any]]:
+def pools_of(services: Iterable[Service], hosts: list[str], hostvars: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The pools for `services` that run on `hosts`; services without `edge_port` are not behind the edge."""
-    behind = [service for service in services if service.get("edge_port")]
-    taken: dict[int, str] = {}
-    pools = []
-    for service in behind:
-        for port, user in _published(service):
-            if port in taken:
-                raise HaproxyError(f"Port {port} of the app hosts is {taken[port]}'s and {user}'s: move `ports` apart.")
-            taken[port] = user
-        pools.append(_pool(service, hosts, hostvars))
+    pools = [_pool(service, hosts, hostvars) for service in services if service.edge_port]
     problems = pool_problems(pools)
     if problems:
         raise HaproxyError("; ".join(problems))
     return pools
 
 
-def _published(service: dict[str, Any]) -> Iterator[tuple[int, str]]:
-    """Each host port that a service publishes, and who has it."""
-    name = service.get("name") or "(a service without name)"
-    missing = [key for key in ("name", "ports") if not service.get(key)]
-    if missing:
-        raise HaproxyError(f"Service {name} has `edge_port` but no {', '.join(f'`{key}`' for key in missing)}.")
-    for set_name, first in service["ports"].items():
-        for port in range(_number(name, f"ports.{set_name}", first), int(first) + _instances(service)):
-            if not 0 < port < 65536:
-                raise HaproxyError(
-                    f"Service {name}: `ports.{set_name}` {first} leads to port {port}, which does not exist."
-                )
-            yield port, f"{name} {set_name}"
-
-
-def _instances(service: dict[str, Any]) -> int:
-    count = _number(service["name"], "instances", service.get("instances", 1))
-    if count < 1:
-        raise HaproxyError(
-            f"Service {service['name']}: `instances` is {count}; a service behind the edge has at least one."
-        )
-    return count
-
-
-def _number(name: str, key: str, value: Any) -> int:
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise HaproxyError(f"Service {name}: `{key}` is a number, not {value!r}.") from None
-
-
-def _pool(service: dict[str, Any], hosts: list[str], hostvars: Mapping[str, Any]) -> dict[str, Any]:
+def _pool(service: Service, hosts: list[str], hostvars: Mapping[str, Any]) -> dict[str, Any]:
     if not hosts:
-        raise HaproxyError(f"Service {service['name']} has no hosts to run on.")
-    ready = service.get("ready") or service.get("health") or {}
-    health = {"path": ready.get("path", "/ready")}
-    # In app_services durations are numbers of seconds.
-    health |= {key: f"{round(float(ready[key]) * 1000)}ms" for key in ("interval", "timeout") if key in ready}
-    settings = service.get("pool") or {}
+        raise HaproxyError(f"Service {service.name} has no hosts to run on.")
+    ready = service.ready
+    seconds = {"interval": ready.interval, "timeout": ready.timeout}
+    health = {"path": ready.path} | {
+        key: f"{value * 1000:.0f}ms" for key, value in seconds.items() if value is not None
+    }
     return {
-        "name": service["name"],
-        "bind": f"127.0.0.1:{_number(service['name'], 'edge_port', service['edge_port'])}",
-        **settings,
-        "health": health | settings.get("health", {}),
+        "name": service.name,
+        "bind": f"127.0.0.1:{service.edge_port}",
+        **service.pool,
+        "health": health | service.pool.get("health", {}),
         "sets": {
-            set_name: [
-                {"name": f"{host}-{n}", "address": f"{_address(host, hostvars)}:{int(first) + n - 1}"}
+            colour: [
+                {"name": f"{host}-{number}", "address": join_host_port(_address(host, hostvars), port)}
                 for host in hosts
-                for n in range(1, _instances(service) + 1)
+                for number, port in enumerate(service.host_ports(colour), start=1)
             ]
-            for set_name, first in service["ports"].items()
+            for colour in COLOURS
         },
     }
 
 
 def _address(host: str, hostvars: Mapping[str, Any]) -> str:
-    """`app_address` of the host, else its inventory name; IPv6 in brackets."""
-    address = str(hostvars.get(host, {}).get("app_address") or host)
-    return f"[{address}]" if ":" in address and not address.startswith("[") else address
+    """`app_address` of the host, else its inventory name."""
+    return str(hostvars.get(host, {}).get("app_address") or host)
 
 
 def pool_problems(pools: list[dict[str, Any]]) -> list[str]:

@@ -111,7 +111,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history
 from ansible_collections.slipway.ops.plugins.module_utils.release.host import Host, ReleaseError
-from ansible_collections.slipway.ops.plugins.module_utils.release.service import ServiceError
+from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError
 from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
 
 ARGUMENTS = {
@@ -187,7 +187,7 @@ def main() -> None:
         module.exit_json(**change(host, params))
     except engine.EngineError as error:
         module.fail_json(msg=f"{params['service']} {params['version'] or params['image'] or ''}: {error}")
-    except (ReleaseError, ServiceError) as error:
+    except (ReleaseError, RequestError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"Files of {params['service']} under {host.directory} could not be changed: {error}.")

@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.slipway.ops.plugins.filter.pools import pools
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy_plan import pool_problems, pools_of
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service
+from ansible_collections.slipway.ops.plugins.module_utils.service.reader import parse_service
 
 HOSTS = ["app1", "app2"]
 HOSTVARS: dict[str, Any] = {"app1": {"app_address": "10.0.0.1"}, "app2": {"app_address": ""}}
 
 
-def service(**changes: Any) -> dict[str, Any]:
-    return {"name": "sample", "edge_port": 18000, "instances": 2, "ports": {"blue": 8000, "green": 8100}, **changes}
+def service(**changes: Any) -> Service:
+    least = {"name": "sample", "image": "i", "port": 80, "edge_port": 18000, "ports": {"blue": 8000, "green": 8100}}
+    return parse_service({**least, "instances": 2, **changes})
 
 
 def test_each_instance_on_each_host_is_a_server():
@@ -29,35 +34,24 @@ def test_each_instance_on_each_host_is_a_server():
     ]
 
 
+def test_a_server_on_ipv6_has_brackets():
+    (pool,) = pools_of([service(instances=1)], ["app1"], {"app1": {"app_address": "fd00::5"}})
+    assert pool["sets"]["blue"] == [{"name": "app1-1", "address": "[fd00::5]:8000"}]
+
+
 def test_settings_of_the_pool_go_over():
     (pool,) = pools_of([service(pool={"sticky": True, "health": {"fall": 5}})], HOSTS, HOSTVARS)
     assert pool["sticky"] is True
-    assert pool["health"] == {"path": "/ready", "fall": 5}
+    assert pool["health"] == {"path": "/health", "fall": 5}
 
 
 def test_services_without_an_edge_port_are_not_behind_it():
-    assert pools_of([{"name": "worker"}], HOSTS, HOSTVARS) == []
+    assert pools_of([service(edge_port=None)], HOSTS, HOSTVARS) == []
 
 
-@pytest.mark.parametrize(
-    ("services", "said"),
-    [
-        ([service(), service(name="b", edge_port=18001)], r"Port 8000 .*sample blue's and b blue's"),
-        ([service(instances=101)], r"Port 8100 .*sample blue's and sample green's"),
-        ([service(), service(name="b", ports={"blue": 9000})], "have the same bind"),
-        ([service(ports={})], "no `ports`"),
-        ([service(name=None)], "no `name`"),
-        ([service(name="Big_One")], "lower-case letters"),
-        ([service(instances=0)], "at least one"),
-        ([service(ports={"blue": "x"})], "`ports.blue` is a number"),
-        ([service(ports={"blue": 65535})], "port 65536, which does not exist"),
-        ([service(edge_port="http")], "`edge_port` is a number"),
-        ([service(ports={"dark-blue": 8000})], "no hyphen"),
-    ],
-)
-def test_nonsense_is_refused(services, said):
-    with pytest.raises(HaproxyError, match=said):
-        pools_of(services, HOSTS, HOSTVARS)
+def test_services_that_cannot_be_meant_make_no_pools():
+    with pytest.raises(AnsibleFilterError, match=r"app_services\[a\]\.port: it is missing"):
+        pools([{"name": "a", "image": "i", "ports": {"blue": 1, "green": 2}}], HOSTS, HOSTVARS)
 
 
 def test_service_without_hosts_is_refused():

@@ -5,17 +5,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.release.service import Service, Worker
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service, Worker, project_name
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@,+=-]*")
 # An image brings one of these, or its service sets health.command.
 _PROBE = """\
-if command -v curl >/dev/null; then exec curl --fail --silent --output /dev/null {url}
-elif command -v wget >/dev/null; then exec wget -q -O /dev/null {url}
-elif command -v python3 >/dev/null; then exec python3 -c 'import urllib.request as u; u.urlopen("{url}")'
+if command -v curl >/dev/null; then exec curl --globoff --fail --silent --output /dev/null "$1"
+elif command -v wget >/dev/null; then exec wget -q -O /dev/null "$1"
+elif command -v python3 >/dev/null; then exec python3 -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1])' "$1"
 else echo 'no curl, wget or python3 in the image: set health.command' >&2; exit 1; fi"""
 
 
@@ -26,11 +28,6 @@ class Place:
     host: str
     address: str
     directory: str
-
-
-def project_name(service: str, colour: str) -> str:
-    """One Compose project per colour."""
-    return f"{service}-{colour}"
 
 
 def image_reference(service: Service, version: str) -> str:
@@ -46,13 +43,13 @@ def release_files(service: Service, version: str, colour: str, place: Place) -> 
     for number in range(1, service.instances + 1):
         name = f"app-{number}"
         services[name] = release.instance(name, number)
-        files[f"{name}.env"] = env_file(release.environment(f"{place.host}-{number}") | {"PORT": service.port})
-    workers = [(f"{worker.name}-{n}", worker) for worker in service.workers for n in range(1, worker.instances + 1)]
+        files[f"{name}.env"] = env_file(release.environment(f"{place.host}-{number}") | {"PORT": str(service.port)})
+    workers = service.worker_containers()
     for name, worker in workers:
         services[name] = release.worker(name, worker)
         files[f"{name}.env"] = env_file(release.environment(f"{place.host}-{name}") | worker.environment)
     networks: dict[str, Any] = {"default": {}} | {network: {"external": True} for network in service.networks}
-    files["compose.yml"] = {"name": release.project, "services": services, "networks": networks}
+    files["compose.yml"] = _literal({"name": release.project, "services": services, "networks": networks})
     files["release.json"] = {
         "image": image_reference(service, version),
         "version": version,
@@ -67,15 +64,15 @@ class _Release:
         self.service, self.version, self.colour, self.place = service, version, colour, place
         self.project = project_name(service.name, colour)
 
-    def environment(self, instance: str) -> dict[str, Any]:
+    def environment(self, instance: str) -> dict[str, str]:
         identity = {"INSTANCE_ID": instance, "SERVICE_VERSION": self.version, "SERVICE_COLOUR": self.colour}
         return self.service.environment | identity
 
     def instance(self, name: str, number: int) -> dict[str, Any]:
         service = self.service
-        port = service.first_port(self.colour) + number - 1
+        port = service.host_ports(self.colour)[number - 1]
         definition = self._container(name, f"{self.project}-{number}", "instance")
-        definition["ports"] = [f"{self.place.address}:{port}:{service.port}"]
+        definition["ports"] = [f"{join_host_port(self.place.address, port)}:{service.port}"]
         definition["healthcheck"] = {
             "test": self._health_command(),
             "interval": f"{service.health.interval}s",
@@ -84,12 +81,12 @@ class _Release:
             "start_period": f"{service.health.start_period}s",
         }
         if service.command:
-            definition["command"] = [_literal(word) for word in service.command]
+            definition["command"] = service.command
         return definition
 
     def worker(self, name: str, worker: Worker) -> dict[str, Any]:
         definition = self._container(name, f"{self.project}-{name}", "worker")
-        definition["command"] = [_literal(word) for word in worker.command]
+        definition["command"] = worker.command
         definition["healthcheck"] = {"disable": True}
         # Without its profile a plain `docker compose up` leaves the workers of the colour that is not live alone.
         definition["profiles"] = ["live"]
@@ -98,8 +95,8 @@ class _Release:
     def _health_command(self) -> list[str]:
         health = self.service.health
         if health.command:
-            return ["CMD", *(_literal(word) for word in health.command)]
-        return ["CMD-SHELL", _literal(_PROBE.format(url=f"http://127.0.0.1:{self.service.port}{health.path}"))]
+            return ["CMD", *health.command]
+        return ["CMD", "sh", "-c", _PROBE, "sh", f"http://127.0.0.1:{self.service.port}{health.path}"]
 
     def _container(self, name: str, container_name: str, role: str) -> dict[str, Any]:
         service = self.service
@@ -128,8 +125,9 @@ class _Release:
             "restart": service.restart,
             "stop_grace_period": f"{service.stop_timeout}s",
         }
-        if service.logging:
-            definition["logging"] = service.logging
+        logging = {key: value for key, value in vars(service.logging).items() if value}
+        if logging:
+            definition["logging"] = logging
         return definition
 
     def _volumes(self) -> list[dict[str, Any]]:
@@ -146,24 +144,23 @@ def _bind(source: str, target: str, read_only: bool = False) -> dict[str, Any]:
     return mount | ({"read_only": True} if read_only else {})
 
 
-def _literal(text: str) -> str:
-    """Compose reads ``$`` as the start of a variable; doubled it is itself."""
-    return text.replace("$", "$$")
+def _literal(tree: Any) -> Any:
+    """Compose reads ``$`` in any value as the start of a variable; doubled it is itself."""
+    if isinstance(tree, dict):
+        return {key: _literal(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_literal(item) for item in tree]
+    return tree.replace("$", "$$") if isinstance(tree, str) else tree
 
 
-def env_file(values: dict[str, Any]) -> str:
+def env_file(values: Mapping[str, str]) -> str:
     """Lines that Compose reads back as exactly these values."""
-    return "".join(f"{name}={_quoted(_plain_text(values[name]))}\n" for name in sorted(values))
-
-
-def _plain_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else str(value)
+    return "".join(f"{name}={_quoted(values[name])}\n" for name in sorted(values))
 
 
 def _quoted(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("\n", "\\n")
+    escaped = escaped.replace("\r", "\\r")
     return f'"{escaped}"'

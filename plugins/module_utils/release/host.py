@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history
-from ansible_collections.slipway.ops.plugins.module_utils.release.compose import project_name
-from ansible_collections.slipway.ops.plugins.module_utils.release.service import COLOURS, check_version
+from ansible_collections.slipway.ops.plugins.module_utils.release.version import check_version
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS, project_name
 
 BUSY = 120  # seconds: how long a command that a killed run left behind may still hold the service
 

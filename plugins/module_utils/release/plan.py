@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.release import history
-from ansible_collections.slipway.ops.plugins.module_utils.release.service import COLOURS, ServiceError
+from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS
 
 Surveys = Mapping[str, Mapping[str, Any]]
 
@@ -176,7 +177,7 @@ def _before(truth: Truth) -> str:
         return earlier[-1]
     if truth.idle and not truth.events:
         return truth.idle.version
-    raise ServiceError("There is no earlier release in the history; name one with -e to=VERSION.")
+    raise RequestError("There is no earlier release in the history; name one with -e to=VERSION.")
 
 
 def _found(truth: Truth) -> dict[str, str] | None:

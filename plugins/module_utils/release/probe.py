@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.release.service import Service
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service
 
 _DOMAIN = re.compile(r"[A-Za-z0-9.-]+")
 _LOOPBACK = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}  # noqa: S104

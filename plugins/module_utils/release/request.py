@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.release.service import (
-    Service,
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
+from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError, check_version
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service
+from ansible_collections.slipway.ops.plugins.module_utils.service.reader import (
     ServiceError,
-    check_version,
+    check_known,
     find_service,
-    without_secrets,
+    service_names,
 )
 
 Variables = Mapping[str, Any]
@@ -45,39 +47,35 @@ class Request:
 
 def read_request(hosts: Mapping[str, Variables], groups: Mapping[str, Sequence[str]], asked: Request) -> Request:
     """Fills in the hosts of a request, or its problem. ``hosts`` are every host's variables."""
-    apps = [host for host in groups.get("app", []) if asked.service in _names(hosts, host)]
     run = asked.run or f"{_stamp()}-{asked.action}-{asked.service}"
-    found = replace(asked, run=run, apps=apps, edges=list(groups.get("edge", [])))
+    found = replace(asked, run=run, edges=list(groups.get("edge", [])))
     try:
         _check(hosts, groups, asked)
-        own = {host: find_service(_items(hosts, host), asked.service) for host in apps}
-    except ServiceError as error:
+        apps = [host for host in groups["app"] if asked.service in service_names(_services(hosts, host))]
+        own = {host: find_service(_services(hosts, host), asked.service) for host in apps}
+    except (RequestError, ServiceError) as error:
         return replace(found, problem=str(error))
-    return replace(found, services={host: without_secrets(own.get(host, own[apps[0]])) for host in found.hosts})
+    found = replace(found, apps=apps)
+    return replace(found, services={host: own.get(host, own[apps[0]]).without_secrets() for host in found.hosts})
 
 
 def _check(hosts: Mapping[str, Variables], groups: Mapping[str, Sequence[str]], asked: Request) -> None:
-    known = {str(item.get("name")): item for host in groups.get("app", []) for item in _items(hosts, host)}
+    known = sorted({name for host in groups.get("app", []) for name in service_names(_services(hosts, host))})
     if not known:
-        raise ServiceError("No host of group app has app_services: is this the right inventory (-i)?")
+        raise RequestError("No host of group app has app_services: is this the right inventory (-i)?")
     if not asked.service:
-        raise ServiceError(f"Say which service with -e service=NAME (known: {', '.join(sorted(known))}).")
-    find_service(list(known.values()), asked.service)
+        raise RequestError(f"Say which service with -e service=NAME (known: {', '.join(known)}).")
+    check_known(asked.service, known)
     if not groups.get("edge"):
-        raise ServiceError("The inventory has no hosts in group edge: nothing could switch.")
+        raise RequestError("The inventory has no hosts in group edge: nothing could switch.")
     if asked.action == "deploy" and not asked.version:
-        raise ServiceError("Say which version with -e version=VERSION; it is the image's tag.")
+        raise RequestError("Say which version with -e version=VERSION; it is the image's tag.")
     if asked.version:
         check_version(asked.version)
 
 
-def _items(hosts: Mapping[str, Variables], host: str) -> list[Mapping[str, Any]]:
-    variables = hosts[host]
-    return list(variables["app_services"]) if "app_services" in variables else []
-
-
-def _names(hosts: Mapping[str, Variables], host: str) -> list[str]:
-    return [str(item.get("name")) for item in _items(hosts, host)]
+def _services(hosts: Mapping[str, Variables], host: str) -> Any:
+    return hosts[host].get("app_services", [])
 
 
 def _stamp() -> str:
@@ -87,13 +85,13 @@ def _stamp() -> str:
 
 def gate_checks(service: Service, colour: str, address: str, host: str) -> list[dict[str, Any]]:
     """Definitions for ``health_check``: health and readiness of every instance, asked directly."""
-    reachable = "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104 (compared, not bound)
-    paths = {"health": service.health.path, "ready": service.ready_path}
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 (compared, not bound)
+    paths = {"health": service.health.path, "ready": service.ready.path}
     return [
         {
             "id": f"application.instance.{kind}",
             "kind": "http",
-            "url": f"http://{reachable}:{port}{path}",
+            "url": f"http://{join_host_port(reachable, port)}{path}",
             "subject": f"{host}-{number}",
         }
         for number, port in enumerate(service.host_ports(colour), start=1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history
-from ansible_collections.slipway.ops.plugins.module_utils.release.service import COLOURS
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS
 
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 

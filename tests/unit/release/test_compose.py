@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.slipway.ops.plugins.filter.release import (
-    release_files,
-    service,
-    services_problems,
-    services_tree,
-)
+from ansible_collections.slipway.ops.plugins.filter.release import release_files
+from ansible_collections.slipway.ops.plugins.filter.services import service, services_tree
 from ansible_collections.slipway.ops.plugins.module_utils.release.compose import env_file
 
 SHOP: dict[str, Any] = {
@@ -81,10 +79,57 @@ def test_secrets_belong_to_the_container_user_only() -> None:
     assert (secret["owner"], secret["group"], secret["mode"]) == ("500", "600", "0400")
 
 
-def test_two_services_cannot_share_a_port() -> None:
-    other = SHOP | {"name": "other", "ports": {"blue": 8101, "green": 8200}}
-    assert services_problems([SHOP, other]) == ["Services shop and other would share port 8101."]
-
-
 def test_env_file_quotes() -> None:
-    assert env_file({"B": True, "A": "x y", "N": None}) == 'A="x y"\nB=true\nN=\n'
+    assert env_file({"B": "true", "A": "x y", "N": "", "C": "a\r\n$"}) == 'A="x y"\nB=true\nC="a\\r\\n\\$"\nN=\n'
+
+
+def compose(**change: Any) -> dict[str, Any]:
+    return yaml.safe_load(release_files(SHOP | change, "1.0", "blue", **PLACE)["compose.yml"])["services"]
+
+
+def test_a_dollar_is_a_dollar_wherever_it_stands() -> None:
+    app = compose(
+        host_mounts=[{"source": "/etc/$x", "path": "/a$b"}],
+        logging={"driver": "syslog", "options": {"tag": "$NAME", "compress": True}},
+        tmpfs=["/t$1"],
+        health={"command": ["probe", "$PORT"]},
+    )["app-1"]
+    assert (app["volumes"][-1]["source"], app["volumes"][-1]["target"]) == ("/etc/$$x", "/a$$b")
+    assert app["logging"] == {"driver": "syslog", "options": {"tag": "$$NAME", "compress": "true"}}
+    assert app["tmpfs"] == ["/t$$1"] and app["healthcheck"]["test"] == ["CMD", "probe", "$$PORT"]
+
+
+def test_without_a_driver_the_engine_logs_as_it_does() -> None:
+    assert "logging" not in compose()["app-1"]
+
+
+def test_ports_on_an_ipv6_address_have_brackets() -> None:
+    files = release_files(SHOP, "1.0", "blue", **PLACE | {"address": "fd00::5"})
+    assert yaml.safe_load(files["compose.yml"])["services"]["app-2"]["ports"] == ["[fd00::5]:8001:80"]
+
+
+# What the image may bring, as a program that tells what it was asked for.
+PROBES = {"curl": 'printf "%s" "${*##*output /dev/null }"', "wget": 'printf "%s" "$4"', "python3": 'printf "%s" "$3"'}
+
+
+@pytest.mark.parametrize("path", ["/health?full=1&deep=1", "/it's", "/$(id)`id`;id|id", "/[1-3]{a,b}"])
+@pytest.mark.parametrize("program", PROBES)
+def test_the_probe_asks_for_exactly_this_path(tmp_path: Path, path: str, program: str) -> None:
+    tool = tmp_path / program
+    tool.write_text(f"#!/bin/sh\n{PROBES[program]}\n", encoding="utf-8")
+    tool.chmod(0o755)
+    kind, shell, *rest = (
+        word.replace("$$", "$") for word in compose(health={"path": path})["app-1"]["healthcheck"]["test"]
+    )
+    asked = subprocess.run(["/bin/sh", *rest], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert (kind, shell, asked.stdout) == ("CMD", "sh", f"http://127.0.0.1:80{path}")
+
+
+@pytest.mark.parametrize("program", PROBES)
+def test_the_probe_fails_as_its_program_does(tmp_path: Path, program: str) -> None:
+    tool = tmp_path / program
+    tool.write_text("#!/bin/sh\nexit 7\n", encoding="utf-8")
+    tool.chmod(0o755)
+    test = compose(health={"path": "/health?full=1&deep=1"})["app-1"]["healthcheck"]["test"]
+    rest = [word.replace("$$", "$") for word in test[2:]]
+    assert subprocess.run(["/bin/sh", *rest], env={"PATH": str(tmp_path)}, check=False).returncode == 7

@@ -9,7 +9,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.release.plan import (
     plan_deploy,
     plan_rollback,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.release.service import ServiceError
+from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError
 
 Events = list[dict[str, Any]]
 
@@ -139,5 +139,5 @@ def test_warm_on_one_host_only_is_not_warm() -> None:
 
 
 def test_nothing_to_go_back_to() -> None:
-    with pytest.raises(ServiceError, match="no earlier release"):
+    with pytest.raises(RequestError, match="no earlier release"):
         rollback({"e": "blue"}, {"a": host("1", history=events("done 1 blue"))})

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.release.probe import Nginx, pool_url, probe
-from ansible_collections.slipway.ops.plugins.module_utils.release.service import parse_service
+from ansible_collections.slipway.ops.plugins.module_utils.service.reader import parse_service
 
 POOLS = [{"name": "shop", "bind": "127.0.0.1:18000"}, {"name": "billing", "bind": "127.0.0.1:18001"}]
 

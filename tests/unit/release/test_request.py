@@ -10,7 +10,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.release.request import
     problems,
     read_request,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.release.service import parse_service
+from ansible_collections.slipway.ops.plugins.module_utils.service.reader import parse_service
 
 SHOP: dict[str, Any] = {
     "name": "shop",
@@ -58,6 +58,12 @@ def test_an_edge_knows_the_service_by_its_first_app_host_and_nobody_its_secrets(
     services = read_request(HOSTS | {"a1": {"app_services": secret}}, GROUPS, asked()).services
     assert services["e1"] == services["a1"] and services["a1"]["secrets"] == {"token": ""}
     assert services["a2"]["secrets"] == {}
+
+
+@pytest.mark.parametrize("services", ["shop", [SHOP | {"instances": 0}]])
+def test_services_that_cannot_be_read_are_a_problem_and_no_traceback(services: Any) -> None:
+    told = read_request(HOSTS | {"a1": {"app_services": services}}, GROUPS, asked()).problem
+    assert told.startswith("app_services") and "is wanted, not" in told
 
 
 def test_a_rollback_needs_no_version() -> None:
@@ -131,6 +137,8 @@ def test_every_instance_is_asked_for_health_and_readiness() -> None:
     urls = [check["url"] for check in gate_checks(service, "green", "10.0.0.5", "a1")]
     assert urls == [f"http://10.0.0.5:{port}{path}" for port in (8100, 8101) for path in ("/health", "/ready")]
     assert gate_checks(service, "blue", "0.0.0.0", "a1")[0]["url"].startswith("http://127.0.0.1:8000/")
+    assert gate_checks(service, "blue", "fd00::5", "a1")[0]["url"].startswith("http://[fd00::5]:8000/")
+    assert gate_checks(service, "blue", "::", "a1")[0]["url"].startswith("http://[::1]:8000/")
 
 
 def test_answers_leave_out_who_was_skipped_or_failed() -> None:
