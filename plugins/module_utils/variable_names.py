@@ -1,34 +1,37 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Finds variables that carry a role's prefix but that the role's argument specs do not know."""
+"""Finds variables whose names begin like ours and that nothing of ours knows."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
+
+Known = Mapping[str, Set[str]]
 
 
-def unknown_names(
-    role: str, names: Iterable[str], known: set[str], other_roles: Iterable[str]
-) -> dict[str, str | None]:
-    """Names in ``names`` that start with ``<role>_`` and are not in ``known``, each with the nearest known name.
+def unknown_names(names: Iterable[str], known: Known, foreign: Iterable[str] = ()) -> dict[str, tuple[str, str | None]]:
+    """Each name that nothing knows, with the owner of its prefix and the nearest known name.
 
-    A name that belongs to a role with a longer name (``postgresql_exporter_x`` beside ``postgresql``) is not ours.
+    ``known`` is, by prefix, the names that there are. A name belongs to its longest prefix: ``postgresql_exporter_x``
+    is no variable of ``postgresql`` where there is a ``postgresql_exporter``. ``foreign`` names are somebody else's.
     """
-    longer = tuple(f"{other}_" for other in other_roles if other.startswith(f"{role}_"))
-    ours = sorted(name for name in names if name.startswith(f"{role}_") and not (longer and name.startswith(longer)))
-    return {name: _nearest(name, known) for name in ours if name not in known}
+    found = {}
+    for name in sorted(set(names) - set(foreign)):
+        owner = max((prefix for prefix in known if name.startswith(f"{prefix}_")), key=len, default=None)
+        if owner is not None and name not in known[owner]:
+            found[name] = (owner, nearest(name, known[owner]))
+    return found
 
 
-def describe(role: str, unknown: dict[str, str | None]) -> str:
+def describe(name: str, owner: str, near: str | None) -> str:
     """One sentence an operator can act on."""
-    parts = [f"{name} (did you mean {near}?)" if near else name for name, near in unknown.items()]
-    noun = "variables" if len(parts) > 1 else "variable"
+    meant = f"; did you mean {near}?" if near else ";"
     return (
-        f"role {role} does not know the {noun} {', '.join(parts)}. Nothing was changed. "
-        f"Correct the name in the inventory or on the command line; roles/{role}/README.md lists every variable."
+        f"{name}: Slipway knows no such variable of {owner}{meant} "
+        "If something else reads it, list it in slipway_foreign_variables."
     )
 
 
-def _nearest(name: str, known: set[str]) -> str | None:
+def nearest(name: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.7)), None)

@@ -50,9 +50,19 @@ def test_every_option_is_typed_and_described(role: Path) -> None:
     assert gaps(options(role)) == []
 
 
-def test_the_first_task_refuses_misspelt_variables(role: Path) -> None:
-    first = load(role / "tasks" / "main.yml")[0]
+def test_the_first_task_refuses_what_cannot_be_meant(role: Path) -> None:
+    tasks = load(role / "tasks" / "main.yml")
+    if tasks[0].get("ansible.builtin.import_tasks") == "preflight.yml":
+        tasks = load(role / "tasks" / "preflight.yml")
+    first = next(task for task in tasks if "ansible.builtin.setup" not in task)
     assert first["slipway.ops.known_variables"] == {"role": role.name}
+
+
+def test_what_a_role_refuses_of_an_inventory_has_a_sentence(role: Path) -> None:
+    preflight = load(role / "meta" / "preflight.yml")
+    assert set(preflight) <= {"roles", "refuse", "elsewhere"}
+    for entry in preflight.get("refuse", []) + preflight.get("elsewhere", []):
+        assert set(entry) in ({"problems"}, {"that", "fail_msg"}, {"that", "fail_msg", "when"})
 
 
 def test_a_scenario_asserts_its_behaviour(role: Path) -> None:
