@@ -110,7 +110,23 @@ def test_no_data_is_told_and_is_no_pass(servers):
         (b"<html>", "502 Bad Gateway", "answered 502 and no JSON"),
         ([], "200 OK", "refuses the query"),
         ({"status": "success", "data": {"resultType": "matrix", "result": []}}, "200 OK", "gives a matrix"),
-        ({"status": "success", "data": {}}, "200 OK", "the check itself broke"),
+        ({"status": "success", "data": {}}, "200 OK", "does not answer as Prometheus does"),
+        (
+            {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}}]}},
+            "200 OK",
+            "does not answer",
+        ),
+        (
+            {
+                "status": "success",
+                "data": {
+                    "resultType": "vector",
+                    "result": [{"metric": {"job": "a"}, "histogram": [1, {"count": "3", "sum": "1.5", "buckets": []}]}],
+                },
+            },
+            "200 OK",
+            'up for job="a" is a native histogram and no number; ask for histogram_quantile',
+        ),
     ],
 )
 def test_what_is_no_answer_of_prometheus_is_unknown(servers, document, status, reason):

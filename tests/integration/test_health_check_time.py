@@ -50,6 +50,23 @@ def test_the_deadline_cuts_a_longer_timeout(servers):
     assert time.monotonic() - started < 15
 
 
+def test_an_attempt_that_the_deadline_cuts_does_not_hide_the_reason(servers):
+    """Nobody answers from the second attempt on; the first has said what is wrong."""
+    requests = []
+
+    async def hanging_after_the_first(reader, writer):
+        requests.append(await request_head(reader))
+        if len(requests) > 1:
+            await asyncio.sleep(60)
+        writer.write(b"HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 16\r\n\r\nno database here")
+
+    url = f"http://127.0.0.1:{servers.start(hanging_after_the_first)}/"
+    result = check(Pace(deadline=3, interval=0.1, timeout=30), kind="http", url=url)
+    assert len(requests) == 2
+    assert (result.verdict, result.measured) == ("fail", 503)
+    assert result.reason == "it answered 503, wanted 200; it said: no database here (attempt 1 of 2)"
+
+
 def test_a_check_may_have_its_own_deadline(servers):
     result = check(
         Pace(deadline=60, interval=0.1, timeout=0.2),

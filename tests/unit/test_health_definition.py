@@ -34,7 +34,10 @@ def one(**definition):
         ({"kind": "http", "url": "shop.test/health"}, "url: 'shop.test/health' is not a URL such as"),
         ({"kind": "http", "url": "ftp://shop/"}, "is not a URL"),
         ({"kind": "http", "url": "http://ann:pw@shop/"}, "use username and password"),
-        ({"kind": "http", "url": "http://shop:99999/"}, "url: Port out of range"),
+        (
+            {"kind": "http", "url": "http://shop:99999/"},
+            "url: 'http://shop:99999/' is not a URL: 'shop:99999': '99999' is no port",
+        ),
         ({"kind": "http", "url": "http://shop/a b"}, "is not a URL"),
         ({"kind": "http", "url": "http://shop/", "latency": "500"}, "latency: '500' is not a limit; write an operator"),
         ({"kind": "http", "url": "http://shop/", "latency": "< 5 GiB"}, "'ms' cannot be compared with one in 'GiB'"),

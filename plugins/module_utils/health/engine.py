@@ -64,27 +64,29 @@ class _Runner:
         self.client = HttpClient()
 
     async def result(self, check: Check) -> Result:
-        """The check's result: of its first healthy attempt, or of the last one before its deadline."""
+        """The check's result: of its first healthy attempt, or of the last one that its deadline did not cut."""
         deadline = self._pace.deadline if check.deadline is None else check.deadline
         ends = self._started + deadline if deadline else math.inf
         interval = check.interval or self._pace.interval
         at, began, attempts = timestamp(), time.monotonic(), 0
         reason = f"never tried: the deadline of {to_duration(deadline)} passed first; raise deadline or concurrency"
-        finding = Finding("unknown", reason=reason)
+        finding, told_by = Finding("unknown", reason=reason), 0
         while await self._enter(ends):
             if not attempts:
                 at, began = timestamp(), time.monotonic()
             attempts += 1
             try:
-                finding = await self._attempt(check, ends)
+                latest, whole = await self._attempt(check, ends)
             finally:
                 self._gate.release()
+            if whole or attempts == 1:
+                finding, told_by = latest, attempts
             last = not deadline or time.monotonic() + interval >= ends
             if last or finding.verdict in ("pass", "skip"):
                 break
             await asyncio.sleep(interval)
         if finding.reason and attempts > 1:
-            finding = replace(finding, reason=f"{finding.reason} (attempt {attempts})")
+            finding = replace(finding, reason=f"{finding.reason} (attempt {told_by} of {attempts})")
         return self._tell(check, finding, at, time.monotonic() - began)
 
     async def _enter(self, ends: float) -> bool:
@@ -99,24 +101,27 @@ class _Runner:
             return False
         return True
 
-    async def _attempt(self, check: Check, ends: float) -> Finding:
+    async def _attempt(self, check: Check, ends: float) -> tuple[Finding, bool]:
+        """What the attempt found, and whether it had the time to: one cut by the deadline knows no reason."""
         timeout = (check.timeout or self._pace.timeout) * check.weight
         left = max(0.0, min(timeout, ends - time.monotonic()))
         try:
-            return worst(await asyncio.wait_for(check.measure(self.client), left))
+            return worst(await asyncio.wait_for(check.measure(self.client), left)), True
         except (TimeoutError, asyncio.TimeoutError):
-            cut = "the timeout" if left == timeout else "then the deadline had passed"
-            return Finding("fail", reason=f"no answer within {to_duration(left)}, {cut}")
+            whole = left == timeout
+            cut = "the timeout" if whole else "then the deadline had passed"
+            return Finding("fail", reason=f"no answer within {to_duration(left)}, {cut}"), whole
         except CheckFailed as error:
-            return Finding("fail", reason=str(error))
+            finding = Finding("fail", reason=str(error))
         except CheckUnknown as error:
-            return Finding("unknown", reason=str(error))
+            finding = Finding("unknown", reason=str(error))
         except OSError as error:
-            return Finding("fail", reason=explain(error))
+            finding = Finding("fail", reason=explain(error))
         except Exception as error:  # one broken answer must not end the other checks
-            return Finding(
+            finding = Finding(
                 "unknown", reason=f"the check itself broke, {type(error).__name__}: {error}; please report it"
             )
+        return finding, True
 
     def _tell(self, check: Check, finding: Finding, at: str, took: float) -> Result:
         return Result(

@@ -9,10 +9,15 @@ socket's timeout starts anew with every byte that a dripping server sends.
 from __future__ import annotations
 
 import asyncio
+import codecs
+import json
+import re
 import time
+import zlib
 from collections import defaultdict
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from email.message import Message
+from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.health.connection import (
     Streams,
@@ -21,10 +26,14 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.connection impo
     trust,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, explain
-from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port, split_host_port
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import split_host_port
+from ansible_collections.slipway.ops.plugins.module_utils.net.url import parse_url, percent_encoded
 
 BODY_LIMIT = 1024 * 1024
 _HEADER_LINES = 256
+_META_CHARSET = re.compile(rb"""<meta[^>]+charset=["']?([A-Za-z0-9_.:-]+)""", re.IGNORECASE)
+_GZIP, _ZLIB, _DEFLATE = 31, 15, -15  # what zlib calls window bits
+_UNREADABLE = ("br", "zstd", "compress", "x-compress", "dcb", "dcz")
 _IDEMPOTENT = ("GET", "HEAD", "OPTIONS")
 
 
@@ -43,17 +52,43 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """``headers`` by lower-case name, repeated ones joined; ``body`` up to ``BODY_LIMIT`` bytes; ``took`` seconds."""
+    """``headers`` by lower-case name, repeated ones joined; ``body`` up to ``BODY_LIMIT`` bytes; ``took`` seconds.
+
+    ``coding`` names what the body is still encoded with, where the standard library cannot decode it.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
     truncated: bool
     took: float
+    coding: str = ""
 
     @property
     def text(self) -> str:
-        return self.body.decode(errors="replace")
+        return self.body.decode(self._charset or "utf-8", errors="replace")
+
+    def json(self) -> Any:
+        """The body as JSON, by RFC 8259 in UTF-8 unless the server says otherwise; ValueError when it is none."""
+        try:
+            return json.loads(self.body.decode(self._charset) if self._charset else self.body)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+
+    @property
+    def _charset(self) -> str | None:
+        """The character set that Content-Type or, in HTML, a meta element names; None for UTF-8 and unknown ones."""
+        message = Message()
+        message["Content-Type"] = self.headers.get("content-type", "")
+        name = message.get_content_charset()
+        if name is None and message.get_content_type() == "text/html":
+            meta = _META_CHARSET.search(self.body[:1024])
+            name = meta[1].decode() if meta else None
+        try:
+            b"a".decode(name or "utf-8", errors="replace")  # some codecs of Python are no character sets
+            return None if codecs.lookup(name or "utf-8").name == "utf-8" else name
+        except (LookupError, UnicodeError, ValueError):
+            return None
 
 
 class HttpClient:
@@ -71,8 +106,9 @@ class HttpClient:
     async def fetch(self, request: Request) -> Answer:
         """One request and its answer. The caller bounds the time; what goes wrong is CheckFailed."""
         started = time.monotonic()
-        scheme, authority = _origin(request.url)
-        key = (scheme, authority, request.address, request.ca, request.socket)
+        url = parse_url(request.url)
+        authority = url.authority
+        key = (url.scheme, authority, request.address, request.ca, request.socket)
         if request.method in _IDEMPOTENT and self._idle[key]:
             try:
                 return await self._exchange(self._idle[key].pop(), key, request, started)
@@ -92,9 +128,12 @@ class HttpClient:
             writer.write(_serialize(request))
             status, headers, persistent = await _read_head(reader)
             body, complete = await _read_body(reader, request.method, status, headers)
+            took = time.monotonic() - started
             reusable = complete and persistent and not _until_closed(request.method, status, headers)
-            return Answer(status, headers, body, not complete, time.monotonic() - started)
-        except (asyncio.LimitOverrunError, ValueError) as error:
+            decoded, coding = _decode(body, headers.get("content-encoding", ""), complete)
+            whole = complete and len(decoded) <= BODY_LIMIT
+            return Answer(status, headers, decoded[:BODY_LIMIT], not whole, took, coding)
+        except (asyncio.LimitOverrunError, ValueError, zlib.error) as error:
             raise CheckFailed(f"{key[1]}: the answer is not valid HTTP/1.1: {error}") from error
         except asyncio.IncompleteReadError as error:
             raise CheckFailed(f"{key[1]}: the connection was closed in the middle of the answer") from error
@@ -109,32 +148,24 @@ class _Unanswered(Exception):
     """The connection ended before the first byte of an answer."""
 
 
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
-
-
 async def _open(request: Request) -> Streams:
     if request.socket:
         return await connect_unix(request.socket)
-    parts = urlsplit(request.url)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    context = trust(request.ca) if parts.scheme == "https" else None
-    to_host, to_port = split_host_port(request.address, port) if request.address else (host, port)
-    return await connect(to_host, to_port, context, server_name=host)
+    url = parse_url(request.url)
+    host, port = split_host_port(request.address, url.port) if request.address else (url.host, url.port)
+    return await connect(host, port, trust(request.ca) if url.tls else None, server_name=url.host)
 
 
 def _serialize(request: Request) -> bytes:
-    parts = urlsplit(request.url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    default = 443 if parts.scheme == "https" else 80
-    host = join_host_port(parts.hostname or "", parts.port) if parts.port not in (None, default) else parts.netloc
-    headers = {"Host": host, "User-Agent": "slipway-health-check", "Accept": "*/*", "Accept-Encoding": "identity"}
+    url = parse_url(request.url)
+    headers = {"Host": url.authority, "User-Agent": "slipway-health-check"}
+    headers |= {"Accept": "*/*", "Accept-Encoding": "identity"}
     given = {name.lower() for name in request.headers}
     headers = {name: value for name, value in headers.items() if name.lower() not in given} | request.headers
     if request.body or request.method in ("POST", "PUT", "PATCH"):
         headers["Content-Length"] = str(len(request.body))
-    lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    head = f"{request.method} {url.target} HTTP/1.1"
+    lines = [head, *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     return "\r\n".join(lines).encode("utf-8") + request.body
 
 
@@ -142,20 +173,43 @@ async def _read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str],
     """Status, headers and whether the connection may be kept; interim answers (1xx) are skipped."""
     while True:
         version, status = _status_line(await _first_line(reader))
-        headers: dict[str, str] = {}
-        for _ in range(_HEADER_LINES):
-            line = (await reader.readuntil(b"\n")).decode("latin-1").rstrip("\r\n")
-            if not line:
-                break
-            name, colon, value = line.partition(":")
-            if not colon:
-                raise ValueError(f"a header line without a colon: {line[:60]!r}")
-            key = name.lower()
-            headers[key] = f"{headers[key]}, {value.strip()}" if key in headers else value.strip()
-        else:
-            raise ValueError(f"more than {_HEADER_LINES} header lines")
+        headers = _headers(await _header_lines(reader))
         if status >= 200 or status == 101:
-            return status, headers, version != "HTTP/1.0" and headers.get("connection", "").lower() != "close"
+            return status, headers, version != "HTTP/1.0" and "close" not in headers.get("connection", "").lower()
+
+
+async def _header_lines(reader: asyncio.StreamReader) -> list[bytes]:
+    """The lines up to the empty one; one that is folded (RFC 9112, 5.2) is one line."""
+    lines: list[bytes] = []
+    for _ in range(_HEADER_LINES):
+        line = (await reader.readuntil(b"\n")).rstrip(b"\r\n")
+        if not line:
+            return lines
+        if lines and line[:1] in (b" ", b"\t"):
+            lines[-1] += b" " + line.strip()
+        else:
+            lines.append(line)
+    raise ValueError(f"more than {_HEADER_LINES} header lines")
+
+
+def _headers(lines: list[bytes]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if not colon:
+            raise ValueError(f"a header line without a colon: {line[:60].decode('latin-1')!r}")
+        key = name.strip().decode("latin-1").lower()
+        # Servers send names of files in Location as they are; what a URL may hold is ASCII.
+        told = percent_encoded(value.strip()) if key == "location" else _words(value.strip())
+        headers[key] = f"{headers[key]}, {told}" if key in headers and key != "location" else told
+    return headers
+
+
+def _words(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 async def _first_line(reader: asyncio.StreamReader) -> bytes:
@@ -197,12 +251,49 @@ async def _read_body(
     if _chunked(headers):
         return await _read_chunks(reader)
     if "content-length" in headers:
-        length = int(headers["content-length"])
+        length = _length(headers["content-length"])
         return await reader.readexactly(min(length, BODY_LIMIT)), length <= BODY_LIMIT
     body = bytearray()
     while len(body) <= BODY_LIMIT and (piece := await reader.read(65536)):
         body += piece
     return bytes(body[:BODY_LIMIT]), len(body) <= BODY_LIMIT
+
+
+def _length(value: str) -> int:
+    """Of a Content-Length; several that agree are one (RFC 9110, 8.6)."""
+    told = {item.strip() for item in value.split(",")}
+    length = told.pop()
+    if told or not re.fullmatch(r"[0-9]{1,18}", length):
+        raise ValueError(f"its Content-Length is {value[:60]!r}")
+    return int(length)
+
+
+def _decode(body: bytes, codings: str, complete: bool) -> tuple[bytes, str]:
+    """The body without its codings, and the one that cannot be undone here. Names that are no coding mean none."""
+    for coding in reversed([name.strip().lower() for name in codings.split(",")]):
+        if not body or coding in _UNREADABLE:
+            return body, coding if body else ""
+        if coding in ("gzip", "x-gzip"):
+            body = _inflated(body, _GZIP, complete)
+        elif coding == "deflate":
+            # zlib's format is meant (RFC 9110, 8.4.1.2), but some servers send what is inside of it.
+            zlibs = body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
+            body = _inflated(body, _ZLIB if zlibs else _DEFLATE, complete)
+    return body, ""
+
+
+def _inflated(body: bytes, window: int, complete: bool) -> bytes:
+    """At most one byte more than BODY_LIMIT; of gzip every member."""
+    inflated = b""
+    while body and len(inflated) <= BODY_LIMIT:
+        decoder = zlib.decompressobj(window)
+        inflated += decoder.decompress(body, BODY_LIMIT + 1 - len(inflated))
+        if not decoder.eof:
+            if complete and len(inflated) <= BODY_LIMIT:
+                raise ValueError("its compressed body ends in the middle")
+            break
+        body = decoder.unused_data if window == _GZIP else b""
+    return inflated
 
 
 async def _read_chunks(reader: asyncio.StreamReader) -> tuple[bytes, bool]:

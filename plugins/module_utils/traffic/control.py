@@ -23,7 +23,7 @@ import zipfile
 from pathlib import Path, PurePath
 from typing import IO, Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.net import address
+from ansible_collections.slipway.ops.plugins.module_utils.net import address, url
 from ansible_collections.slipway.ops.plugins.module_utils.traffic import (
     connection,
     http1,
@@ -36,7 +36,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.traffic import (
 )
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.plan import Plan, TrafficError
 
-_PACKED = (address, connection, http1, http2, plan, prober, tally, websocket)
+_PACKED = (address, url, connection, http1, http2, plan, prober, tally, websocket)
 _START_TIMEOUT = 15.0  # seconds
 _STOP_SLACK = 10.0  # seconds beyond the time that requests under way may take
 

@@ -34,7 +34,7 @@ def request_head(method: str, plan: Plan, client: str, extra: dict[str, str]) ->
     headers = {"Host": target.authority, "User-Agent": "slipway-traffic", "Accept": "*/*", **extra}
     own = {name.lower() for name in plan.headers}
     headers = {name: value for name, value in headers.items() if name.lower() not in own} | plan.headers
-    lines = [f"{method} {target.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [f"{method} {target.target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode("utf-8")
 
 

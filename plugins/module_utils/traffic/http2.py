@@ -161,7 +161,7 @@ class Http2:
         self._sessions: list[_Session] = []
         own = {name.lower(): value for name, value in plan.headers.items()}
         authority = own.pop("host", self._target.authority)
-        pseudo = {":method": "GET", ":scheme": "https", ":authority": authority, ":path": self._target.path}
+        pseudo = {":method": "GET", ":scheme": "https", ":authority": authority, ":path": self._target.target}
         self._headers = list((pseudo | {"user-agent": "slipway-traffic", "accept": "*/*"} | own).items())
 
     async def request(self) -> Outcome:

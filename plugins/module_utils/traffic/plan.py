@@ -11,9 +11,9 @@ import socket
 import ssl
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
 
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError, split_host_port
+from ansible_collections.slipway.ops.plugins.module_utils.net.url import Url, UrlError, parse_url
 
 CLIENTS = ("keep_alive", "fresh", "post", "websocket", "http2")
 MAX_RATE = 1000.0  # requests per second, all clients together
@@ -23,17 +23,6 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 class TrafficError(Exception):
     """The prober cannot do what was asked; the message is for the operator."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """One URL, taken apart. `authority` is what the Host header says."""
-
-    tls: bool
-    host: str
-    port: int
-    authority: str
-    path: str
 
 
 @dataclass(frozen=True)
@@ -66,9 +55,12 @@ class Plan:
             return self.websocket_url or re.sub(r"^http", "ws", self.url)
         return self.url
 
-    def target(self, client: str) -> Target:
+    def target(self, client: str) -> Url:
         """Where a client connects, before `address` overrides it."""
-        return parse_url(self.url_of(client), ("ws", "wss") if client == "websocket" else ("http", "https"))
+        try:
+            return parse_url(self.url_of(client), ("ws", "wss") if client == "websocket" else ("http", "https"))
+        except UrlError as error:
+            raise TrafficError(str(error)) from None
 
     def endpoint(self, client: str) -> tuple[str, int]:
         """Host and port that a client's connections go to."""
@@ -101,31 +93,6 @@ class Plan:
     @classmethod
     def from_json(cls, text: str) -> Plan:
         return cls(**json.loads(text))
-
-
-def _split(url: str, name: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises on a bad one
-    except ValueError as error:
-        raise TrafficError(f"{name} cannot be read: {error}") from None
-    if not parts.hostname:
-        raise TrafficError(f"{name} names no host; write for example https://www.example.com/health")
-    return parts
-
-
-def parse_url(url: str, schemes: tuple[str, ...]) -> Target:
-    """A URL with one of two schemes, the second one with TLS; TrafficError when it is anything else."""
-    if re.search(r"[\x00-\x20\x7f-\U0010ffff]", url):
-        raise TrafficError(f"URL {url!r} contains a space or another character that must be percent-encoded")
-    parts = _split(url, f"URL {url!r}")
-    if parts.scheme not in schemes:
-        raise TrafficError(f"URL {url!r} must start with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-    if parts.username is not None:
-        raise TrafficError("A URL must not carry a password; send an Authorization header with `headers` instead")
-    tls = parts.scheme == schemes[1]
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(tls, parts.hostname or "", parts.port or (443 if tls else 80), parts.netloc, path)
 
 
 def check_name(name: str) -> None:

@@ -110,7 +110,10 @@ class Container(Check):
             return None
         if answer.status != 200:
             raise CheckUnknown(f"the Docker engine answers {answer.status}: {answer.text.strip()[:200]}")
-        return json.loads(answer.body)
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise CheckUnknown(f"{self.socket} answers no JSON, is it the Docker engine's? {error}") from error
 
 
 def _name(container: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, Finding, same, within
@@ -31,21 +31,19 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.options import 
     text,
     text_mapping,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port, split_host_port
+from ansible_collections.slipway.ops.plugins.module_utils.net.url import Url, parse_url
 from ansible_collections.slipway.ops.plugins.module_utils.percentile import percentile
 
 _REDIRECTS = (301, 302, 303, 307, 308)
+_SEE_OTHER = (301, 302, 303)  # what was posted is not posted again
 _SHOWN = 120
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 
 def http_url(value: Any) -> str:
     url = text(value)
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\x00-\x1f]", url):
-        raise ValueError(f"{value!r} is not a URL such as https://shop.example/health")
-    if "@" in parts.netloc:
-        raise ValueError("credentials do not belong into a URL; use username and password")
-    _ = parts.port  # raises when it is no port
+    parse_url(url)
     return url
 
 
@@ -145,37 +143,51 @@ class Http(Check):
 
     async def _follow(self, client: HttpClient) -> tuple[Answer, float]:
         """The answer at the end of the redirects, and the seconds that all of them took."""
-        url, seconds = self.url, 0.0
+        url, method, seconds = self.url, self.method, 0.0
         for _ in range(self.redirects + 1):
-            answer = await client.fetch(self._request(url))
+            answer = await client.fetch(self._request(url, method))
             seconds += answer.took
-            if answer.status not in _REDIRECTS or not self.redirects:
+            if answer.status not in _REDIRECTS or not self.redirects or "location" not in answer.headers:
                 return answer, seconds
-            target = urljoin(url, answer.headers.get("location", ""))
+            target = urljoin(url, answer.headers["location"])
             try:
                 url = http_url(target)
             except ValueError as error:
                 raise CheckFailed(f"{url} redirects to what is no URL: {target[:_SHOWN]!r}") from error
+            if answer.status in _SEE_OTHER and method != "HEAD":
+                method = "GET"
         raise CheckFailed(f"more than {self.redirects} redirects, the last one to {url[:_SHOWN]}")
 
-    def _request(self, url: str) -> Request:
+    def _request(self, url: str, method: str) -> Request:
+        here, there = parse_url(self.url), parse_url(url)
         # What was meant for one origin is not sent to another that it redirects to.
-        if urlsplit(url)[:2] != urlsplit(self.url)[:2]:
-            return Request(url, "GET", ca=self.ca)
+        if (here.scheme, here.authority) != (there.scheme, there.authority):
+            return Request(url, "GET", ca=self.ca, address=self._address_at(here, there))
         headers = self.headers
         if self.username is not None:
             credentials = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
             headers = headers | {"Authorization": f"Basic {credentials}"}
-        return Request(url, self.method, headers, (self.body or "").encode(), self.ca, self.address)
+        body = self.body if method == self.method else None
+        return Request(url, method, headers, (body or "").encode(), self.ca, self.address)
+
+    def _address_at(self, here: Url, there: Url) -> str | None:
+        """The check's address for another port or scheme of its host: the same machine, but the port of the URL."""
+        if not self.address or there.host != here.host:
+            return None
+        return join_host_port(split_host_port(self.address, here.port)[0], there.port)
 
     def _judge(self, answer: Answer) -> Iterator[Finding]:
-        excerpt = " ".join(answer.text[: _SHOWN * 2].split())[:_SHOWN]
+        excerpt = "" if answer.coding else " ".join(answer.text[: _SHOWN * 2].split())[:_SHOWN]
         told = f"it answered {answer.status}, wanted {self._wanted_status}" + (
             f"; it said: {excerpt}" if excerpt else ""
         )
         yield same(answer.status, self.status, told)
         for name, wanted in (self.response_headers or {}).items():
             yield _header(name, wanted, answer.headers.get(name.lower()))
+        if answer.coding and (self.contains is not None or self.matches is not None or self.json is not None):
+            reason = f"the body is in the coding {answer.coding}, which was not asked for and cannot be read here"
+            yield Finding("unknown", answer.coding, reason=reason)
+            return
         cut = "; only the first MiB was read" if answer.truncated else ""
         if self.contains is not None and self.contains not in answer.text:
             yield Finding("fail", excerpt, reason=f"the body does not contain {self.contains!r}{cut}")
@@ -195,7 +207,7 @@ def _header(name: str, wanted: re.Pattern[str], value: str | None) -> Finding:
 
 def _json_findings(wanted: dict[str, Any], answer: Answer, cut: str) -> Iterator[Finding]:
     try:
-        document = json.loads(answer.body)
+        document = answer.json()
     except ValueError as error:
         yield Finding("fail", reason=f"the body is not JSON: {error}{cut}")
         return

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -86,13 +85,18 @@ class Prometheus(Check):
         except CheckFailed as error:
             raise CheckUnknown(f"Prometheus does not answer: {error}") from error
         try:
-            document = json.loads(answer.body)
+            document = answer.json()
         except ValueError as error:
             raise CheckUnknown(f"{self.url} answered {answer.status} and no JSON: is it Prometheus?") from error
         if not isinstance(document, dict) or document.get("status") != "success":
             told = document.get("error") if isinstance(document, dict) else None
             raise CheckUnknown(f"Prometheus refuses the query {self.query}: {str(told or answer.status)[:_SHOWN]}")
-        return _series(document["data"], self.query)
+        try:
+            return _series(document["data"], self.query)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise CheckUnknown(
+                f"{self.url} does not answer as Prometheus does ({error!r}): is it Prometheus?"
+            ) from error
 
 
 def _series(data: dict[str, Any], query: str) -> list[tuple[str, float]]:
@@ -100,7 +104,16 @@ def _series(data: dict[str, Any], query: str) -> list[tuple[str, float]]:
         return [(query, float(data["result"][1]))]
     if data["resultType"] != "vector":
         raise CheckUnknown(f"the query {query} gives a {data['resultType']}, not one value for each series")
-    return [(_name(item["metric"], query), float(item["value"][1])) for item in data["result"]]
+    return [(_name(item["metric"], query), _value(item, query)) for item in data["result"]]
+
+
+def _value(item: dict[str, Any], query: str) -> float:
+    if "histogram" in item:
+        raise CheckUnknown(
+            f"{_name(item['metric'], query)} is a native histogram and no number;"
+            " ask for histogram_quantile, histogram_avg or histogram_count of it"
+        )
+    return float(item["value"][1])
 
 
 def _name(labels: dict[str, str], query: str) -> str:
