@@ -24,6 +24,7 @@ HEADERS = {
 }
 
 
+NAMES = ("www.example.test", "other.test", "xn--bcher-kva.example.test", "shop12.example.test")
 RESET = (52, 56)  # curl's codes for a connection closed without an answer
 
 
@@ -31,9 +32,7 @@ class Answer:
     """Status, headers (lower case, every value) and body of one request by curl, TLS verified."""
 
     def __init__(self, host, url, *options):
-        names = " ".join(
-            f"--resolve {name}:{port}:127.0.0.1" for name in ("www.example.test", "other.test") for port in (80, 443)
-        )
+        names = " ".join(f"--resolve {name}:{port}:127.0.0.1" for name in NAMES for port in (80, 443))
         self.command = host.run(
             f"curl -sS --max-time 10 {names} -D /tmp/headers -o /tmp/body {' '.join(options)} '{url}'"
         )
@@ -87,6 +86,7 @@ def digest(host):
         ("/static/page", [], 301),
         ("/old", [], 308),
         ("/private", [], 403),
+        ("/closed", [], 403),
         ("/static/nothing", [], 404),
         ("/missing", [], 404),
         ("/static/page/", ["-X", "POST"], 405),
@@ -128,6 +128,20 @@ def test_rate_limit_answers_429_and_recovers(host, get):
     assert get("/").status == 200  # other paths have their own count
     time.sleep(10.5)
     assert get("/login").status == 200
+
+
+def test_a_redirect_keeps_to_its_limit_too(get):
+    answers = [get("/often") for _ in range(4)]
+    assert [answer.status for answer in answers] == [308, 308, 429, 429]
+    assert answers[0].headers["location"] == ["/new"]
+
+
+def test_what_needs_quotes_is_what_it_was(host, get):
+    assert get("/old").headers["location"] == ["/new;v=1/"]
+    assert (get("/a%5Cb/%2212").status, get("/a%5Cb/%22123").status) == (204, 200)
+    for name in ("xn--bcher-kva", "shop12"):
+        assert Answer(host, f"https://{name}.example.test/").status == 200
+    assert Answer(host, "https://shop123.example.test/", "--resolve", "shop123.example.test:443:127.0.0.1").code == 35
 
 
 def test_error_pages_say_status_and_request_and_no_version(get):
@@ -265,12 +279,12 @@ def test_nginx_comes_back_when_killed(host, get):
             {
                 "nginx_sites": [
                     site(),
-                    site(name="two/", locations=[{"path": "/none"}]),
+                    site(name="two/", domains=["Www.Example.Test"], locations=[{"path": "/none"}]),
                     site(locations=[{"path": "/often", "respond": 204, "rate_limit": {"rate": "5/h"}}]),
                 ]
             },
             [
-                "www.example.test is a domain of two sites",
+                "Www.Example.Test is a domain of www and of two/",
                 "the name two/ cannot be a file name",
                 "two/ /none needs exactly one of pool, root, redirect, respond",
                 "www /often has the rate 5/h, not like 10/s or 5/min",

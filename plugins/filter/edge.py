@@ -1,0 +1,40 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What templates of the proxies' configurations ask."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.slipway.ops.plugins.module_utils.edge import nginx_sites, words
+
+
+def _said(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A value that cannot be used is an error of the template, not a traceback."""
+
+    @functools.wraps(function)
+    def call(*values: Any) -> Any:
+        try:
+            return function(*values)
+        except ValueError as error:
+            raise AnsibleFilterError(f"{function.__name__}: {error}") from error
+
+    return call
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        functions = (
+            words.nginx_word,
+            words.haproxy_word,
+            nginx_sites.server_name,
+            nginx_sites.merge_headers,
+            nginx_sites.answers_late,
+            nginx_sites.site_problems,
+        )
+        return {function.__name__: _said(function) for function in functions}

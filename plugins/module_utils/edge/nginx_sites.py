@@ -1,0 +1,121 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The sites of nginx: their names and headers as clients compare them, and what cannot work in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.edge.words import WordError, nginx_word
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError, split_host_port
+from ansible_collections.slipway.ops.plugins.module_utils.net.names import HostNameError, ascii_name
+
+ANSWERS = ("pool", "root", "redirect", "respond")
+NEEDS = {"websocket": "pool", "streaming": "pool", "timeout": "pool", "spa": "root", "cache": "root"}
+"""Options that only one kind of answer has; with another, nginx would pass over them."""
+
+_SITE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#%&'*+.^_`|~-]+")
+_RATE = re.compile(r"[1-9][0-9]*/(s|min)")
+_ADDRESS = re.compile(r"\[[0-9a-fA-F:.]+\]")
+
+
+def server_name(domain: str) -> str:
+    """A domain as nginx compares it, small and in ASCII; ``.example.com``, ``www.example.*``, ``~regex`` too."""
+    domain = str(domain)
+    if domain.startswith("~") or _ADDRESS.fullmatch(domain):
+        return domain
+    before, after = "." * domain.startswith("."), ".*" * domain.endswith(".*")
+    return before + ascii_name(domain.removeprefix(".").removesuffix(".*")) + after
+
+
+def merge_headers(layers: list[Mapping[str, Any] | None]) -> dict[str, str]:
+    """The headers of all layers: a later one goes over an earlier one, whatever the case of its name.
+
+    A text of several lines becomes one, as HTTP has it. An empty value stays, to say that the pool decides.
+    """
+    merged: dict[str, tuple[str, str]] = {}
+    for layer in layers:
+        for name, value in (layer or {}).items():
+            merged[str(name).lower()] = (str(name), _header_value(name, value))
+    return dict(merged.values())
+
+
+def _header_value(name: object, value: object) -> str:
+    if not _HEADER_NAME.fullmatch(str(name)):
+        raise WordError(f"header {name!r}: a name has letters, digits and dashes")
+    try:
+        return "" if value is None else _one_line(value)
+    except WordError as error:
+        raise WordError(f"header {name}: {error}") from error
+
+
+def _one_line(value: object) -> str:
+    """The text of a header on one line."""
+    text = re.sub(r"\s*[\r\n]+\s*", " ", value).strip() if isinstance(value, str) else value
+    nginx_word(text)
+    return str(text)
+
+
+def answers_late(location: Mapping[str, Any]) -> bool:
+    """Whether `return`, which nginx executes before it looks at limits and addresses, must be kept until after them."""
+    returns = any(location.get(answer) is not None for answer in ("redirect", "respond"))
+    return returns and bool(location.get("rate_limit") or location.get("allow"))
+
+
+def site_problems(sites: list[dict[str, Any]], headers: Mapping[str, Any]) -> list[str]:
+    """What is wrong with `nginx_sites` and `nginx_headers` that their types cannot say, one sentence each."""
+    return [*_domain_problems(sites), *(problem for site in sites for problem in _site_problems(site, headers))]
+
+
+def _domain_problems(sites: list[dict[str, Any]]) -> Iterator[str]:
+    owners: dict[str, str] = {}
+    for site in sites:
+        for domain in site["domains"]:
+            try:
+                name = server_name(domain)
+            except HostNameError as error:
+                yield f"{site['name']}: {error}"
+                continue
+            if name in owners:
+                yield f"{domain} is a domain of {owners[name]} and of {site['name']}"
+            owners[name] = site["name"]
+
+
+def _site_problems(site: dict[str, Any], headers: Mapping[str, Any]) -> Iterator[str]:
+    name = site["name"]
+    if not _SITE_NAME.fullmatch(name):
+        yield f"the name {name} cannot be a file name"
+    yield from _refused(name, merge_headers, [headers, site.get("headers")])
+    for location in site["locations"]:
+        where = f"{name} {location['path']}"
+        yield from _location_problems(where, location)
+        yield from _refused(where, merge_headers, [location.get("headers")])
+
+
+def _location_problems(where: str, location: Mapping[str, Any]) -> Iterator[str]:
+    answers = [answer for answer in ANSWERS if location.get(answer) is not None]
+    if len(answers) != 1:
+        yield f"{where} needs exactly one of {', '.join(ANSWERS)}"
+    else:
+        for option, answer in NEEDS.items():
+            if location.get(option) and answer != answers[0]:
+                yield f"{where}: {option} is for {answer}, and does nothing with {answers[0]}"
+    if location.get("match", "prefix") != "regex" and not location["path"].startswith("/"):
+        yield f"{where}: a path begins with /"
+    rate = (location.get("rate_limit") or {}).get("rate", "1/s")
+    if not _RATE.fullmatch(str(rate)):
+        yield f"{where} has the rate {rate}, not like 10/s or 5/min"
+    if location.get("pool") is not None:
+        yield from _refused(where, split_host_port, location["pool"])
+    for value in (location["path"], location.get("redirect") or ""):
+        yield from _refused(where, nginx_word, value)
+
+
+def _refused(where: str, read: Any, value: Any) -> Iterator[str]:
+    try:
+        read(value)
+    except (WordError, AddressError) as error:
+        yield f"{where}: {error}"
