@@ -8,15 +8,21 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.edge.words import WordError, haproxy_word
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
-from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import (
+    AddressError,
+    join_host_port,
+    split_host_port,
+)
+from ansible_collections.slipway.ops.plugins.module_utils.net.names import is_address
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS, Service
 
 POOL_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 SET_NAME = re.compile(r"[a-z][a-z0-9]*")
 SERVER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
-BIND = re.compile(r"(\*|[0-9.]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
-ADDRESS = re.compile(r"([A-Za-z0-9_.-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
+BIND_HOST = re.compile(r"\*|[0-9.]+|[0-9a-fA-F:.]+")
+SERVER_HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9a-fA-F:.]+")
 RESERVED = {"slipway_metrics"}
 
 
@@ -67,7 +73,7 @@ def pool_problems(pools: list[dict[str, Any]]) -> list[str]:
         name, bind = str(pool.get("name")), str(pool.get("bind"))
         if not POOL_NAME.fullmatch(name) or name in RESERVED:
             problems.append(f"pool {name!r}: a name has lower-case letters, digits and hyphens")
-        if not _port_of(BIND, bind):
+        if not _host_of(BIND_HOST, bind):
             problems.append(f"pool {name!r}: bind {bind!r} is not an address and port, like 127.0.0.1:18000")
         if bind in binds:
             problems.append(f"pools {binds[bind]!r} and {name!r} have the same bind {bind}")
@@ -79,6 +85,7 @@ def pool_problems(pools: list[dict[str, Any]]) -> list[str]:
                 problems.append(f"pools {backends[backend]!r} and {name!r} both make a backend {backend!r}: rename one")
             backends[backend] = name
         problems += _tcp_problems(name, pool)
+        problems += _health_problems(name, pool)
         problems += _server_problems(name, pool.get("sets") or {"": pool.get("servers") or []})
     return problems
 
@@ -93,6 +100,20 @@ def _tcp_problems(name: str, pool: Mapping[str, Any]) -> Iterator[str]:
         for key in ("port", "ca", "method"):
             if (pool.get("health") or {}).get(key):
                 yield f"pool {name!r}: `health.{key}` is for mode tcp"
+
+
+def _health_problems(name: str, pool: Mapping[str, Any]) -> Iterator[str]:
+    health = pool.get("health") or {}
+    for key, value in health.items():
+        try:
+            haproxy_word(value)
+        except WordError as error:
+            yield f"pool {name!r}: `health.{key}`: {error}"
+    if re.search(r"^[^/]|\s", str(health.get("path", ""))):
+        yield f"pool {name!r}: `health.path` {health['path']!r} begins with / and has no blanks"
+    hosts = [_host_of(SERVER_HOST, str(server.get("address"))) for server in pool.get("servers") or []]
+    if health.get("ca") and any(is_address(host) for host in hosts):
+        yield f"pool {name!r}: with `health.ca` servers have names, for HAProxy finds no address in a certificate"
 
 
 def _server_problems(pool: str, sets: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
@@ -110,15 +131,20 @@ def _server_problems(pool: str, sets: Mapping[str, list[dict[str, Any]]]) -> Ite
                 yield f"{where}: {name!r} is not a server's name"
             if name in seen:
                 yield f"{where} has two servers {name!r}"
-            if not _port_of(ADDRESS, address):
-                yield f"{where}, server {name!r}: address {address!r} is not a host and port, like app1:8000"
-            if not 0 <= int(server.get("weight", 100)) <= 256:
+            if not _host_of(SERVER_HOST, address):
+                wrong = f"address {address!r} is not a host and port, like app1:8000 or [fd00::5]:8000"
+                yield f"{where}, server {name!r}: {wrong}"
+            if not re.fullmatch(r"[0-9]{1,3}", str(server.get("weight", 100))) or int(server.get("weight", 100)) > 256:
                 yield f"{where}, server {name!r}: weight {server['weight']} is not between 0 and 256"
             if unknown:
                 yield f"{where}, server {name!r}: unknown {', '.join(sorted(unknown))}"
             seen.add(name)
 
 
-def _port_of(pattern: re.Pattern[str], text: str) -> int | None:
-    found = pattern.fullmatch(text)
-    return int(found[2]) if found and 0 < int(found[2]) < 65536 else None
+def _host_of(pattern: re.Pattern[str], text: str) -> str:
+    """The host of an address with a port; empty when it is none."""
+    try:
+        host = split_host_port(text)[0]
+    except AddressError:
+        return ""
+    return host if pattern.fullmatch(host) else ""

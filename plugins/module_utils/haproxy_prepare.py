@@ -13,40 +13,52 @@ from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Worker, parent_of, started_at
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy_live import LiveMap
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError, split_host_port
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What will be configured: pool → its sets (a new pool starts with the first), addresses, and its files."""
+    """What will be configured: pool → its sets (a new pool starts with the first), frontend → its address, and files.
+
+    `clients` are configurations of others on this host that send requests to the addresses: nginx's.
+    """
 
     pools: dict[str, list[str]]
-    binds: list[str]
+    binds: dict[str, str]
     config: Path
     unit: Path
+    clients: list[Path] = field(default_factory=list)
 
 
 @dataclass
 class Prepared:
-    """The map before and after, and whether the running process is older than its configuration or its unit."""
+    """The map before and after; whether the running process is older than its configuration or its unit.
+
+    `leaving` are the former addresses of frontends that clients still use.
+    """
 
     before: str
     after: str
     live: dict[str, str] = field(default_factory=dict)
     stale: bool = False
     stale_unit: bool = False
+    leaving: dict[str, list[str]] = field(default_factory=dict)
 
 
 def prepare(worker: Worker, live_map: LiveMap, wanted: Wanted, dry_run: bool) -> Prepared:
     """Check the addresses, keep the map file, look at the running process."""
     pid = _running_pid(worker)
-    ours = _binds(wanted.config) if pid else set()
-    taken = [problem for problem in (address_problem(bind, ours) for bind in wanted.binds) if problem]
+    present = _binds(wanted.config)
+    ours = {bind for binds in present.values() for bind in binds} if pid else set()
+    taken = [problem for problem in (address_problem(bind, ours) for bind in wanted.binds.values()) if problem]
     if taken:
         raise HaproxyError("HAProxy could not listen: " + "; ".join(taken))
+    leaving = _leaving(present, wanted)
     if not dry_run:
         live_map.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with contextlib.nullcontext() if dry_run else live_map.locked():
         prepared = _keep(live_map, _running_map(worker, live_map.path), wanted.pools, dry_run)
+    prepared.leaving = leaving
     prepared.stale = _older(pid, wanted.config)
     prepared.stale_unit = _older(parent_of(pid) if pid else None, wanted.unit)
     return prepared
@@ -95,13 +107,51 @@ def _older(pid: int | None, file: Path) -> bool:
     return started is not None and file.exists() and file.stat().st_mtime > started
 
 
-def _binds(config: Path) -> set[str]:
-    """The addresses that a configuration listens on."""
+def _leaving(present: dict[str, list[str]], wanted: Wanted) -> dict[str, list[str]]:
+    """The former addresses of frontends that clients use until they are told of the new ones.
+
+    One of them that another frontend takes would have that one's requests come to a wrong place for a moment.
+    """
+    used = set().union(*map(_used, wanted.clients))
+    takers = {bind: name for name, bind in wanted.binds.items()}
+    leaving = {}
+    for name, bind in wanted.binds.items():
+        former = [each for each in present.get(name, []) if each != bind and each in used]
+        for each in former:
+            if each in takers:
+                raise HaproxyError(
+                    f"{each} is {name}'s, whose requests come there, and would be {takers[each]}'s: for a moment they "
+                    f"would be mixed up. Give {takers[each]} another address, or move {name} alone first."
+                )
+        if former:
+            leaving[name] = former
+    return leaving
+
+
+def _used(client: Path) -> set[str]:
+    """The servers of nginx's upstreams."""
+    return {words[1].rstrip(";").strip('"') for words in _lines(client) if words[0] == "server" and len(words) > 1}
+
+
+def _binds(config: Path) -> dict[str, list[str]]:
+    """The addresses that a configuration listens on, by frontend."""
+    found: dict[str, list[str]] = {}
+    frontend = ""
+    for words in _lines(config):
+        if words[0] in ("frontend", "listen"):
+            frontend = words[-1]
+        elif words[0] == "bind" and len(words) > 1:
+            found.setdefault(frontend, []).append(words[1])
+    return found
+
+
+def _lines(file: Path) -> list[list[str]]:
+    """The words of each line; none of a file that is not there."""
     try:
-        lines = [line.split() for line in config.read_text(encoding="utf-8").splitlines()]
+        text = file.read_text(encoding="utf-8")
     except OSError:
-        return set()
-    return {fields[1] for fields in lines if len(fields) > 1 and fields[0] == "bind"}
+        return []
+    return [line.split() for line in text.splitlines() if line.strip()]
 
 
 def address_problem(bind: str, ours: set[str]) -> str | None:
@@ -109,17 +159,19 @@ def address_problem(bind: str, ours: set[str]) -> str | None:
 
     `ours` are those of the running configuration, for hosts (containers) where root may not see whose a socket is.
     """
-    host, _colon, port = bind.rpartition(":")
-    host = host.strip("[]")
+    try:
+        host, port = split_host_port(bind)
+    except AddressError as error:
+        return str(error)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("" if host == "*" else host, int(port)))
+            probe.bind(("" if host == "*" else host, port))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 return f"{bind}: {error.strerror}"
-            return _held_by_another(bind, int(port), ours)
+            return _held_by_another(bind, port, ours)
     return None
 
 

@@ -16,6 +16,7 @@ description:
   - Keeps the map file of live sets. A new pool starts with its first set, a pool that is gone loses its line; which
     set is live is never changed. A map file behind the running process, as a killed M(slipway.ops.pool_switch) leaves
     it, is brought up to date. Refuses a configuration without the set that is live.
+  - Tells which former addresses a client still uses, so that they are kept until it has changed.
   - Tells whether the running process is older than its configuration, because an earlier reload failed or never came.
 extends_documentation_fragment:
   - slipway.ops.haproxy
@@ -36,9 +37,13 @@ options:
     type: dict
     required: true
   binds:
-    description: The addresses that HAProxy will listen on, C(address:port).
+    description: The address that each frontend will listen on, C(address:port).
+    type: dict
+    default: {}
+  clients:
+    description: Configurations of nginx on this host that send requests to the addresses.
     type: list
-    elements: str
+    elements: path
     default: []
   config:
     description: HAProxy's configuration file.
@@ -55,7 +60,8 @@ EXAMPLES = r"""
   slipway.ops.pool_prepare:
     pools:
       sample: [blue, green]
-    binds: ["127.0.0.1:18000", "127.0.0.1:8404"]
+    binds: {sample: "127.0.0.1:18000", slipway_metrics: "127.0.0.1:8404"}
+    clients: [/etc/nginx/slipway/requests.conf]
 """
 
 RETURN = r"""
@@ -64,6 +70,11 @@ live:
   type: dict
   returned: success
   sample: {sample: blue}
+leaving:
+  description: The former addresses of frontends that a client still uses, to be kept until it has changed.
+  type: dict
+  returned: success
+  sample: {sample: ["127.0.0.1:17000"]}
 stale:
   description: Whether the running process was started before its configuration was last written.
   type: bool
@@ -88,7 +99,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "pools": {"type": "dict", "required": True},
-            "binds": {"type": "list", "elements": "str", "default": []},
+            "binds": {"type": "dict", "default": {}},
+            "clients": {"type": "list", "elements": "path", "default": []},
             "config": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
             "unit": {"type": "path", "default": "/etc/systemd/system/haproxy.service.d/slipway.conf"},
             "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
@@ -102,7 +114,13 @@ def main() -> None:
         prepared = prepare(
             Worker(options["socket"]),
             LiveMap(Path(options["map"])),
-            Wanted(options["pools"], options["binds"], Path(options["config"]), Path(options["unit"])),
+            Wanted(
+                options["pools"],
+                options["binds"],
+                Path(options["config"]),
+                Path(options["unit"]),
+                [Path(client) for client in options["clients"]],
+            ),
             dry_run=module.check_mode,
         )
     except HaproxyError as error:
@@ -110,6 +128,7 @@ def main() -> None:
     module.exit_json(
         changed=prepared.before != prepared.after,
         live=prepared.live,
+        leaving=prepared.leaving,
         stale=prepared.stale,
         stale_unit=prepared.stale_unit,
         diff={

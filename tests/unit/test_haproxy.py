@@ -208,7 +208,7 @@ def test_one_writer_at_a_time(edge):
 
 
 def wanted(tmp_path: Path, **pool_sets: list[str]) -> Wanted:
-    return Wanted(pool_sets, [], tmp_path / "haproxy.cfg", tmp_path / "drop-in")
+    return Wanted(pool_sets, {}, tmp_path / "haproxy.cfg", tmp_path / "drop-in")
 
 
 def test_prepare_makes_the_map_and_keeps_what_is_live(edge, fake, tmp_path):
@@ -249,3 +249,40 @@ def test_address_in_use_names_the_process():
     problem = address_problem("192.0.2.1:80", set())
     assert problem is not None
     assert "Cannot assign requested address" in problem
+
+
+def test_an_address_without_a_port_is_named():
+    assert "'127.0.0.1' has no port" in str(address_problem("127.0.0.1", set()))
+
+
+class Change:
+    """A pool that moves while nginx still sends requests to its former address."""
+
+    def __init__(self, edge: pools.Edge, tmp_path: Path) -> None:
+        self.edge, self.place = edge, tmp_path
+        (tmp_path / "haproxy.cfg").write_text(
+            "frontend a\n  bind 127.0.0.1:7001\n\nfrontend b\n  bind 127.0.0.1:7002\n  bind 127.0.0.1:7009\n"
+        )
+        self.nginx("127.0.0.1:7001", "127.0.0.1:7002")
+
+    def nginx(self, *servers: str) -> None:
+        lines = "".join(f"upstream p {{\n    server {server} max_fails=0;\n}}\n" for server in servers)
+        (self.place / "requests.conf").write_text(lines)
+
+    def leaving(self, **binds: str) -> dict[str, list[str]]:
+        clients = [self.place / "requests.conf", self.place / "not-there.conf"]
+        asked = Wanted({}, binds, self.place / "haproxy.cfg", self.place / "drop-in", clients)
+        return prepare(self.edge.worker, self.edge.live_map, asked, True).leaving
+
+
+def test_a_former_address_is_kept_until_nginx_has_left_it(edge, tmp_path):
+    change = Change(edge, tmp_path)
+    assert change.leaving(a="127.0.0.1:7011", b="127.0.0.1:7002", new="127.0.0.1:7003") == {"a": ["127.0.0.1:7001"]}
+    change.nginx("127.0.0.1:7011", "127.0.0.1:7002")
+    assert change.leaving(a="127.0.0.1:7011", b="127.0.0.1:7002") == {}
+    assert change.leaving(b="127.0.0.1:7002") == {}
+
+
+def test_an_address_that_nginx_uses_for_one_pool_is_not_anothers_at_once(edge, tmp_path):
+    with pytest.raises(HaproxyError, match=r"127\.0\.0\.1:7001 is a's, .* would be b's: .* move a alone first"):
+        Change(edge, tmp_path).leaving(a="127.0.0.1:7011", b="127.0.0.1:7001")

@@ -80,6 +80,19 @@ def pool(**changes: Any) -> dict[str, Any]:
         ([pool(servers=[{"name": "s", "address": "h:1", "wieght": 3}])], "unknown wieght"),
         ([pool(servers=[{"name": "s", "address": "h:1"}] * 2)], "two servers 's'"),
         ([pool(servers=None, sets={"blue": []})], "has no servers"),
+        ([pool(servers=[{"name": "s", "address": "h:1", "weight": "heavy"}])], "weight heavy is not between"),
+        (
+            [pool(servers=[{"name": "s", "address": "fd00::5:8000"}])],
+            "not a host and port, like app1:8000 or [fd00::5]",
+        ),
+        ([pool(bind="[fd00::zz]:80")], "not an address and port"),
+        ([pool(health={"path": "ready"})], "`health.path` 'ready' begins with /"),
+        ([pool(health={"path": "/a b"})], "`health.path` '/a b' begins with / and has no blanks"),
+        ([pool(health={"host": "a\nb"})], "`health.host`: 'a\\nb' has"),
+        (
+            [pool(mode="tcp", health={"ca": "/ca"}, servers=[{"name": "s", "address": "[::1]:5432"}])],
+            "with `health.ca` servers have names",
+        ),
         ([pool(mode="tcp", sticky=True)], "`sticky` is for HTTP"),
         ([pool(health={"port": 8008})], "`health.port` is for mode tcp"),
         (
@@ -98,7 +111,11 @@ def test_problems_of_pools(pools, said):
 def test_good_pools_have_no_problem():
     assert (
         pool_problems(
-            [pool(), pool(name="b", bind="[::1]:80"), pool(name="c", bind="*:81", mode="tcp", health={"port": 8008})]
+            [
+                pool(servers=[{"name": "s", "address": "[fd00::5]:8000"}]),
+                pool(name="b", bind="[::1]:80", health={"path": "", "host": "it's"}),
+                pool(name="c", bind="*:81", mode="tcp", health={"port": 8008}),
+            ]
         )
         == []
     )

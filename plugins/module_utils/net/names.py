@@ -33,10 +33,7 @@ def ascii_name(name: str) -> str:
 
 def canonical(name: str) -> str:
     """The one spelling of an address (``fd00::10``) or a host name."""
-    try:
-        return str(ipaddress.ip_address(str(name)))
-    except ValueError:
-        return ascii_name(name)
+    return str(ipaddress.ip_address(str(name))) if is_address(str(name)) else ascii_name(name)
 
 
 def subject_alt_names(names: list[str]) -> list[str]:
@@ -45,8 +42,13 @@ def subject_alt_names(names: list[str]) -> list[str]:
 
 
 def _typed(name: str) -> str:
+    return f"{'IP' if is_address(name) else 'DNS'}:{name}"
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an address, not a name."""
     try:
-        ipaddress.ip_address(name)
+        ipaddress.ip_address(text)
     except ValueError:
-        return f"DNS:{name}"
-    return f"IP:{name}"
+        return False
+    return True
