@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.settings import (
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.settings import (
     clients_of,
     problems,
     sections,

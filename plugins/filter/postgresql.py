@@ -8,7 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, access, model, settings
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import (
+    PostgresqlError,
+    access,
+    model,
+    settings,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, byte_size
 
 

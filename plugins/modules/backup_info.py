@@ -112,11 +112,11 @@ verdict:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.backup.engines import BackupError, survey
-from ansible_collections.slipway.ops.plugins.module_utils.backup.metrics import publish
-from ansible_collections.slipway.ops.plugins.module_utils.backup.status import results, worst
-from ansible_collections.slipway.ops.plugins.module_utils.backup.table import table
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import PgbackrestError
+from ansible_collections.slipway.ops.plugins.module_utils.data.metrics import publish
+from ansible_collections.slipway.ops.plugins.module_utils.data.status import results, worst
+from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError, survey
+from ansible_collections.slipway.ops.plugins.module_utils.data.table import table
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.command import PgbackrestError
 from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
 
 MEASURED = ("data.backup.verified", "data.drill.")

@@ -73,8 +73,8 @@ joined:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.backup.engines import BackupError
-from ansible_collections.slipway.ops.plugins.module_utils.backup.service import Service, begin, follow
+from ansible_collections.slipway.ops.plugins.module_utils.data.service import Service, begin, follow
+from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError
 
 PATIENCE = 5.0  # seconds of one call without news
 

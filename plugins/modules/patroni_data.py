@@ -66,9 +66,9 @@ host:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.data import hand_over
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, cluster
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.host import look as look_at_host
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError, cluster
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.host import look as look_at_host
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.data import hand_over
 
 
 def main() -> None:

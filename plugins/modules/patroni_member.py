@@ -76,8 +76,8 @@ notices:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.member import Wanted, settle
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import PatroniError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.member import Wanted, settle
 
 
 def main() -> None:

@@ -39,9 +39,9 @@ EXAMPLES = r"""
 RETURN = r""" # """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.rejoin import rejoin
-from ansible_collections.slipway.ops.plugins.module_utils.restore import RestoreError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import PatroniError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.rejoin import rejoin
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import RestoreError
 
 
 def main() -> None:

@@ -63,10 +63,10 @@ reasons:
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Client
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.restart import needed, restart
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.switch import Wanted
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import PatroniError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.client import Client
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.restart import needed, restart
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.switch import Wanted
 
 
 def main() -> None:

@@ -96,9 +96,13 @@ problems:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Client
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.switch import Wanted, followed, switch
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import PatroniError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.client import Client
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.switch import (
+    Wanted,
+    followed,
+    switch,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
 
 VERSION = "0.1.0"

@@ -69,8 +69,8 @@ checked:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import PgbackrestError
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.stanza import ensure, upgrade
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.command import PgbackrestError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.stanza import ensure, upgrade
 
 
 def main() -> None:

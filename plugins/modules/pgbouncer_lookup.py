@@ -51,8 +51,8 @@ changes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer.lookup import have, planned
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer.lookup import have, planned
 
 
 def main() -> None:

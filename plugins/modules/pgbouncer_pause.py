@@ -87,8 +87,8 @@ took:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer import PgbouncerError
-from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer.pause import pause, resume
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer import PgbouncerError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer.pause import pause, resume
 
 
 def main() -> None:

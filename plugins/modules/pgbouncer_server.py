@@ -69,8 +69,8 @@ notices:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer import PgbouncerError
-from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer.server import settle
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer import PgbouncerError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer.server import settle
 
 
 def main() -> None:

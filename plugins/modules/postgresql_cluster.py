@@ -113,9 +113,9 @@ msg:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, cluster
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.host import look as look_at_host
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.server import Server, follows, stop
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError, cluster
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.host import look as look_at_host
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.server import Server, follows, stop
 
 SOURCE = {
     "name": {"type": "str", "required": True},

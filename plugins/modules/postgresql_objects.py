@@ -143,9 +143,13 @@ notices:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.model import ATTRIBUTES, Wanted, read
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.objects import Outcome, apply, plan_everything
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.model import ATTRIBUTES, Wanted, read
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.objects import (
+    Outcome,
+    apply,
+    plan_everything,
+)
 
 USER = {
     "name": {"type": "str", "required": True},

@@ -87,8 +87,8 @@ import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.restore import RestoreError, recovery
-from ansible_collections.slipway.ops.plugins.module_utils.restore.cluster import Cluster
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import RestoreError, recovery
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.cluster import Cluster
 from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
 from ansible_collections.slipway.ops.plugins.module_utils.units import to_duration
 

@@ -170,13 +170,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.drill.tables import Error
-from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import PgbackrestError
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
-from ansible_collections.slipway.ops.plugins.module_utils.restore import RestoreError, postgresql
-from ansible_collections.slipway.ops.plugins.module_utils.restore.cluster import Cluster
-from ansible_collections.slipway.ops.plugins.module_utils.restore.target import TYPES, target
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill.tables import Error
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import PatroniError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.command import PgbackrestError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import RestoreError, postgresql
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.cluster import Cluster
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.target import TYPES, target
 from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
 
 _FAILURES = (RestoreError, PatroniError, PostgresqlError, PgbackrestError, Error, OSError)

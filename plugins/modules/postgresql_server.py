@@ -85,8 +85,8 @@ notices:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.server import Server, settle
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.server import Server, settle
 
 
 def main() -> None:

@@ -140,17 +140,17 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.connection import psycopg2
-from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
-from ansible_collections.slipway.ops.plugins.module_utils.upgrade import (
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.connection import psycopg2
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import PatroniError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade import (
     UpgradeError,
     journal,
     postgresql,
     report,
     way_back,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
 
 _FAILURES = (UpgradeError, PostgresqlError, PatroniError, OSError, psycopg2.Error if psycopg2 else OSError)
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.slipway.ops.plugins.action import backup_run
-from ansible_collections.slipway.ops.plugins.module_utils.backup import service
-from ansible_collections.slipway.ops.plugins.module_utils.backup.engines import BackupError
+from ansible_collections.slipway.ops.plugins.module_utils.data import service
+from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError
 
 RESULT = {"id": "data.backup.incr", "verdict": "pass", "reason": None}
 

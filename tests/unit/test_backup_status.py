@@ -6,10 +6,9 @@ import json
 from dataclasses import replace
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.backup import engines
-from ansible_collections.slipway.ops.plugins.module_utils.backup.engines import BackupError, survey
-from ansible_collections.slipway.ops.plugins.module_utils.backup.metrics import exposition, publish
-from ansible_collections.slipway.ops.plugins.module_utils.backup.status import (
+from ansible_collections.slipway.ops.plugins.module_utils.data import survey as engines
+from ansible_collections.slipway.ops.plugins.module_utils.data.metrics import exposition, publish
+from ansible_collections.slipway.ops.plugins.module_utils.data.status import (
     Limits,
     Status,
     judge,
@@ -18,7 +17,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.backup.status import (
     with_results,
     worst,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.backup.table import table
+from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError, survey
+from ansible_collections.slipway.ops.plugins.module_utils.data.table import table
 from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
 from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
 

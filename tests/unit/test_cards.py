@@ -24,9 +24,9 @@ TEMPLATE = re.compile(r"\{\{.*?\}\}|\{.*?\}")
 # Modules that start or restart a unit, and where its name is.
 STARTING = {
     "slipway.ops.etcd_member": MODULE_UTILS / "etcd/member.py",
-    "slipway.ops.patroni_member": MODULE_UTILS / "patroni/member.py",
-    "slipway.ops.pgbouncer_server": MODULE_UTILS / "pgbouncer/server.py",
-    "slipway.ops.postgresql_server": MODULE_UTILS / "postgresql/server.py",
+    "slipway.ops.patroni_member": MODULE_UTILS / "engines/postgresql/patroni/member.py",
+    "slipway.ops.pgbouncer_server": MODULE_UTILS / "engines/postgresql/pgbouncer/server.py",
+    "slipway.ops.postgresql_server": MODULE_UTILS / "engines/postgresql/server.py",
 }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.drill import DrillError, postgresql, recovery, recovery_log
-from ansible_collections.slipway.ops.plugins.module_utils.drill.course import Course, Phase
-from ansible_collections.slipway.ops.plugins.module_utils.drill.growth import Growth
-from ansible_collections.slipway.ops.plugins.module_utils.drill.report import (
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill import DrillError
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Course, Phase
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.growth import Growth
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import (
     Compared,
     Limits,
     Report,
@@ -15,9 +15,11 @@ from ansible_collections.slipway.ops.plugins.module_utils.drill.report import (
     metrics,
     results,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.drill.scope import Scope, Weight
-from ansible_collections.slipway.ops.plugins.module_utils.drill.scratch import MARK, Scratch
-from ansible_collections.slipway.ops.plugins.module_utils.drill.tables import Table
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.scope import Scope, Weight
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill import recovery, recovery_log
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill import rehearsal as postgresql
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill.scratch import MARK, Scratch
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill.tables import Table
 from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
 
 GIB = 2**30

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.backup.engines import BackupError
-from ansible_collections.slipway.ops.plugins.module_utils.backup.status import Limits, Status
+from ansible_collections.slipway.ops.plugins.module_utils.data.status import Limits, Status
+from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckUnknown, worst
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient

@@ -10,13 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.etcd.member import former_selves
-from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
-from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed
-from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
-from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
-from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import patroni as kind
-from ansible_collections.slipway.ops.plugins.module_utils.patroni import (
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError, keeper
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import cluster as server_data
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import (
     PatroniError,
     ctl,
     data,
@@ -25,12 +21,20 @@ from ansible_collections.slipway.ops.plugins.module_utils.patroni import (
     status,
     switch,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Answer
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.restart import Installed, reasons, server_version
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import Ended
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, keeper
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import cluster as server_data
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.server import Server
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.client import Answer
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.restart import (
+    Installed,
+    reasons,
+    server_version,
+)
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.server import Server
+from ansible_collections.slipway.ops.plugins.module_utils.etcd.member import former_selves
+from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
+from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed
+from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import patroni as kind
+from ansible_collections.slipway.ops.plugins.module_utils.host.run import Ended
 
 SETTINGS = {"max_connections": 40, "wal_level": "replica", "shared_buffers": "128MB", "jit": False, "port": 5432}
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError, ctl, rejoin
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Client
-from ansible_collections.slipway.ops.plugins.module_utils.restore import journal
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import PatroniError, ctl, rejoin
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.client import Client
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import journal
 
 
 @pytest.fixture

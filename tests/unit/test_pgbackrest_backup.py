@@ -9,10 +9,9 @@ import threading
 import time
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest import backup as subject
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest import command, job
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.backup import (
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest import backup as subject
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest import command, job
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.backup import (
     Target,
     exit_code,
     full_disks,
@@ -20,6 +19,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.backup impo
     perform,
     targets,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
+from ansible_collections.slipway.ops.plugins.module_utils.host import run as programs
 
 TARGET = Target("main", 1, "nobody", "main")
 BEGIN = "2026-11-21 15:03:38.949 P00   INFO: backup command begin 2.55.1"
@@ -46,7 +47,7 @@ def pgbackrest(tmp_path, monkeypatch):
         program.write_text(f"#!/bin/sh\ncase \"$*\" in *info) echo '{INFO}'; exit 0;; esac\n{script}\n")
         program.chmod(0o755)
 
-    monkeypatch.setattr(command, "as_user", lambda user: {})
+    monkeypatch.setattr(programs, "as_user", lambda user: {})
     monkeypatch.setattr(job, "as_user", lambda user: {})
     monkeypatch.setattr(command, "PROGRAM", str(program))
     monkeypatch.setattr(subject, "RETRY", 0.1)

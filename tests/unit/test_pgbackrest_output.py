@@ -6,17 +6,21 @@ import json
 import re
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest import stanza as stanzas
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import (
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest import stanza as stanzas
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.command import (
     PgbackrestError,
     arguments,
     plain,
     reason,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.info import InfoError, find, parse
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.progress import Progress
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.status import describe, label
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.verify import findings, judge
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.info import (
+    InfoError,
+    find,
+    parse,
+)
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.progress import Progress
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.status import describe, label
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.verify import findings, judge
 
 FULL, INCR = "20261121-150338F", "20261121-150338F_20261121-150341I"
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.settings import (
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.settings import (
     clients_of,
     problems,
     sections,
     site,
     text,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.status import INFO_TIMEOUT
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.status import INFO_TIMEOUT
 
 KEY = "k" * 24
 HOST = {"type": "host", "host": "backup1", "path": "/backup", "cipher_pass": KEY, "retention_days": 30}

@@ -7,15 +7,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer import (
+    PgbouncerError,
+    server_side,
+)
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer import pause as pausing
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer.admin import quoted
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer.server import waiting, written
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, worst
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import pgbouncer as kind
-from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer import PgbouncerError, server_side
-from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer import pause as pausing
-from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer.admin import quoted
-from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer.server import waiting, written
 
 DB1: dict[str, Any] = {"host": "db1", "port": 5432}
 OWN = {"name": "pgbouncer", "paused": 0, "pool_size": 2, "host": None, "port": 6432}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, access
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError, access
 
 
 @pytest.mark.parametrize(

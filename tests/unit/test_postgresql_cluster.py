@@ -5,8 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, cluster
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.cluster import Found, Source, Wanted, decide, look
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError, cluster
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.cluster import (
+    Found,
+    Source,
+    Wanted,
+    decide,
+    look,
+)
 
 WANTED = Wanted(17, "main", "/data")
 STANDBY = replace(WANTED, source=Source("db1", "host=db1", "db2"))

@@ -3,15 +3,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, objects
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.catalog import (
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError, objects
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.catalog import (
     Catalog,
     DatabaseState,
     Inside,
     Role,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.model import read
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.scram import verifier
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.model import read
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.scram import verifier
 
 SHOP = [{"name": "shop", "extensions": ["pg_trgm"]}]
 NOBODY = Role(True, False, frozenset(), -1, None, frozenset())

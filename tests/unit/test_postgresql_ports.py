@@ -5,7 +5,7 @@ import pwd
 import socket
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.ports import listeners, strangers
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.ports import listeners, strangers
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 OTHER = next(user.pw_name for user in pwd.getpwall() if user.pw_uid != os.geteuid())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import scram
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import scram
 
 # RFC 7677, section 3: user "user", password "pencil".
 SALT = base64.b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.slipway.ops.plugins.filter.postgresql import postgresql_problems, postgresql_settings
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import PostgresqlError, settings
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError, settings
 from ansible_collections.slipway.ops.plugins.module_utils.units import byte_size
 
 GIB = 2**30

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.restore import RestoreError, journal, recovery
-from ansible_collections.slipway.ops.plugins.module_utils.restore.cluster import Cluster
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import (
+    RestoreError,
+    journal,
+    recovery,
+)
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.cluster import Cluster
 
 NOON = 1795262400.0  # 2026-11-21 12:00:00 UTC
 

@@ -6,11 +6,11 @@ import os
 from dataclasses import replace
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.info import Backup
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql.keeper import has_server
-from ansible_collections.slipway.ops.plugins.module_utils.restore import RestoreError, journal
-from ansible_collections.slipway.ops.plugins.module_utils.restore.cluster import Cluster, _is_written
-from ansible_collections.slipway.ops.plugins.module_utils.restore.postgresql import (
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.keeper import has_server
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.info import Backup
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import RestoreError, journal
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.cluster import Cluster, _is_written
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.postgresql import (
     Plan,
     Wanted,
     discard,
@@ -20,7 +20,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.restore.postgresql imp
     undo,
     undo_plan,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.restore.target import (
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.target import (
     History,
     Target,
     choose,

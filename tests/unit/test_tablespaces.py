@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import tablespaces
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import tablespaces
 
 
 def test_a_directory_goes_with_its_files_elsewhere_and_nobody_elses(tmp_path):

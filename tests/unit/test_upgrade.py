@@ -7,9 +7,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import Ended
-from ansible_collections.slipway.ops.plugins.module_utils.postgresql import control
-from ansible_collections.slipway.ops.plugins.module_utils.upgrade import (
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import control
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade import (
     UpgradeError,
     gate,
     journal,
@@ -18,6 +17,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.upgrade import (
     report,
     way_back,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.host.run import Ended
 
 NOON = 1795262400.0  # 2026-11-21 12:00:00 UTC
 DAY = 86400.0

@@ -8,14 +8,14 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ansible_collections.slipway.ops.plugins.module_utils.backup.engines import BackupError, survey
-from ansible_collections.slipway.ops.plugins.module_utils.backup.status import Status, absence
+from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, absence
+from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError, survey
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.command import PgbackrestError
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckUnknown, Finding, within
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import limit_in, option, text
-from ansible_collections.slipway.ops.plugins.module_utils.pgbackrest.command import PgbackrestError
 
 _NEVER = {
     "full_age": "there is no full backup of {} yet",

@@ -7,6 +7,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import PatroniError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.client import Client
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.status import Cluster, problems
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.switch import look
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import (
     CheckFailed,
@@ -17,10 +21,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.finding import 
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import integer, limit_in, option
-from ansible_collections.slipway.ops.plugins.module_utils.patroni import PatroniError
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.client import Client
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.status import Cluster, problems
-from ansible_collections.slipway.ops.plugins.module_utils.patroni.switch import look
 
 
 @dataclass(frozen=True, kw_only=True)

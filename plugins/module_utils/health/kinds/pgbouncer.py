@@ -9,6 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer import PgbouncerError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer.admin import (
+    PORT,
+    SOCKET,
+    Admin,
+    databases,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import (
     CheckFailed,
@@ -25,8 +32,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.options import 
     port,
     text,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer import PgbouncerError
-from ansible_collections.slipway.ops.plugins.module_utils.pgbouncer.admin import PORT, SOCKET, Admin, databases
 
 Row = dict[str, Any]
 

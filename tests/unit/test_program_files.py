@@ -1,0 +1,51 @@
+"""What a role installs for its program is all that it imports, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible.errors import AnsibleError
+from ansible.plugins.loader import lookup_loader
+from ansible_collections.slipway.ops.plugins.plugin_utils.program import PACKAGE, closure
+
+ROOT = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
+
+
+def found(*modules: str, target: str = "/opt") -> list[dict[str, str]]:
+    return lookup_loader.get("slipway.ops.program_files").run(list(modules), target=target)
+
+
+def test_what_is_imported_is_found_through_packages_and_names(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/__init__.py").write_text(f"from {PACKAGE}.base import thing\n")
+    (tmp_path / "shop/program.py").write_text(f"import json\nfrom {PACKAGE}.shop import till\nfrom ansible import x\n")
+    (tmp_path / "shop/till.py").write_text(f"def later():\n    from {PACKAGE} import loop\n")
+    (tmp_path / "base.py").write_text("thing = 1\n")
+    (tmp_path / "loop.py").write_text(f"from {PACKAGE}.shop import till\n")
+    (tmp_path / "other.py").write_text("")
+    assert list(map(str, closure(tmp_path, ["shop.program"]))) == [
+        "base.py",
+        "loop.py",
+        "shop/__init__.py",
+        "shop/program.py",
+        "shop/till.py",
+    ]
+
+
+@pytest.mark.parametrize("program", ["engines.postgresql.pgbackrest.program", "data.drill.program"])
+def test_a_program_runs_from_what_is_installed_of_it_alone(tmp_path: Path, program: str) -> None:
+    for file in found(program, target=str(tmp_path)):
+        path = Path(file["path"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(Path(file["src"]).read_text() if "src" in file else file["content"])
+    argv = [sys.executable, "-S", "-m", f"{PACKAGE}.{program}", "--help"]
+    ran = subprocess.run(argv, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0 and "usage: slipway-" in ran.stdout, ran.stderr
+
+
+def test_a_module_that_is_not_there_is_named() -> None:
+    with pytest.raises(AnsibleError, match=r"there is no module engines\.postgresq\.program"):
+        found("engines.postgresq.program")
