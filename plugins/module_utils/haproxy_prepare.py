@@ -5,15 +5,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Worker, parent_of, started_at
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy_live import LiveMap
-from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError, split_host_port
+from ansible_collections.slipway.ops.plugins.module_utils.net.listening import address_problem
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,9 @@ def prepare(worker: Worker, live_map: LiveMap, wanted: Wanted, dry_run: bool) ->
     pid = _running_pid(worker)
     present = _binds(wanted.config)
     ours = {bind for binds in present.values() for bind in binds} if pid else set()
-    taken = [problem for problem in (address_problem(bind, ours) for bind in wanted.binds.values()) if problem]
+    taken = [
+        problem for problem in (address_problem(bind, "haproxy", ours) for bind in wanted.binds.values()) if problem
+    ]
     if taken:
         raise HaproxyError("HAProxy could not listen: " + "; ".join(taken))
     leaving = _leaving(present, wanted)
@@ -152,62 +151,3 @@ def _lines(file: Path) -> list[list[str]]:
     except OSError:
         return []
     return [line.split() for line in text.splitlines() if line.strip()]
-
-
-def address_problem(bind: str, ours: set[str]) -> str | None:
-    """Why `address:port` cannot be listened on, or None. Addresses that HAProxy itself has are fine.
-
-    `ours` are those of the running configuration, for hosts (containers) where root may not see whose a socket is.
-    """
-    try:
-        host, port = split_host_port(bind)
-    except AddressError as error:
-        return str(error)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("" if host == "*" else host, port))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                return f"{bind}: {error.strerror}"
-            return _held_by_another(bind, port, ours)
-    return None
-
-
-def _held_by_another(bind: str, port: int, ours: set[str]) -> str | None:
-    owners = _listeners(port)
-    others = [f"{name} (pid {pid})" for pid, name in owners if name != "haproxy"]
-    if not others and (owners or bind in ours):
-        return None
-    who = ", ".join(others) or "a process that cannot be seen from here"
-    return f"{bind} is in use by {who}; stop it or choose another address"
-
-
-def _listeners(port: int) -> list[tuple[int, str]]:
-    """The processes that listen on a TCP port: (pid, name)."""
-    inodes = set()
-    for table in ("tcp", "tcp6"):
-        lines = Path(f"/proc/net/{table}").read_text(encoding="ascii").splitlines()[1:]
-        fields = (line.split() for line in lines)
-        inodes |= {f"socket:[{f[9]}]" for f in fields if f[3] == "0A" and int(f[1].rpartition(":")[2], 16) == port}
-    return [(pid, name) for pid, name in _processes() if inodes & _links(pid)]
-
-
-def _processes() -> list[tuple[int, str]]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):  # it ended meanwhile
-                found.append((int(entry.name), (entry / "comm").read_text(encoding="utf-8").strip()))
-    return found
-
-
-def _links(pid: int) -> set[str]:
-    """What the file descriptors of a process are; nothing where root may not look."""
-    links = set()
-    with contextlib.suppress(OSError):
-        for entry in Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(OSError):  # closed meanwhile
-                links.add(os.readlink(entry))  # noqa: PTH115  not a path
-    return links

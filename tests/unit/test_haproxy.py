@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.slipway.ops.plugins.module_utils import haproxy_pools as pools
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Stats, Worker, started_at
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy_live import LiveMap
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_prepare import Wanted, address_problem, prepare
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy_prepare import Wanted, prepare
 
 COLUMNS = "pxname,svname,qcur,scur,status,weight,check_status,check_code,check_duration,last_chk,addr"
 
@@ -235,24 +235,6 @@ def test_prepare_sees_a_process_older_than_its_configuration(edge, tmp_path):
     assert not prepare(edge.worker, edge.live_map, wanted(tmp_path), True).stale
     assert started_at(os.getpid()) is not None
     assert started_at(2**30) is None
-
-
-def test_address_in_use_names_the_process():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        bind = f"127.0.0.1:{taken.getsockname()[1]}"
-        problem = address_problem(bind, set())
-        assert problem is not None
-        assert f"(pid {os.getpid()})" in problem
-    assert address_problem(bind, set()) is None
-    problem = address_problem("192.0.2.1:80", set())
-    assert problem is not None
-    assert "Cannot assign requested address" in problem
-
-
-def test_an_address_without_a_port_is_named():
-    assert "'127.0.0.1' has no port" in str(address_problem("127.0.0.1", set()))
 
 
 class Change:

@@ -269,7 +269,7 @@ def test_nginx_comes_back_when_killed(host, get):
         ({"nginx_sites": [site(extra="nonsense on;")]}, ['unknown directive "nonsense"', "/etc/nginx/sites/www.conf:"]),
         (
             {"nginx_sites": [site(certificate={"name": "absent"})], "nginx_http_port": 18000},
-            ["another program listens on 127.0.0.1:18000"],
+            ["nginx could not listen: *:18000 is in use by python3 (pid"],
         ),
         (
             {"nginx_sites": [site(certificate={"name": "absent"})]},
