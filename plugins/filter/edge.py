@@ -33,6 +33,7 @@ class FilterModule:
             words.nginx_word,
             words.haproxy_word,
             nginx_sites.server_name,
+            nginx_sites.site_host,
             nginx_sites.merge_headers,
             nginx_sites.answers_late,
             nginx_sites.site_problems,

@@ -16,14 +16,17 @@ SITES = [
     {"name": "plain", "domains": ["plain.test"], "locations": []},
 ]
 
+# Without `ready` a service is ready where it is healthy.
+SERVICE = {"image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8010}}
+
 INVENTORY = {
     "all": {
         "vars": {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
             "app_services": [
-                {"name": "sample", "instances": 3, "edge_port": 18000, "ready": {"path": "/up"}},
-                {"name": "worker-only"},
+                {**SERVICE, "name": "sample", "instances": 3, "edge_port": 18000, "health": {"path": "/up"}},
+                {**SERVICE, "name": "worker-only", "ports": {"blue": 8100, "green": 8200}},
             ],
             "registry_name": "images.test:5000",
         },

@@ -9,6 +9,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_sites impor
     answers_late,
     merge_headers,
     server_name,
+    site_host,
     site_problems,
 )
 
@@ -20,19 +21,19 @@ def site(*locations: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("domain", "name"),
+    ("domain", "name", "host"),
     [
-        ("Shop.Example.Test", "shop.example.test"),
-        ("bücher.example.test", "xn--bcher-kva.example.test"),
-        ("*.example.test", "*.example.test"),
-        (".Example.test", ".example.test"),
-        ("www.Example.*", "www.example.*"),
-        (r"~^Shop\d{2}\.test$", r"~^Shop\d{2}\.test$"),
-        ("[fd00::5]", "[fd00::5]"),
+        ("Shop.Example.Test", "shop.example.test", "shop.example.test"),
+        ("bücher.example.test", "xn--bcher-kva.example.test", "xn--bcher-kva.example.test"),
+        ("*.example.test", "*.example.test", "www.example.test"),
+        (".Example.test", ".example.test", "example.test"),
+        ("www.Example.*", "www.example.*", ""),
+        (r"~^Shop\d{2}\.test$", r"~^Shop\d{2}\.test$", ""),
+        ("[fd00::5]", "[fd00::5]", ""),
     ],
 )
-def test_a_domain_has_one_spelling(domain, name):
-    assert server_name(domain) == name
+def test_a_domain_has_one_spelling_and_perhaps_a_name_to_ask_by(domain, name, host):
+    assert (server_name(domain), site_host(domain)) == (name, host)
 
 
 def test_a_header_is_replaced_whatever_its_case():

@@ -31,6 +31,14 @@ def server_name(domain: str) -> str:
     return before + ascii_name(domain.removeprefix(".").removesuffix(".*")) + after
 
 
+def site_host(domain: str) -> str:
+    """A host name that a domain stands for, to ask the site by; empty when it does not tell one."""
+    name = server_name(domain)
+    if name.startswith(("~", "[")) or name.endswith(".*"):
+        return ""
+    return name.removeprefix(".").replace("*", "www")
+
+
 def merge_headers(layers: list[Mapping[str, Any] | None]) -> dict[str, str]:
     """The headers of all layers: a later one goes over an earlier one, whatever the case of its name.
 
