@@ -27,7 +27,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .evidence_record import ARTIFACT, RUN, EvidenceError, encoded, validated
+from .evidence_record import ARTIFACT, RUN, EvidenceError, encoded, parse_time, validated
+from .result import VERDICTS
 
 # Others may pass through to the metrics, and see nothing else.
 ROOT_MODE = 0o2751
@@ -50,15 +51,30 @@ class Reading:
 
 @dataclass
 class Snapshot:
-    """The newest records, and how many bytes of each month's file they take into account."""
+    """The newest records, how many bytes of each month's file they take into account, and those bytes' SHA-256."""
 
     offsets: dict[str, int] = field(default_factory=dict)
+    sums: dict[str, str] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     damaged: list[dict[str, Any]] = field(default_factory=list)
 
     def reading(self) -> Reading:
         """The records and the damaged lines, without where they came from."""
         return Reading(self.records, self.damaged)
+
+    @classmethod
+    def kept(cls, content: bytes) -> Snapshot:
+        """What ``latest.json`` holds; empty, so that all is read anew, when it is no snapshot."""
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            snapshot = cls(**json.loads(content))
+            sound = (
+                all(isinstance(offset, int) for offset in snapshot.offsets.values())
+                and all(isinstance(line, dict) for line in snapshot.damaged)
+                and all(_is_record(record) for record in snapshot.records)
+            )
+            if sound and snapshot.sums.keys() == snapshot.offsets.keys():
+                return snapshot
+        return cls()
 
 
 def key(record: Mapping[str, Any]) -> Key:
@@ -188,17 +204,23 @@ class Store:
         return self.root / name
 
     def _caught_up(self) -> Snapshot:
-        """``latest.json`` with what was appended since it was written; the caller holds the lock."""
+        """``latest.json`` with what was appended since it was written; the caller holds the lock.
+
+        What it took into account must be what is there: a part that was damaged or edited since makes it worthless.
+        """
         snapshot = Snapshot()
-        with contextlib.suppress(FileNotFoundError, PermissionError, ValueError, TypeError):
-            snapshot = Snapshot(**json.loads((self.root / "latest.json").read_bytes()))
-        sizes = {path.name: path.stat().st_size for path in self.months()}
-        if any(sizes.get(name, 0) < offset for name, offset in snapshot.offsets.items()):
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            snapshot = Snapshot.kept((self.root / "latest.json").read_bytes())
+        months = {path.name: path for path in self.months()}
+        if any(_sum(months.get(name), end) != snapshot.sums[name] for name, end in snapshot.offsets.items()):
             snapshot = Snapshot()
         added = Reading(snapshot.records, snapshot.damaged)
-        for path in self.months():
-            _read_lines(path, snapshot.offsets.get(path.name, 0), added)
-        return Snapshot(sizes, list(newest(added.records).values()), added.damaged)
+        sizes = {name: path.stat().st_size for name, path in months.items()}
+        for name, path in months.items():
+            _read_lines(path, snapshot.offsets.get(name, 0), added)
+        known = {name: snapshot.sums[name] for name, size in sizes.items() if snapshot.offsets.get(name) == size}
+        sums = {name: known.get(name) or _sum(path, sizes[name]) for name, path in months.items()}
+        return Snapshot(sizes, sums, list(newest(added.records).values()), added.damaged)
 
     @contextlib.contextmanager
     def locked(self, exclusive: bool = True) -> Iterator[None]:
@@ -313,12 +335,32 @@ def _read_lines(path: Path, offset: int, reading: Reading) -> None:
 
 
 def parsed(line: bytes) -> Record | None:
-    """The record in a line, or None for a line that a killed writer left half-written."""
+    """The record in a line, or None for a line that is damaged: half-written by a killed writer, or no record."""
     with contextlib.suppress(ValueError):
         record = json.loads(line)
-        if isinstance(record, dict) and all(isinstance(record.get(name), str) for name in ("id", "subject", "at")):
-            return record
+        return record if _is_record(record) else None
     return None
+
+
+def _is_record(record: Any) -> bool:
+    """Whether it says what it speaks of, when, and with which verdict; without these nothing can be judged."""
+    if not isinstance(record, dict) or not all(isinstance(record.get(name), str) for name in ("id", "subject", "at")):
+        return False
+    with contextlib.suppress(EvidenceError):
+        return bool(parse_time(record["at"])) and record.get("verdict") in VERDICTS
+    return False
+
+
+def _sum(path: Path | None, size: int) -> str:
+    """The SHA-256 of a file's first bytes; empty when it has fewer."""
+    if path is None or path.stat().st_size < size:
+        return ""
+    whole, left = hashlib.sha256(), size
+    with path.open("rb") as file:
+        while left and (block := file.read(min(left, 1 << 20))):
+            whole.update(block)
+            left -= len(block)
+    return whole.hexdigest()
 
 
 def _flock(descriptor: int, operation: int, seconds: float, root: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.evidence import Store
 from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
+from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import strings
 from playbook import play
 
 POLICY = [{"id": "delivery.rollback.duration", "title": {"en": "Fast rollback", "ko": "빠른 롤백"}, "max_age": "1d"}]
@@ -47,6 +48,7 @@ def record(hours, **changes):
 def test_go_exits_zero_and_writes_the_reports(readiness, tmp_path):
     done = readiness(record(1))
     assert done.code == 0, done.output
+    assert done.changed == 0, "it looks, and changes nothing"
     assert "GO: Every must-have requirement is proven" in done.stdout
     assert "Fast rollback" in (tmp_path / "reports" / "readiness.html").read_text()
     data = json.loads((tmp_path / "reports" / "readiness.json").read_text())
@@ -106,4 +108,5 @@ def test_a_faulty_policy_is_said(readiness):
 def test_an_unknown_language_is_said(readiness):
     done = readiness(record(1), report_language="de")
     assert done.code != 0
-    assert "the report has no language 'de'; it has en, ko" in done.stdout
+    assert f"wanted is one of {', '.join(strings())}" in done.said, done.output
+    assert "caused by" not in done.output

@@ -9,6 +9,7 @@ import stat
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils import evidence
 from ansible_collections.slipway.ops.plugins.module_utils.evidence import Store, newest
+from ansible_collections.slipway.ops.plugins.module_utils.evidence_metrics import FILE, publish
 from ansible_collections.slipway.ops.plugins.module_utils.evidence_query import Query, described, tail
 from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import EvidenceError
 
@@ -283,3 +284,91 @@ def test_the_tail_of_a_history_is_per_subject():
 
 def test_newest_keeps_one_per_id_and_subject():
     assert len(newest([record("a"), record("a", id="delivery.x"), record("b"), record("a")])) == 3
+
+
+def months(store, **texts):
+    """A store of several months, with its snapshot written."""
+    store.append([record("seed")], "run")
+    (current,) = store.months()
+    for name, subject in texts.items():
+        (store.records / f"2026-{name[1:]}.jsonl").write_bytes(current.read_bytes().replace(b"seed", subject.encode()))
+    store.keep_latest()
+    return store
+
+
+def overwritten(path, at=2):
+    """Damage that keeps the file's size and time, as a failing disk does."""
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0x15
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_damage_in_an_old_part_is_seen_though_a_snapshot_knows_better(store):
+    months(store, m01="january", m02="february")
+    overwritten(store.records / "2026-01.jsonl")
+    reading = store.latest()
+    assert "january" not in subjects(reading) and "february" in subjects(reading)
+    assert [line["file"] for line in reading.damaged] == ["records/2026-01.jsonl"]
+    assert [line["file"] for line in store.keep_latest().damaged] == ["records/2026-01.jsonl"]
+    assert len(store.latest().damaged) == 1, "counted once"
+
+
+def test_damage_before_what_was_appended_is_seen(store):
+    months(store)
+    (path,) = store.months()
+    overwritten(path)
+    store.append([record("later")], "run-2")
+    reading = store.latest()
+    assert subjects(reading) == ["later"] and len(reading.damaged) == 1
+
+
+def test_a_record_that_was_edited_is_read_as_it_is_now(store):
+    months(store, m01="january")
+    path = store.records / "2026-01.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"pass"', b'"fail"'))
+    assert {one["subject"]: one["verdict"] for one in store.latest().records}["january"] == "fail"
+
+
+@pytest.mark.parametrize("field", ["at", "verdict", "id", "subject"])
+def test_a_record_without_time_or_verdict_is_a_damaged_line(store, field):
+    months(store, m01="january")
+    path = store.records / "2026-01.jsonl"
+    spoilt = json.loads(path.read_bytes()) | {field: "yesterdax" if field in ("at", "verdict") else None}
+    path.write_bytes(json.dumps(spoilt).encode() + b"\n")
+    reading = store.latest()
+    assert subjects(reading) == ["seed"] and len(reading.damaged) == 1
+    publish(store)
+    assert "slipway_evidence_damaged_lines 1\n" in (store.metrics / FILE).read_text()
+
+
+def test_a_month_that_is_gone_takes_its_records_along(store):
+    months(store, m01="january")
+    (store.records / "2026-01.jsonl").unlink()
+    assert subjects(store.latest()) == ["seed"]
+
+
+@pytest.mark.parametrize("part", ["records", "offsets", "sums", "damaged"])
+@pytest.mark.parametrize("content", [7, "x", ["x"], {"x": "y"}, None])
+def test_a_snapshot_of_odd_shape_is_made_anew(store, part, content):
+    months(store, m01="january")
+    path = store.root / "latest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {part: content}))
+    assert sorted(subjects(store.latest())) == ["january", "seed"]
+
+
+def test_metrics_that_were_damaged_are_written_anew(store):
+    months(store)
+    publish(store)
+    (store.metrics / FILE).write_text("nonsense")
+    publish(store)
+    assert "slipway_evidence_damaged_lines 0\n" in (store.metrics / FILE).read_text()
+
+
+def test_a_lost_lock_file_loses_nothing(store):
+    months(store)
+    (store.root / "lock").unlink()
+    assert subjects(store.latest()) == ["seed"]
+    store.append([record("later")], "run-2")
+    assert sorted(subjects(store.latest())) == ["later", "seed"]

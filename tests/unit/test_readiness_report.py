@@ -10,9 +10,14 @@ import readiness_sample as sample
 from ansible.errors import AnsibleFilterError
 from ansible_collections.slipway.ops.plugins.filter.readiness import FilterModule
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness import pictures
-from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.summary import columns
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.timelines import timelines
-from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words, quantity, strings
+from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import (
+    Words,
+    bound,
+    columns,
+    quantity,
+    strings,
+)
 
 FILTERS = FilterModule().filters()
 ABOUT = {"system": "demo", "command": "ansible-playbook slipway.ops.readiness", "data_file": "readiness.json"}
@@ -139,7 +144,7 @@ def test_an_artifact_that_is_no_picture_is_not_drawn(content):
 
 def test_what_traffic_saw_is_drawn():
     text = page()
-    assert text.count('class="timeline"') == 2
+    assert text.count('class="timeline"') == 4, "a wide and a narrow one of each"
     assert "v1: 1420 answers" in text
     assert "v1 drained" in text
     (picture,) = drawn(json.dumps(sample.SWITCH["traffic"]))
@@ -277,3 +282,55 @@ def test_quantities_read_as_people_write_them(value, unit, shown):
 @pytest.mark.parametrize(("end", "step"), [(31, 10), (6, 1), (0.001, 0.0002), (100, 20), (7200, 2000)])
 def test_ticks_are_round(end, step):
     assert pictures.nice_step(end) == pytest.approx(step)
+
+
+def refused(language):
+    """The page of a system whose last release was refused; its record claims what it wanted to show."""
+    evidence = sample.evidence()
+    switched = next(one for one in evidence["records"] if one["artifacts"] and one["id"].startswith("delivery."))
+    switched |= {
+        "claim": "Release 2 went live",
+        "verdict": "fail",
+        "reason": "5.3 % of 1,420 requests failed",
+        "measured": 7,
+        "unit": "s",
+        "limit": "<= 5",
+    }
+    return page(language, evidence), switched
+
+
+def headings(text):
+    return re.findall(r"<strong>([^<]*)</strong>|<h3>.*?</svg>([^<]*)</h3>", text)
+
+
+def test_no_heading_claims_what_did_not_hold():
+    text, record = refused("en")
+    told = [one or other for one, other in headings(text)]
+    assert f"Failed: {record['claim']}" in told
+    assert record["claim"] not in told
+
+
+def test_headings_of_a_korean_page_are_korean():
+    text, record = refused("ko")
+    assert record["claim"] not in [one or other for one, other in headings(text)]
+    assert any((one or other).startswith("실패: ") for one, other in headings(text))
+
+
+def test_a_limit_has_the_unit_of_what_was_measured():
+    text, _record = refused("en")
+    assert "limit &lt;= 5 s" in text
+    assert bound("<= 5", "s") == "<= 5 s"
+    assert bound("<= 5 min", "s") == "<= 5 min"
+    assert bound("= 0", "1") == "= 0"
+    assert bound("= ready", "s") == "= ready"
+
+
+def test_names_and_marks_of_a_narrow_picture_fit():
+    picture = {
+        "lanes": [{"name": "a-service-with-a-long-name", "kind": "", "spans": [{"from": 0, "to": 30, "label": ""}]}],
+        "marks": [{"at": 20, "label": "드레인이 끝났습니다"}],
+        "facts": {},
+    }
+    wide, narrow = pictures.timeline(picture, "label").split('<div class="narrow">')
+    assert "a-service-with-a-l…" in wide or "a-service-with-a-long-name" in wide
+    assert "…" in narrow and 'text-anchor="end"' in narrow

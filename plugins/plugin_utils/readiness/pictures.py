@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import columns
 from markupsafe import Markup
 
 # The order in which a bar's parts stand.
@@ -19,7 +20,8 @@ TICK = Markup(
     '<line class="tl-grid" x1="{0:.1f}" x2="{0:.1f}" y1="{1:g}" y2="{2:g}"/>'
     '<text class="tl-tick" x="{0:.1f}" y="{3:g}">{4}</text>'
 )
-LANE_NAME = 18
+FIGURE_END = 70  # nearer to "now" than this, two texts would stand in one another
+LETTER = 6.8  # width of a lane's letter
 
 
 def ring(percent: int | None, label: str) -> Markup:
@@ -78,15 +80,53 @@ def sparkline(values: Sequence[float], limit: float | None, label: str) -> Marku
 
 
 @dataclass(frozen=True)
+class _Sheet:
+    """What a picture is drawn on: its width, the width of the names at its left, and how many ticks it bears."""
+
+    name: str
+    width: float
+    names: float
+    ticks: int
+
+
+# The page shows the one that fits: a picture that is only made smaller has letters that nobody can read.
+WIDE = _Sheet("wide", 800, 150, 6)
+NARROW = _Sheet("narrow", 380, 124, 3)
+
+
+def _drawn(draw: Callable[[_Sheet], Markup]) -> Markup:
+    return Markup("").join(
+        Markup('<div class="{}">{}</div>').format(sheet.name, draw(sheet)) for sheet in (WIDE, NARROW)
+    )
+
+
+@dataclass(frozen=True)
 class _Frame:
     """Where things stand in a timeline: seconds from left to right, lanes from top to bottom."""
 
+    sheet: _Sheet
     end: float
     lanes: int
-    left: float = 130
-    width: float = 635
     top: float = 26
     lane: float = 30
+
+    @property
+    def left(self) -> float:
+        return self.sheet.names
+
+    @property
+    def width(self) -> float:
+        """Of the part that is to scale; the last tick's text reaches beyond it."""
+        return self.sheet.width - self.left - 25
+
+    def named(self, name: str) -> str:
+        """A lane's name as far as there is room for it."""
+        room = int((self.left - 14) / LETTER)
+        if columns(name) <= room:
+            return name
+        while columns(name) >= room:
+            name = name[:-1]
+        return name + "…"
 
     @property
     def bottom(self) -> float:
@@ -102,23 +142,31 @@ def timeline(picture: Mapping[str, Any], label: str) -> Markup:
     ``lanes`` are ``{name, kind, spans: [{from, to, label}]}`` with the kind ``fail`` or empty, ``marks`` are ``{at,
     label}``; all times are seconds since the picture's start.
     """
+    return _drawn(lambda sheet: _timeline(sheet, picture, label))
+
+
+def _timeline(sheet: _Sheet, picture: Mapping[str, Any], label: str) -> Markup:
     lanes = picture["lanes"]
     marks = sorted(picture["marks"], key=lambda one: one["at"])
     ends = [span["to"] for lane in lanes for span in lane["spans"]] + [mark["at"] for mark in marks]
-    frame = _Frame(max([*ends, 0.001]), len(lanes))
+    frame = _Frame(sheet, max([*ends, 0.001]), len(lanes))
     parts = [
         _axis(frame),
         *(_lane(frame, number, lane) for number, lane in enumerate(lanes)),
         *(_mark(frame, number % MARK_LINES, mark) for number, mark in enumerate(marks)),
     ]
     height = frame.bottom + 10 + 14 * min(len(marks), MARK_LINES)
-    return Markup('<svg class="timeline" viewBox="0 0 800 {:g}" role="img" aria-label="{}">{}</svg>').format(
-        height, label, Markup("").join(parts)
+    return _figure("timeline", sheet, height, label, Markup("").join(parts))
+
+
+def _figure(kind: str, sheet: _Sheet, height: float, label: str, drawn: Markup) -> Markup:
+    return Markup('<svg class="{}" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">{}</svg>').format(
+        kind, sheet.width, height, label, drawn
     )
 
 
 def _axis(frame: _Frame) -> Markup:
-    step = nice_step(frame.end)
+    step = nice_step(frame.end, frame.sheet.ticks)
     seconds = [number * step for number in range(int(frame.end / step + 1e-9) + 1)]
     return Markup("").join(
         TICK.format(frame.x(second), frame.top, frame.bottom, frame.top - 8, f"{second:g} s") for second in seconds
@@ -127,8 +175,9 @@ def _axis(frame: _Frame) -> Markup:
 
 def _lane(frame: _Frame, number: int, lane: Mapping[str, Any]) -> Markup:
     y = frame.top + frame.lane * number
-    name = lane["name"] if len(lane["name"]) <= LANE_NAME else lane["name"][: LANE_NAME - 1] + "…"
-    drawn = Markup('<text class="tl-lane" x="{:g}" y="{:g}">{}</text>').format(frame.left - 12, y + 19, name)
+    drawn = Markup('<text class="tl-lane" x="{:g}" y="{:g}">{}</text>').format(
+        frame.left - 12, y + 19, frame.named(lane["name"])
+    )
     kind = "tl-bad" if lane["kind"] == "fail" else f"tl-{number % 4}"
     for span in lane["spans"]:
         start = frame.x(span["from"])
@@ -140,7 +189,7 @@ def _lane(frame: _Frame, number: int, lane: Mapping[str, Any]) -> Markup:
 
 def _mark(frame: _Frame, line: int, mark: Mapping[str, Any]) -> Markup:
     x = frame.x(mark["at"])
-    before = x > frame.left + frame.width * 0.8
+    before = x + LETTER * columns(mark["label"]) > frame.sheet.width
     return Markup(
         '<g class="tl-mark"><line x1="{x:.1f}" x2="{x:.1f}" y1="{:g}" y2="{:g}"/>'
         '<text x="{:.1f}" y="{:g}" text-anchor="{}">{}</text></g>'
@@ -157,9 +206,13 @@ def _mark(frame: _Frame, line: int, mark: Mapping[str, Any]) -> Markup:
 
 def latency(clients: Mapping[str, Mapping[str, float]], label: str) -> Markup:
     """A row per client: a dot at the median, ticks at 95 and 99 %, a line to the slowest; milliseconds, logarithmic."""
+    return _drawn(lambda sheet: _latency(sheet, clients, label))
+
+
+def _latency(sheet: _Sheet, clients: Mapping[str, Mapping[str, float]], label: str) -> Markup:
     values = [max(value, 0.1) for client in clients.values() for value in client.values()]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)) + 1e-9)
-    frame = _Frame(max(high - low, 1), len(clients), lane=24)
+    frame = _Frame(sheet, max(high - low, 1), len(clients), lane=24)
 
     def x(milliseconds: float) -> float:
         return frame.x(math.log10(max(milliseconds, 0.1)) - low)
@@ -174,7 +227,7 @@ def latency(clients: Mapping[str, Mapping[str, float]], label: str) -> Markup:
             '<circle class="lat-p50" cx="{p50:.1f}" cy="{y:g}" r="4.5"/>'
             '<path class="lat-tick" d="M{p95:.1f} {up:g}V{down:g}M{p99:.1f} {up:g}V{down:g}"/>'
         ).format(
-            name=name,
+            name=frame.named(name),
             left=frame.left - 12,
             y=(y := frame.top + frame.lane * (number + 0.5)),
             base=y + 4,
@@ -182,9 +235,7 @@ def latency(clients: Mapping[str, Mapping[str, float]], label: str) -> Markup:
             down=y + 6,
             **{point: x(value) for point, value in client.items()},
         )
-    return Markup('<svg class="timeline" viewBox="0 0 800 {:g}" role="img" aria-label="{}">{}</svg>').format(
-        frame.bottom + 6, label, drawn
-    )
+    return _figure("timeline", sheet, frame.bottom + 6, label, drawn)
 
 
 # What a scale of times shows, by seconds.
@@ -208,23 +259,28 @@ def recovery(bars: Sequence[Mapping[str, Any]], label: str) -> Markup:
 
     ``bars`` are ``{name, spans: [{from, to, label, kind}], value, limit, limit_text}``; a limit may be None.
     """
+    return _drawn(lambda sheet: _recovery(sheet, bars, label))
+
+
+def _recovery(sheet: _Sheet, bars: Sequence[Mapping[str, Any]], label: str) -> Markup:
     ends = [max(span["to"] for span in bar["spans"]) for bar in bars]
     limits = [bar["limit"] for bar in bars if bar["limit"]]
     low = 0.1 if min(ends) < 1.5 else 1.0
-    frame = _Frame(math.log10(max([*ends, *limits, 10 * low]) * 3 / low), len(bars), left=150, width=640, lane=44)
+    frame = _Frame(sheet, math.log10(max([*ends, *limits, 10 * low]) * 3 / low), len(bars), lane=44)
 
     def x(seconds: float) -> float:
         return frame.x(math.log10(max(seconds, low) / low))
 
     drawn = Markup("")
-    for seconds, text in TIMES.items():
-        if low <= seconds <= low * 10**frame.end:
+    shown = [(seconds, text) for seconds, text in TIMES.items() if low <= seconds <= low * 10**frame.end]
+    for number, (seconds, text) in enumerate(shown):
+        if number % math.ceil(len(shown) / (sheet.ticks + 4)) == 0:
             drawn += TICK.format(x(seconds), frame.top, frame.bottom, frame.top - 8, text)
     for number, bar in enumerate(bars):
         y = frame.top + frame.lane * number
         end = max(x(ends[number]), frame.left + 2)
         drawn += Markup('<text class="tl-lane" x="{:g}" y="{:g}">{}</text>').format(
-            frame.left - 12, y + 30, bar["name"]
+            frame.left - 12, y + 30, frame.named(bar["name"])
         )
         start = frame.left
         for span in bar["spans"]:
@@ -242,9 +298,7 @@ def recovery(bars: Sequence[Mapping[str, Any]], label: str) -> Markup:
         drawn += Markup('<text class="rc-value{}" x="{:.1f}" y="{:g}">{}</text>').format(
             over, end + 7, y + 30, bar["value"]
         )
-    return Markup('<svg class="timeline recovery" viewBox="0 0 800 {:g}" role="img" aria-label="{}">{}</svg>').format(
-        frame.bottom + 4, label, drawn
-    )
+    return _figure("timeline recovery", sheet, frame.bottom + 4, label, drawn)
 
 
 def drills(past: Sequence[Mapping[str, Any]], fresh: float, texts: Mapping[str, str], label: str) -> Markup:
@@ -252,8 +306,14 @@ def drills(past: Sequence[Mapping[str, Any]], fresh: float, texts: Mapping[str, 
 
     ``past`` are ``{ago, verdict, label}`` in seconds; ``texts`` are the words ``first``, ``fresh`` and ``now``.
     """
+    return _drawn(lambda sheet: _drills(sheet, past, fresh, texts, label))
+
+
+def _drills(
+    sheet: _Sheet, past: Sequence[Mapping[str, Any]], fresh: float, texts: Mapping[str, str], label: str
+) -> Markup:
     begin = max([drill["ago"] for drill in past] + [fresh]) * 1.06
-    frame = _Frame(begin, 1, left=150, width=625, top=6, lane=30)
+    frame = _Frame(sheet, begin, 1, top=6, lane=30)
 
     def x(ago: float) -> float:
         return frame.x(begin - ago)
@@ -268,15 +328,15 @@ def drills(past: Sequence[Mapping[str, Any]], fresh: float, texts: Mapping[str, 
         )
         for drill in past
     )
-    return Markup(
-        '<svg class="timeline dots" viewBox="0 0 800 56" role="img" aria-label="{label}">'
-        '<text class="tl-lane" x="{name_at:g}" y="25">{label}</text>'
+    first_fits = sheet is WIDE and past and past[0]["ago"] > fresh * 1.5
+    drawn = Markup(
+        '<text class="tl-lane" x="{name_at:g}" y="25">{name}</text>'
         '<rect class="band" x="{fresh_at:.1f}" y="6" width="{band:.1f}" height="30" rx="4"/>'
         '<line class="tl-grid" x1="{left:g}" x2="{right:g}" y1="21" y2="21"/>{marks}'
-        '<text class="tl-tick" x="{fresh_at:.1f}" y="51">{fresh}</text>{first}'
-        '<text class="dots-end" x="{right:g}" y="51">{now}</text></svg>'
+        '<text class="{fresh_kind}" x="{fresh_at:.1f}" y="51">{fresh}</text>{first}'
+        '<text class="dots-end" x="{right:g}" y="51">{now}</text>'
     ).format(
-        label=label,
+        name=frame.named(label),
         marks=marks,
         name_at=frame.left - 12,
         left=frame.left,
@@ -284,11 +344,13 @@ def drills(past: Sequence[Mapping[str, Any]], fresh: float, texts: Mapping[str, 
         fresh_at=x(fresh),
         band=frame.left + frame.width - x(fresh),
         fresh=texts["fresh"],
+        fresh_kind="tl-tick" if frame.left + frame.width - x(fresh) > FIGURE_END else "dots-end",
         now=texts["now"],
         first=Markup('<text class="tl-tick" x="{:.1f}" y="51">{}</text>').format(x(past[0]["ago"]), texts["first"])
-        if past and past[0]["ago"] > fresh * 1.5
+        if first_fits
         else "",
     )
+    return _figure("timeline dots", sheet, 56, label, drawn)
 
 
 def strip(verdicts: Sequence[str], label: str) -> Markup:
@@ -302,7 +364,8 @@ def strip(verdicts: Sequence[str], label: str) -> Markup:
     )
     width = max(6 * len(verdicts), 6)
     return Markup(
-        '<svg class="bar strip" viewBox="0 0 {0} 14" width="{0}" height="14" role="img" aria-label="{1}">{2}</svg>'
+        '<svg class="bar strip" viewBox="0 0 {0} 14" width="{0}" height="14" preserveAspectRatio="none"'
+        ' role="img" aria-label="{1}">{2}</svg>'
     ).format(width, label, drawn)
 
 

@@ -17,7 +17,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.readiness import SATIS
 from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, convert
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness import data, pictures
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.timelines import timelines
-from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words, quantity
+from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words, bound, quantity
 from markupsafe import Markup
 
 HERE = Path(__file__).parent
@@ -41,7 +41,7 @@ def render(assessment: Mapping[str, Any], evidence: Mapping[str, Any], words: Wo
         lstrip_blocks=True,
     )
     environment.filters.update(
-        moment=moment, quantity=quantity, span=words.span, ago=words.ago, pretty=_pretty, told=words.reason
+        moment=moment, quantity=quantity, bound=bound, span=words.span, ago=words.ago, pretty=_pretty, told=words.reason
     )
     page = Page(assessment, evidence, words)
     return environment.get_template("report.html.j2").render(
@@ -72,6 +72,12 @@ class Page:
         self._history: dict[tuple[str, str], list[Record]] = {}
         for record in evidence.get("history") or []:
             self._history.setdefault((record["id"], record["subject"]), []).append(record)
+        self._titles = {
+            (finding["record"]["id"], finding["record"]["subject"]): words.title(one)
+            for one in self.requirements
+            for finding in one["evidence"]
+            if finding["record"]
+        }
         self.timelines = timelines(self.records, self.artifacts, words)
         self.areas = [(area, [one for one in self.requirements if one["area"] == area]) for area in assessment["areas"]]
         self.blocking = [one for one in self.requirements if one["blocking"]]
@@ -85,6 +91,17 @@ class Page:
         if self.blocking:
             return self.words("no_go_sentence", n=len(self.blocking), of=must)
         return self.words("go_waived_sentence", n=self.waived) if self.waived else self.words["go_sentence"]
+
+    def heading(self, record: Record) -> str:
+        """What a record claims, behind its verdict where the claim does not hold.
+
+        Claims are recorded in English; another language has the title of the requirement that the record counts for.
+        """
+        title = record["claim"]
+        if self.words.language != "en":
+            title = self._titles.get((record["id"], record["subject"]), title)
+        denied = self.words["denied"].get(record["verdict"])
+        return denied.format(claim=title) if denied else title
 
     def anchor(self, record: Record) -> str:
         """The fragment under which the report shows a record."""

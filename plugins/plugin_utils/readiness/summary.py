@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import parse_time
 from ansible_collections.slipway.ops.plugins.module_utils.readiness import SATISFIED
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness import data
-from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words
+from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words, columns
 
 WIDTH = 80
 BAR = 24
@@ -42,11 +41,6 @@ def _data_lines(assessment: Mapping[str, Any], words: Words) -> list[str]:
     found = data.stored([finding["record"] for finding in findings], limits=limits)
     told = [line for one in found for text in data.sentences(one, now, words) for line in wrapped(text, "  ")]
     return ["", *told] if told else []
-
-
-def columns(text: str) -> int:
-    """How many columns of a terminal a text takes: Korean letters take two."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def _bar_line(name: str, score: Mapping[str, Any], widest: int, words: Words) -> str:

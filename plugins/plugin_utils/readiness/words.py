@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import functools
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.slipway.ops.plugins.module_utils.health.limit import LimitError, parse_limit
 from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size, to_duration
 
 STRINGS = Path(__file__).with_name("strings.yml")
@@ -58,6 +60,8 @@ class Words:
     def reason(self, reason: Mapping[str, Any]) -> str:
         """The sentence of a reason's code, with the subject before it where there is one."""
         facts = dict(reason["facts"])
+        if "limit" in facts:
+            facts["limit"] = bound(facts["limit"], facts.get("unit"))
         if "measured" in facts:
             facts["value"] = quantity(facts["measured"], facts.get("unit", ""))
         for name in ("age", "max_age"):
@@ -85,6 +89,21 @@ def quantity(value: Any, unit: str | None) -> str:
         return brief(value)
     number = f"{value:,.15g}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.3g}"
     return number if unit in (None, "", "1") else f"{number} {unit}"
+
+
+def bound(limit: str, unit: str | None) -> str:
+    """A limit as people write it: one that names no unit is in that of what was measured."""
+    try:
+        parsed = parse_limit(limit)
+    except LimitError:
+        return str(limit)
+    bare = isinstance(parsed.value, (int, float)) and not parsed.unit and unit not in (None, "", "1")
+    return f"{limit} {unit}" if bare else str(limit)
+
+
+def columns(text: str) -> int:
+    """How many columns a text takes: Korean letters take two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def brief(seconds: float) -> str:
