@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import cache_loader
-from playbook import ROOT, SETTINGS
+from playbook import ROOT, SETTINGS, play
 
 DEMO = ROOT / "inventories" / "demo"
 FACTS = {
@@ -67,7 +69,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
                 *extra,
             ],
             cwd=tmp_path,
-            env=os.environ | SETTINGS | {"ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile"},
+            env=os.environ | SETTINGS | {"ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile", "PWD": "/nonexistent"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -81,8 +83,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 def test_one_host_that_is_everything_is_as_good_as_the_demo(site: Site) -> None:
     said = site({group: ["one"] for group in GROUPS})
-    assert "TASK [Look at all hosts and their roles]" not in said
-    assert "unreachable=1" in said
+    assert "PLAY [Every host]" in said
 
 
 def test_everything_that_is_wrong_is_said_at_once_one_line_each(site: Site) -> None:
@@ -132,11 +133,99 @@ def test_hosts_outside_the_group_slipway_are_left_alone(site: Site) -> None:
     said = site(
         {"app": ["app1"], "slipway": ["app1"], "printers": ["printer1"]}, host_vars={"printer1": {"nginx_x": 1}}
     )
-    assert "printer1" not in said
+    assert "PLAY [Every host]" in said
     assert "app1" in said
+    assert "printer1" not in said
 
 
 @pytest.mark.parametrize("playbook", ["site", "health", "drill", "backup", "readiness"])
 def test_a_misspelt_variable_on_the_command_line_is_refused(site: Site, playbook: str) -> None:
     said = site({"postgresql": ["db1"], "monitor": ["monitor1"]}, playbook=playbook, health_deadlin="2m")
     assert "did you mean health_deadline?" in said
+
+
+def test_the_demo_is_right_for_hosts_without_ipv4(site: Site) -> None:
+    facts = {"ansible_default_ipv4": {}, "ansible_default_ipv6": {"address": "2001:db8::7"}}
+    said = site({group: ["one"] for group in GROUPS}, facts=facts)
+    assert "PLAY [Every host]" in said
+
+
+# What the demo's groups say is gathered by name: nothing is lost where one host is in all groups.
+def test_a_host_of_all_groups_has_the_certificates_of_all(tmp_path: Path) -> None:
+    (tmp_path / "group_vars").symlink_to(DEMO / "group_vars")
+    children = {group: {"hosts": {"one": None}} for group in GROUPS}
+    (tmp_path / "hosts.yml").write_text(
+        yaml.safe_dump({"all": {"vars": {"testbed_name": "test"}, "children": children}})
+    )
+    shown = subprocess.check_output(
+        ["ansible", "-i", str(tmp_path / "hosts.yml"), "one", "-m", "debug", "-a", "var=certificate_list"],
+        env=os.environ | SETTINGS | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+        text=True,
+    )
+    found = json.loads(shown.partition("=>")[2])["certificate_list"]
+    assert [entry["name"] for entry in found] == ["app", "host", "pgbackrest", "pgbouncer", "postgresql", "registry"]
+    assert found[1]["names"] == ["one"]
+
+
+def test_no_playbook_gives_the_controller_a_role_unless_the_inventory_does() -> None:
+    """Plays that come to localhost without an inventory look and say; they have no roles and are not root."""
+    books = sorted((ROOT / "playbooks").glob("*.yml"))
+    shown = subprocess.check_output(
+        ["ansible-playbook", "-i", "/dev/null", "--list-hosts", *map(str, books)], env=os.environ | SETTINGS, text=True
+    )
+    plays = [found for book in books for found in DataLoader().load_from_file(str(book))]
+    on_controller = {
+        block.partition(": ")[2].partition("\t")[0] for block in shown.split("  play #") if "\n      " in block
+    }
+    assert "Refuse an inventory without hosts" in on_controller
+    for found in plays:
+        if found["name"] in on_controller:
+            assert "roles" not in found and found.get("become") is not True, found["name"]
+
+
+def test_an_inventory_without_hosts_is_refused() -> None:
+    run = play("site", "/dev/null")
+    assert run.code != 0 and "This inventory has no hosts, so nothing was done." in run.said
+
+
+def test_the_head_of_each_playbook_tells_its_variables() -> None:
+    """What a playbook reads by itself is in its head and in its specs; what roles read is in theirs."""
+    specs = yaml.safe_load((ROOT / "playbooks/meta/argument_specs.yml").read_text())["argument_specs"]
+    roles = tuple(f"{path.name}_" for path in (ROOT / "roles").iterdir())
+    for book in sorted((ROOT / "playbooks").glob("*.yml")):
+        head = book.read_text().partition("\n- ")[0]
+        told = {name for line in re.findall(r"^# ((?:\w+, )*\w+)  +\S", head, re.M) for name in line.split(", ")}
+        own = {name for name in told if not name.startswith(roles)}
+        assert own <= set(specs[book.stem]["options"]), book.name
+
+
+def test_what_tasks_registered_is_nobodys_misspelling(tmp_path: Path) -> None:
+    book = tmp_path / "book.yml"
+    tasks: list[dict[str, Any]] = [
+        {"ansible.builtin.set_fact": {"haproxy_version": "3.0"}},
+        {"ansible.builtin.command": "true", "register": "haproxy_seen", "changed_when": False},
+        {"slipway.ops.known_variables": {"role": "haproxy"}},
+    ]
+    book.write_text(
+        yaml.safe_dump([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}])
+    )
+    assert play(book, "localhost,").code == 0
+    assert "haproxy_verson" in play(book, "localhost,", haproxy_verson=3).said
+
+
+def test_reports_go_to_the_directory_in_which_the_playbook_runs(site: Site, tmp_path: Path) -> None:
+    """ansible-runner starts elsewhere, and says so in PWD."""
+    said = site({"app": ["app1"]}, playbook="health", health_defaults=False)
+    assert f"{tmp_path}/reports/health.json" in said
+    assert (tmp_path / "reports" / "health.json").exists()
+
+
+@pytest.mark.parametrize(("playbook", "variable"), [("readiness", "evidence_host"), ("publish", "publish_host")])
+def test_a_host_that_the_inventory_names_is_the_one(site: Site, playbook: str, variable: str) -> None:
+    """`hosts:` of a play sees variables of the command line only, unless it asks a host for them."""
+    groups = {"monitor": ["monitor1"], "registry": ["registry1"], "app": ["app1"]}
+    named = {host: {variable: "app1"} for host in ("monitor1", "registry1", "app1")}
+    images: dict[str, Any] = {"publish_images": []} if playbook == "publish" else {}
+    said = site(groups, playbook=playbook, host_vars=named, **images)
+    assert "fatal: [app1]: UNREACHABLE" in said
+    assert "[monitor1]" not in said and "[registry1]" not in said

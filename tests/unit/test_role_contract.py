@@ -65,7 +65,25 @@ def test_what_a_role_refuses_of_an_inventory_has_a_sentence(role: Path) -> None:
         assert set(entry) in ({"problems"}, {"that", "fail_msg"}, {"that", "fail_msg", "when"})
 
 
+def test_what_a_role_always_does_is_imported(role: Path) -> None:
+    """Each include is a line of every run's log, also of one that changes nothing."""
+    tasks = [task for path in (role / "tasks").glob("*.yml") for task in load(path) or []]
+    always = [
+        task["name"] for task in tasks if "ansible.builtin.include_tasks" in task and not {"when", "loop"} & set(task)
+    ]
+    assert always == []
+
+
 def test_a_scenario_asserts_its_behaviour(role: Path) -> None:
     scenario = ROOT / "molecule" / SCENARIOS.get(role.name, role.name)
     tests = "".join(path.read_text() for path in (scenario / "tests").glob("test_*.py"))
     assert "assert " in tests
+
+
+def test_the_test_bed_has_what_every_host_gets() -> None:
+    """A converge needs no network, which a host with IPv6 only may not have."""
+    images = ROOT / "testbed" / "images" / "host"
+    there = set((images / "packages.list").read_text().split()) | set((images / "Dockerfile").read_text().split())
+    baseline = load(ROOT / "roles" / "baseline" / "defaults" / "main.yml")
+    wanted = {*baseline["baseline_packages"], baseline["baseline_time_service"], "locales", "unattended-upgrades"}
+    assert wanted <= there

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from playbook import play
+
+SCENARIO = Path(__file__).resolve().parents[1]
+
 
 def test_an_administrator_becomes_root_without_a_password(host):
     assert host.run("runuser -u jiwoo -- sudo --non-interactive id -u").stdout.strip() == "0"
@@ -29,6 +35,26 @@ def test_who_left_is_gone_but_not_their_work(host):
     assert not host.user("leaver").exists
     assert not host.file("/home/leaver/.ssh/authorized_keys").exists
     assert host.file("/home/leaver").is_directory
+
+
+def test_who_was_taken_out_of_the_inventory_cannot_log_in_nor_become_root(host):
+    assert not host.file("/home/former/.ssh/authorized_keys").exists
+    assert host.run("runuser -u former -- sudo --non-interactive id -u").rc != 0
+    assert host.user("former").exists
+    assert host.file("/home/former").is_directory
+
+
+def test_every_run_says_who_has_an_account_and_is_no_administrator():
+    run = play(SCENARIO / "converge.yml", SCENARIO / "inventory.yml")
+    assert run.code == 0 and run.changed == 0, run.output
+    assert "plain1: former left baseline_admins and has neither keys nor sudo" in run.output
+    assert "leaver" not in run.output
+    assert "not applicable in a container" not in run.output  # of settings that it did not write
+
+
+def test_what_dpkg_was_interrupted_in_is_ended(host):
+    assert host.check_output("ls /var/lib/dpkg/updates; dpkg --audit") == ""
+    assert host.package("locales").is_installed
 
 
 def test_clocks_read_local_time(host):

@@ -85,7 +85,7 @@ def test_an_expired_certificate_is_refused_and_the_old_one_goes_on_serving(host)
     pair = module(INVENTORY, "edge1", "ansible.builtin.shell", _raw_params=EXPIRED)["edge1"]["stdout_lines"]
     certificate, key = ("\n".join(part.split("|")) for part in pair)
     brought = {"name": "app", "source": "files", "names": ["app.demo.test"], "certificate": certificate, "key": key}
-    run = refused("--limit", "edge1", demo_certificates=[brought])
+    run = refused("--limit", "edge1", demo_certificate_app=brought)
     assert "expired" in run.said and "app" in run.said
     assert version(host) == before
 
