@@ -109,6 +109,30 @@ def test_a_pinned_release_runs_and_another_is_refused(watcher):
     assert watcher.check_output(running) == before
 
 
+def converge(**variables):
+    return play(SCENARIO / "converge.yml", SCENARIO / "inventory.yml", "--limit", "watcher1", **variables)
+
+
+def test_a_run_that_was_killed_before_the_restart_is_finished_by_the_next_on_ipv6_too(watcher):
+    """What it leaves: the new unit, and the process of the old one."""
+    unit = "/etc/systemd/system/prometheus-node-exporter.service"
+    watcher.check_output("mount -o remount,rw /proc/sys && echo 0 > /proc/sys/net/ipv6/conf/lo/disable_ipv6")
+    watcher.check_output(f"sed -i 's/127.0.0.1:9100/[::1]:9100/' {unit}")
+    assert watcher.run("curl -s 'http://[::1]:9100/metrics'").rc == 7
+    assert converge(node_exporter_address="::1").code == 0
+    assert "node_load1 " in watcher.check_output("curl -s 'http://[::1]:9100/metrics'")
+
+
+def test_one_that_does_not_stay_up_fails_the_role_with_its_last_words(watcher):
+    crashing = {"node_exporter_arguments": ["--nosuch"]}
+    for run in (converge(**crashing), converge(**crashing)):
+        assert run.code != 0
+        assert "prometheus-node-exporter.service does not stay up" in run.said
+        assert "unknown long flag '--nosuch'" in run.said
+    assert converge().code == 0
+    assert "node_load1 " in watcher.check_output("curl -s http://127.0.0.1:9100/metrics")
+
+
 def test_it_comes_back_when_killed(host, watcher):
     host.check_output("systemctl kill --signal=KILL prometheus-node-exporter")
     watcher.check_output(

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.etcd import EtcdError
+from ansible_collections.slipway.ops.plugins.module_utils.host.systemd import Systemctl
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
-from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
 
 UNIT = "etcd.service"
 _systemctl = Systemctl(EtcdError)

@@ -20,7 +20,7 @@ from typing import Any
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.connection import SUPERUSER, connect, rows
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.ports import strangers
-from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
+from ansible_collections.slipway.ops.plugins.module_utils.host.systemd import Systemctl
 
 _POLL = 0.1
 _systemctl = Systemctl(PostgresqlError)

@@ -22,7 +22,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pat
     status,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.client import CONFIGURATION, Client
-from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
+from ansible_collections.slipway.ops.plugins.module_utils.host.systemd import Systemctl
 
 UNIT = "patroni.service"
 LOADED = Path("/var/lib/slipway/patroni/loaded")

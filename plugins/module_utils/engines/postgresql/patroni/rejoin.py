@@ -15,7 +15,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pat
 )
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.client import Client
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import journal
-from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
+from ansible_collections.slipway.ops.plugins.module_utils.host.systemd import Systemctl
 
 
 def rejoin(timeout: float, check_mode: bool) -> bool:

@@ -19,7 +19,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pat
     Wanted,
     wait_until_whole,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
+from ansible_collections.slipway.ops.plugins.module_utils.host.systemd import Systemctl
 
 DROP_IN = Path("/etc/systemd/system/patroni.service.d/slipway.conf")
 

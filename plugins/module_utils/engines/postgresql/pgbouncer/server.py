@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer import PgbouncerError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer.admin import SOCKET, Admin, Row
-from ansible_collections.slipway.ops.plugins.module_utils.systemd import Systemctl
+from ansible_collections.slipway.ops.plugins.module_utils.host.systemd import Systemctl
 
 UNIT = "pgbouncer.service"
 _systemctl = Systemctl(PgbouncerError)
