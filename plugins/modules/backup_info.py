@@ -13,9 +13,10 @@ description:
   - "The verdict is C(fail) when a restore would lose too much or is known not to work: no backup, one that is too old,
     a verification or a drill that failed, an RTO or RPO beyond its limit. It is C(warn) when nobody has shown lately
     that it works."
+  - Asks the program that makes the backups on the host, C(slipway-backup).
 options:
   engines:
-    description: Engines to tell of; empty for all of this host. Known is V(postgresql).
+    description: Engines to tell of; empty for all that this host makes backups of.
     type: list
     elements: str
     default: []
@@ -112,11 +113,11 @@ verdict:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
+from ansible_collections.slipway.ops.plugins.module_utils.data.ask import ask
 from ansible_collections.slipway.ops.plugins.module_utils.data.metrics import publish
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import results, worst
-from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError, survey
 from ansible_collections.slipway.ops.plugins.module_utils.data.table import table
-from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.command import PgbackrestError
 from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
 
 MEASURED = ("data.backup.verified", "data.drill.")
@@ -136,10 +137,10 @@ def main() -> None:
     try:
         if records and not module.check_mode:
             Spool().remember(records)
-        statuses = survey(module.params["engines"], records)
+        statuses = ask(module.params["engines"], records)
         if directory and Path(directory).is_dir() and not module.check_mode:
             changed = publish(statuses, directory)
-    except (BackupError, PgbackrestError, KeyError, OSError, ValueError) as error:
+    except (BackupError, KeyError, OSError, ValueError) as error:
         module.fail_json(msg=f"The state of the backups cannot be told: {error}")
     module.exit_json(
         changed=changed,

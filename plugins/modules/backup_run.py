@@ -13,6 +13,9 @@ description:
   - When one of the same type is under way already it is followed instead.
   - Fails when the backup failed, with the reason that the backup program gave.
 options:
+  engine:
+    description: Whose backups, by the name of the engine. The only one that is set up on the host by default.
+    type: str
   type:
     description: What to make.
     type: str
@@ -49,6 +52,7 @@ seealso:
 EXAMPLES = r"""
 - name: Have a backup before the upgrade
   slipway.ops.backup_run:
+    engine: postgresql
     type: incr
     wait: 3600
   register: backup
@@ -71,10 +75,12 @@ joined:
 """
 
 from dataclasses import asdict
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.data.service import Service, begin, follow
-from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
+from ansible_collections.slipway.ops.plugins.module_utils.data.service import Service, begin, family_of, follow
+from ansible_collections.slipway.ops.plugins.module_utils.data.survey import CONFIGURATION, configuration
 
 PATIENCE = 5.0  # seconds of one call without news
 
@@ -82,6 +88,7 @@ PATIENCE = 5.0  # seconds of one call without news
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "engine": {"type": "str"},
             "type": {"type": "str", "choices": ["full", "incr", "verify"], "default": "incr"},
             "wait": {"type": "int", "default": 0},
             "run": {"type": "str"},
@@ -89,10 +96,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    service, run, joined = Service(module.params["type"]), module.params["run"], False
+    run, joined = module.params["run"], False
     if module.check_mode:
         module.exit_json(changed=True, run="", joined=False, results=[], lines=[], offset=0)
     try:
+        service = Service(module.params["type"], family_of(configuration(module.params["engine"] or only_engine())))
         if not run:
             run, joined = begin(service)
         heard = follow(service, run, module.params["offset"], PATIENCE)
@@ -100,6 +108,14 @@ def main() -> None:
         module.fail_json(msg=str(error))
     told = {name: value for name, value in asdict(heard).items() if value is not None}
     module.exit_json(changed=True, run=run, joined=joined, **told)
+
+
+def only_engine() -> str:
+    """The one that this host makes backups of."""
+    found = sorted(path.stem for path in Path(CONFIGURATION).glob("*.json"))
+    if len(found) != 1:
+        raise BackupError(f"engine must be one of those that this host makes backups of: {', '.join(found) or 'none'}")
+    return found[0]
 
 
 if __name__ == "__main__":

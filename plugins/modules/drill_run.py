@@ -14,10 +14,8 @@ description:
   - Fails when the drill failed, with the reason in one sentence.
 options:
   engine:
-    description: What to drill.
+    description: What to drill, by the name of the engine. The only one whose drills are set up on the host by default.
     type: str
-    choices: [postgresql]
-    default: postgresql
   run:
     description: Id of a run to follow, instead of starting one. The action plugin sets it.
     type: str
@@ -86,9 +84,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.data.drill import REPORTS
-from ansible_collections.slipway.ops.plugins.module_utils.data.service import Service, begin, follow
-from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill import CONFIGURATION, REPORTS
+from ansible_collections.slipway.ops.plugins.module_utils.data.service import DRILL, Service, begin, follow
 
 PATIENCE = 5.0  # seconds of one call without news
 
@@ -97,17 +95,17 @@ def main() -> None:
     """Read the options, start or follow, answer."""
     module = AnsibleModule(
         argument_spec={
-            "engine": {"type": "str", "choices": ["postgresql"], "default": "postgresql"},
+            "engine": {"type": "str"},
             "run": {"type": "str"},
             "offset": {"type": "int", "default": 0},
         },
         supports_check_mode=True,
     )
-    service = Service(module.params["engine"], family="slipway-drill", role="drill")
     run, joined = module.params["run"], False
     if module.check_mode:
         module.exit_json(changed=False, run="", joined=False, results=[], report={}, lines=[], offset=0)
     try:
+        service = Service(module.params["engine"] or only_engine(), DRILL)
         if not run:
             run, joined = begin(service)
         heard = follow(service, run, module.params["offset"], PATIENCE)
@@ -117,6 +115,14 @@ def main() -> None:
     except (BackupError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, run=run, joined=joined, **told)
+
+
+def only_engine() -> str:
+    """The one whose drills are set up here."""
+    found = sorted(path.stem for path in Path(CONFIGURATION).glob("*.json"))
+    if len(found) != 1:
+        raise BackupError(f"engine must be one of those whose drills are set up here: {', '.join(found) or 'none'}")
+    return found[0]
 
 
 def report_of(engine: str) -> dict[str, Any]:

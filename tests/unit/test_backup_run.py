@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.slipway.ops.plugins.action import backup_run
-from ansible_collections.slipway.ops.plugins.module_utils.data import service
-from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, service
 
 RESULT = {"id": "data.backup.incr", "verdict": "pass", "reason": None}
 
@@ -61,7 +60,7 @@ def test_a_run_under_way_is_joined(host, monkeypatch):
     monkeypatch.setattr(service, "_systemctl", start)
     assert service.begin(host.service) == ("b", False)
     monkeypatch.setattr(service, "_systemctl", lambda *_: SimpleNamespace(returncode=5, stderr="Unit not found.\n"))
-    with pytest.raises(BackupError, match=r"cannot be started: Unit not found.; has the role"):
+    with pytest.raises(BackupError, match=r"cannot be started: Unit not found.; has its role"):
         service.begin(host.service)
 
 

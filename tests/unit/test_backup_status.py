@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.data import survey as engines
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, engine
 from ansible_collections.slipway.ops.plugins.module_utils.data.metrics import exposition, publish
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import (
     Limits,
@@ -17,7 +18,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.data.status import (
     with_results,
     worst,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError, survey
+from ansible_collections.slipway.ops.plugins.module_utils.data.survey import survey
 from ansible_collections.slipway.ops.plugins.module_utils.data.table import table
 from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
 from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
@@ -129,14 +130,16 @@ def test_metrics_leave_out_what_is_unknown(tmp_path):
     assert 'slipway_backup_backups{engine="postgresql",name="other"} 0' in text
     assert text.count("# TYPE slipway_backup_rto_seconds gauge") == 1
     assert publish([judged()], str(tmp_path)) and not publish([judged()], str(tmp_path))
-    assert not publish([judged()], str(tmp_path / "missing"))
+    assert not publish([judged()], str(tmp_path / "missing")) and not publish([judged()], "")
     assert (tmp_path / "slipway_backup_postgresql.prom").stat().st_mode & 0o777 == 0o644
 
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """A host that makes backups; what pgBackRest would say is GOOD."""
-    monkeypatch.setitem(engines.READERS, "postgresql", lambda configuration, now: [GOOD])
+    known = {"postgresql": SimpleNamespace(statuses=lambda settings, now: [GOOD])}
+    monkeypatch.setattr(engine, "names", lambda: sorted(known))
+    monkeypatch.setattr(engine, "load", known.__getitem__)
     (tmp_path / "postgresql.json").write_text(json.dumps({"limits": {"age": 60, "unknown": 1}}))
     return {"directory": str(tmp_path), "spool": str(tmp_path / "spool"), "now": NOW}
 
@@ -163,11 +166,14 @@ def test_a_survey_says_what_it_lacks(host, tmp_path):
 def test_another_engines_file_known_or_not_stops_nobody(host, tmp_path, monkeypatch):
     (tmp_path / "oracle.json").write_text("{")
     assert [state.engine for state in survey(**host)] == ["postgresql"]
-    monkeypatch.setitem(engines.READERS, "redis", lambda configuration, now: [Status("redis", configuration["name"])])
+    redis = SimpleNamespace(statuses=lambda settings, now: [Status("redis", settings["name"])])
+    known = {"postgresql": engine.load("postgresql"), "redis": redis}
+    monkeypatch.setattr(engine, "names", lambda: sorted(known))
+    monkeypatch.setattr(engine, "load", known.__getitem__)
     (tmp_path / "redis.json").write_text("{")
     assert [state.engine for state in survey(["postgresql"], **host)] == ["postgresql"]
-    (postgresql, redis) = survey(**host)
-    assert postgresql.age == GOOD.age and redis.verdict == "fail"
-    assert "redis.json cannot be read" in redis.problems[0] and "run the engine's role again" in redis.problems[0]
+    (one, other) = survey(**host)
+    assert one.age == GOOD.age and other.verdict == "fail"
+    assert "redis.json cannot be read" in other.problems[0] and "run the engine's role again" in other.problems[0]
     (tmp_path / "redis.json").write_text("{}")
-    assert survey(**host)[1].verdict == "fail"
+    assert survey(**host)[1].problems[0] == "its configuration lacks 'name'; run the engine's role again"

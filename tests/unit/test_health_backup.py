@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Limits, Status
-from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckUnknown, worst
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
@@ -25,7 +25,7 @@ def check(monkeypatch, *statuses, **options):
             raise BackupError("this host makes no backups of postgresql")
         return list(statuses)
 
-    monkeypatch.setattr(kind, "survey", survey)
+    monkeypatch.setattr(kind, "ask", survey)
     (defined,) = define([{"kind": "backup", **options}], KINDS)
     return worst(asyncio.run(defined.measure(HttpClient())))
 

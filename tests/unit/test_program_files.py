@@ -35,14 +35,23 @@ def test_what_is_imported_is_found_through_packages_and_names(tmp_path: Path) ->
     ]
 
 
-@pytest.mark.parametrize("program", ["engines.postgresql.pgbackrest.program", "data.drill.program"])
-def test_a_program_runs_from_what_is_installed_of_it_alone(tmp_path: Path, program: str) -> None:
-    for file in found(program, target=str(tmp_path)):
+def install(target: Path) -> None:
+    """What a role has on its host."""
+    for file in found("data.program", "data.drill.program", "engines.postgresql.engine", target=str(target)):
         path = Path(file["path"])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(Path(file["src"]).read_text() if "src" in file else file["content"])
-    argv = [sys.executable, "-S", "-m", f"{PACKAGE}.{program}", "--help"]
-    ran = subprocess.run(argv, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False)
+
+
+def run(target: Path, program: str, *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-S", "-m", f"{PACKAGE}.{program}", *words]
+    return subprocess.run(argv, env={"PYTHONPATH": str(target)}, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("program", ["data.program", "data.drill.program"])
+def test_a_program_runs_from_what_is_installed_of_it_alone(tmp_path: Path, program: str) -> None:
+    install(tmp_path)
+    ran = run(tmp_path, program, "--help")
     assert ran.returncode == 0 and "usage: slipway-" in ran.stdout, ran.stderr
 
 

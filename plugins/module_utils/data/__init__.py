@@ -1,3 +1,13 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Backups of any engine in one shape: how old, how large, when verified, when drilled, against their limits."""
+"""What every store promises, whatever its engine: backups in one shape, drills that measure, and who does them."""
+
+from __future__ import annotations
+
+
+class DataError(Exception):
+    """What an operator must hear of a store: what was tried, what came back, what to do."""
+
+
+class BackupError(DataError):
+    """A backup cannot be made, or its state not be told."""

@@ -58,7 +58,7 @@ def exposition(statuses: Sequence[Status]) -> str:
 def publish(statuses: Sequence[Status], directory: str) -> bool:
     """Writes a textfile for each engine when the directory is there; returns whether one changed."""
     place = Path(directory)
-    if not place.is_dir():
+    if not directory or not place.is_dir():
         return False
     (place / FORMER).unlink(missing_ok=True)
     engines = dict.fromkeys(status.engine for status in statuses)

@@ -7,12 +7,15 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
 
+BACKUP, DRILL = "slipway-backup", "slipway-drill"
+RUNTIME = "/run"
 _STARTING = 30.0  # seconds that systemd may take to begin
 _ENDED = ("inactive", "failed")
 
@@ -28,12 +31,11 @@ class Heard:
 
 @dataclass(frozen=True)
 class Service:
-    """An instance of a templated service, whose program keeps a diary of its run."""
+    """An instance of a templated service, whose program keeps a diary of its run beneath ``runtime``."""
 
     kind: str
-    family: str = "slipway-backup"
-    role: str = "pgbackrest"
-    runtime: str = "/run"
+    family: str = BACKUP
+    runtime: str = RUNTIME
 
     @property
     def unit(self) -> str:
@@ -44,6 +46,16 @@ class Service:
         return Path(self.runtime) / self.family / f"{self.kind}.jsonl"
 
 
+def family_of(settings: Mapping[str, Any]) -> str:
+    """The templated service that makes an engine's backups; its configuration names one of its own."""
+    return str(settings.get("service") or BACKUP)
+
+
+def runtime_of(settings: Mapping[str, Any]) -> str:
+    """Where its runs keep their diaries."""
+    return f"{RUNTIME}/{family_of(settings)}"
+
+
 def begin(service: Service) -> tuple[str, bool]:
     """Starts a run and returns its id, and whether it was under way already, by a timer for example."""
     former, state = _state(service)
@@ -51,9 +63,7 @@ def begin(service: Service) -> tuple[str, bool]:
         return former, True
     started = _systemctl("start", "--no-block", service.unit)
     if started.returncode:
-        raise BackupError(
-            f"{service.unit} cannot be started: {started.stderr.strip()}; has the role {service.role} run here?"
-        )
+        raise BackupError(f"{service.unit} cannot be started: {started.stderr.strip()}; has its role run here?")
     deadline = time.monotonic() + _STARTING
     while time.monotonic() < deadline:
         run, _ = _state(service)

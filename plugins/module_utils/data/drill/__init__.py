@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
+
+CONFIGURATION = "/etc/slipway/drill"  # <engine>.json
 REPORTS = "/var/lib/slipway/drill"  # <engine>.json, the last one
 
 
-class DrillError(Exception):
+class DrillError(DataError):
     """Why a drill failed, in one sentence for an operator."""

@@ -3,7 +3,7 @@
 """``slipway-drill``: makes one drill; timers and ``drill.yml`` run it.
 
 It tells where it is on standard output and in a diary, leaves its results in the spool, its report beside its
-configuration's state, and writes the node exporter's textfile. The role ``drill`` installs it as ``slipway_drill``.
+configuration's state, and writes the node exporter's textfile.
 """
 
 from __future__ import annotations
@@ -18,27 +18,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.data.drill import REPORTS, DrillError
+from ansible_collections.slipway.ops.plugins.module_utils.data import DataError, engine
+from ansible_collections.slipway.ops.plugins.module_utils.data.diary import Diary
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill import CONFIGURATION, REPORTS, DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Report, lines, metrics, results
-from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill import rehearsal as postgresql
-from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.program import Diary
+from ansible_collections.slipway.ops.plugins.module_utils.data.service import DRILL, RUNTIME
 from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.spool import DIRECTORY, Spool
 
-CONFIGURATION = "/etc/slipway/drill"  # <engine>.json
-RUNTIME = "/run/slipway-drill"
 
-# A new engine is a module here with the functions `plan`, `drill` and `sweep`.
-ENGINES = {"postgresql": postgresql}
-
-
-def load(engine: str, directory: str = CONFIGURATION) -> dict[str, Any]:
+def load(name: str, directory: str = CONFIGURATION) -> dict[str, Any]:
     """The configuration that the role left."""
-    path = Path(directory) / f"{engine}.json"
+    path = Path(directory) / f"{name}.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DrillError(f"{path} cannot be read ({error}); run the role drill here") from error
+        raise DrillError(f"{path} cannot be read ({error}); run the role that sets drills up here") from error
 
 
 def publish(report: Report, configuration: Mapping[str, Any]) -> None:
@@ -62,45 +57,44 @@ def _stopped(*_: object) -> None:
     raise DrillError("the drill was stopped before its end")
 
 
-def perform(engine: str, configuration: Mapping[str, Any], diary: Diary) -> list[Result]:
+def perform(name: str, configuration: Mapping[str, Any], diary: Diary) -> list[Result]:
     """One drill from start to end, with everything that is left of it."""
-    module = ENGINES[engine]
-    wanted = module.plan(configuration["plan"])
     run = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    report = module.drill(wanted, run, diary.tell)
+    report = engine.load(name).drill(configuration, run, diary.tell)
     for line in lines(report):
         diary.tell(line)
     found = results(report)
     publish(report, configuration)
-    Spool(configuration.get("spool", DIRECTORY)).leave([result.as_dict() for result in found], f"drill-{engine}")
+    Spool(configuration.get("spool", DIRECTORY)).leave([result.as_dict() for result in found], f"drill-{name}")
     return found
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(
         prog="slipway-drill", description="Restore the newest backup, compare and measure."
     )
-    parser.add_argument("engine", choices=sorted(ENGINES))
+    parser.add_argument("engine", choices=engine.names())
     parser.add_argument("--clean", action="store_true", help="only remove what a drill that was killed left")
     parser.add_argument("--configuration", default=CONFIGURATION, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    parser.add_argument("--runtime", default=f"{RUNTIME}/{DRILL}", help=argparse.SUPPRESS)
+    given = parser.parse_args(argv)
     try:
         if os.geteuid() != 0:
             raise DrillError("it must run as root, to become the server's user within its own scope")
         configuration = load(given.engine, given.configuration)
         if given.clean:
-            ENGINES[given.engine].sweep(ENGINES[given.engine].plan(configuration["plan"]))
+            engine.load(given.engine).sweep(configuration)
             return 0
         signal.signal(signal.SIGTERM, _stopped)
-        diary = Diary(given.engine, RUNTIME)
+        diary = Diary(given.engine, given.runtime)
         found: list[Result] = []
         try:
             found = perform(given.engine, configuration, diary)
         finally:
             diary.end(found)
         return 1 if any(result.verdict == "fail" for result in found) else 0
-    except (DrillError, KeyError, OSError, TypeError, ValueError) as error:
+    except (DataError, KeyError, OSError, TypeError, ValueError) as error:
         print(f"slipway-drill: {error}", file=sys.stderr)
         return 1
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
 
-class PostgresqlError(Exception):
+
+class PostgresqlError(DataError):
     """What an operator must hear: what was tried, what came back, what to do."""

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
+from ansible_collections.slipway.ops.plugins.module_utils.data.ask import ask
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, absence
-from ansible_collections.slipway.ops.plugins.module_utils.data.survey import BackupError, survey
-from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.command import PgbackrestError
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckUnknown, Finding, within
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
@@ -52,8 +52,8 @@ class Backup(Check):
 
     async def measure(self, client: HttpClient) -> list[Finding]:
         try:
-            statuses = await asyncio.to_thread(survey, [self.engine])
-        except (BackupError, PgbackrestError, ValueError) as error:
+            statuses = await asyncio.to_thread(ask, [self.engine])
+        except (BackupError, OSError, ValueError) as error:
             raise CheckUnknown(f"the state of the backups cannot be told: {error}") from error
         wanted = [status for status in statuses if self.of in (None, status.name)]
         if not wanted:

@@ -7,10 +7,11 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Kind
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.command import (
     LOCKED,
     PgbackrestError,
@@ -23,8 +24,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgb
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import run
 from ansible_collections.slipway.ops.plugins.module_utils.result import Result, Verdict
 from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size, to_duration
-
-Kind = Literal["full", "incr", "verify"]
 
 SOURCE = "slipway-backup 0.1.0"
 WORDS = {"full": "A full backup", "incr": "An incremental backup", "verify": "A verification"}
@@ -167,8 +166,3 @@ def _verified(target: Target, outcome: Outcome) -> list[Result]:
     if reason:
         reason = f"the verification of {target.name} found trouble: {reason}"[:LONGEST]
     return [_result("verify", target, verdict, outcome, reason)]
-
-
-def exit_code(results: Sequence[Result]) -> int:
-    """Success for what passed or was rightly skipped."""
-    return 1 if any(result.verdict == "fail" for result in results) else 0

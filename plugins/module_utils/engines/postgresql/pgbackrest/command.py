@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import Ended, run
 
 PROGRAM = "pgbackrest"
@@ -21,7 +22,7 @@ _TWICE = re.compile(r"(\w+Error: .+?) \1(?= |$)")
 _PREFIX = re.compile(r"^(?:\d{4}-\d\d-\d\d \S+ )?P\d+\s+")
 
 
-class PgbackrestError(Exception):
+class PgbackrestError(DataError):
     """pgBackRest failed; the message is its reason, ``code`` its exit status."""
 
     def __init__(self, message: str, code: int) -> None:

@@ -1,0 +1,57 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Engines: what each of them does, and which there are.
+
+An engine is a directory beneath ``engines`` with a module ``engine``. Nothing else names it: programs on hosts find it
+there, playbooks and roles by its files.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Report
+from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status
+from ansible_collections.slipway.ops.plugins.module_utils.result import Result
+
+Kind = Literal["full", "incr", "verify"]
+Settings = Mapping[str, Any]
+Tell = Callable[[str], None]
+
+# By name: what is built on this is no part of it.
+PACKAGE = f"{__name__.rpartition('.data.')[0]}.engines"
+
+
+class Engine(Protocol):
+    """A kind of store, on the host that makes its backups or has its data. ``settings`` are what its role left there,
+    ``tell`` takes a line for whoever waits. Restoring over what is live, and recovering a lost host, are its playbooks
+    ``restore`` and ``recover``."""
+
+    def back_up(self, kind: Kind, settings: Settings, only: str | None, tell: Tell) -> list[Result]:
+        """Makes a backup of each thing (of the one called ``only``), or verifies it; what failed is in the results."""
+
+    def statuses(self, settings: Settings, now: float) -> list[Status]:
+        """The state of each backup; DataError when none can be told."""
+
+    def drill(self, settings: Settings, run: str, tell: Tell) -> Report:
+        """Restores the newest backup beside its source, compares, measures, and leaves nothing of it."""
+
+    def sweep(self, settings: Settings) -> None:
+        """Removes what a drill that was killed left."""
+
+
+def names() -> list[str]:
+    """The engines that are installed here."""
+    places = map(Path, importlib.import_module(PACKAGE).__path__)
+    return sorted({file.parent.name for place in places for file in place.glob("*/engine.py")})
+
+
+def load(name: str) -> Engine:
+    """One of them."""
+    if name not in names():
+        raise DataError(f"{name} is no engine that is installed here; there are {', '.join(names()) or 'none'}")
+    return cast(Engine, importlib.import_module(f"{PACKAGE}.{name}.engine"))
