@@ -225,7 +225,7 @@ def test_a_host_that_the_inventory_names_is_the_one(site: Site, playbook: str, v
     """`hosts:` of a play sees variables of the command line only, unless it asks a host for them."""
     groups = {"monitor": ["monitor1"], "registry": ["registry1"], "app": ["app1"]}
     named = {host: {variable: "app1"} for host in ("monitor1", "registry1", "app1")}
-    images: dict[str, Any] = {"publish_images": []} if playbook == "publish" else {}
+    images: dict[str, Any] = {"publish_images": [{"name": "a:1", "archive": "a.tar"}]} if playbook == "publish" else {}
     said = site(groups, playbook=playbook, host_vars=named, **images)
     assert "fatal: [app1]: UNREACHABLE" in said
     assert "[monitor1]" not in said and "[registry1]" not in said
