@@ -10,6 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy_plan import pools_of
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import ServiceError, services_of
 
 
@@ -17,7 +18,7 @@ def pools(services: list[dict[str, Any]], hosts: list[str], hostvars: Mapping[st
     """See pools.yml."""
     try:
         return pools_of(services_of(services), hosts, hostvars)
-    except (HaproxyError, ServiceError) as error:
+    except (AddressError, HaproxyError, ServiceError) as error:
         raise AnsibleFilterError(str(error)) from error
 
 

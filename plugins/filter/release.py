@@ -55,6 +55,13 @@ def release_request(
     return asdict(read) | {"hosts": read.hosts}
 
 
+def retire_problem(
+    hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], name: str, force: bool = False
+) -> str:
+    """See retire_problem.yml."""
+    return request.retire_problem(hostvars, groups, str(name), force)
+
+
 def answers(hostvars: Mapping[str, Any], variable: str, hosts: Sequence[str], *keys: str) -> dict[str, Any]:
     """By host, a variable that a task registered there, or what is under ``keys`` in it; others are left out."""
     found = {}
@@ -125,6 +132,7 @@ class FilterModule:
             answers,
             gate_checks,
             pool_url,
+            retire_problem,
             release_failure,
             release_files,
             release_plan,

@@ -60,8 +60,9 @@ def _pool(service: Service, hosts: list[str], hostvars: Mapping[str, Any]) -> di
 
 
 def _address(host: str, hostvars: Mapping[str, Any]) -> str:
-    """`app_address` of the host, else its inventory name."""
-    return str(hostvars.get(host, {}).get("app_address") or host)
+    """`app_address` of the host; its inventory name when it has none or listens on all."""
+    address = str(hostvars.get(host, {}).get("app_address") or host)
+    return host if address in ("0.0.0.0", "::", "[::]") else address  # noqa: S104 (compared, not bound)
 
 
 def pool_problems(pools: list[dict[str, Any]]) -> list[str]:

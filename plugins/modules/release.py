@@ -26,14 +26,17 @@ options:
       - V(present) brings the O(image) here when it is missing.
       - V(started) writes O(files) and starts the instances of O(version) in O(colour), replacing what ran in that
         colour. Workers stay off.
-      - V(live) stops the workers of the other colour, starts this one's, and clears away releases beyond O(keep).
+      - V(working) takes the workers of the other colour away and starts those of O(version) in O(colour).
+      - V(steady) fails when one of those workers does not run, or was started again within the last minute. It looks at
+        them for O(steady_seconds).
+      - V(live) does what V(working) does, and clears away releases beyond O(keep).
       - V(stopped) removes the containers of O(colour).
       - V(recorded) only writes O(events).
     type: str
-    choices: [present, started, live, stopped, recorded]
+    choices: [present, started, working, steady, live, stopped, recorded]
     required: true
   version:
-    description: The version; for V(started) and V(live).
+    description: The version; for V(started), V(working), V(steady) and V(live).
     type: str
   colour:
     description: Which of the two Compose projects.
@@ -64,6 +67,10 @@ options:
     description: How many versions' files and images stay on the host, besides the live and the warm one.
     type: int
     default: 5
+  steady_seconds:
+    description: Seconds for which V(steady) looks at the workers.
+    type: float
+    default: 10
   timeout:
     description: Seconds that one command of Docker's may take.
     type: float
@@ -117,7 +124,11 @@ from ansible_collections.slipway.ops.plugins.module_utils.result import timestam
 ARGUMENTS = {
     "service": {"type": "str", "required": True},
     "root": {"type": "path", "default": "/srv/slipway"},
-    "state": {"type": "str", "choices": ["present", "started", "live", "stopped", "recorded"], "required": True},
+    "state": {
+        "type": "str",
+        "choices": ["present", "started", "working", "steady", "live", "stopped", "recorded"],
+        "required": True,
+    },
     "version": {"type": "str"},
     "colour": {"type": "str", "choices": ["blue", "green"]},
     "image": {"type": "str"},
@@ -126,11 +137,12 @@ ARGUMENTS = {
     "events": {"type": "list", "elements": "dict", "default": []},
     "keep": {"type": "int", "default": 5},
     "timeout": {"type": "float", "default": 300},
+    "steady_seconds": {"type": "float", "default": 10},
 }
 NEEDS = [
     ("state", "present", ["image"]),
     ("state", "started", ["version", "colour"]),
-    ("state", "live", ["version", "colour"]),
+    *[("state", state, ["version", "colour"]) for state in ("working", "steady", "live")],
     ("state", "stopped", ["colour"]),
 ]
 
@@ -166,7 +178,9 @@ def change(host: Host, params: dict) -> dict:
             record(host, params["events"])
             result["changed"] |= host.start(version, colour, params["files"], held)
             return result
-        if state == "live":
+        if state == "steady":
+            host.watch_workers(version, colour, params["steady_seconds"])
+        if state in ("working", "live"):
             result["changed"] |= host.hand_over_workers(version, colour, held)
         elif state == "stopped":
             result["changed"] |= host.stop(colour, held)

@@ -39,6 +39,12 @@ def test_a_server_on_ipv6_has_brackets():
     assert pool["sets"]["blue"] == [{"name": "app1-1", "address": "[fd00::5]:8000"}]
 
 
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", "::"])
+def test_a_host_that_listens_everywhere_is_reached_by_its_name(everywhere):
+    (pool,) = pools_of([service(instances=1)], ["app1"], {"app1": {"app_address": everywhere}})
+    assert pool["sets"]["blue"] == [{"name": "app1-1", "address": "app1:8000"}]
+
+
 def test_settings_of_the_pool_go_over():
     (pool,) = pools_of([service(pool={"sticky": True, "health": {"fall": 5}})], HOSTS, HOSTVARS)
     assert pool["sticky"] is True
@@ -50,7 +56,7 @@ def test_services_without_an_edge_port_are_not_behind_it():
 
 
 def test_services_that_cannot_be_meant_make_no_pools():
-    with pytest.raises(AnsibleFilterError, match=r"app_services\[a\]\.port: it is missing"):
+    with pytest.raises(AnsibleFilterError, match=r"app_services\[a\]\.port is missing"):
         pools([{"name": "a", "image": "i", "ports": {"blue": 1, "green": 2}}], HOSTS, HOSTVARS)
 
 

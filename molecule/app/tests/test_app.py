@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playbook import Run, play
+from playbook import ROOT, Run, play
 
 SCENARIO = Path(__file__).parents[1]
 IMAGE = "slipway/sample-service"
@@ -40,6 +41,7 @@ def live() -> None:
     for number in (1, 2, 3, 4):
         tag = ["docker", "tag", f"{IMAGE}:1.0.0", f"{IMAGE}:1.0.{number}"]
         subprocess.run(["docker", "exec", HOST, *tag], check=True)
+    subprocess.run(["docker", "exec", HOST, "mkdir", "-p", "/etc/$odd"], check=True)
     release("1.0.0", "blue", "started,live")
 
 
@@ -77,9 +79,31 @@ def test_a_container_is_shut_in(host: Any) -> None:
 def test_environment_arrives_as_it_was_written(host: Any) -> None:
     text = host.run("docker exec sample-blue-1 env -0").stdout
     seen = dict(item.split("=", 1) for item in text.split("\0") if item)
-    expected = {"QUOTES": "a\"b'c", "DOLLAR": "$HOME ${X} $$", "LINES": "one\ntwo", "HASH": "a # b", "BACK": "a\\nb\\"}
+    expected = {
+        "QUOTES": "a\"b'c",
+        "MAP": '{"a":[1,"é"]}',
+        "CRLF": "a\r\nb",
+        "DOLLAR": "$HOME ${X} $$",
+        "LINES": "one\ntwo",
+        "HASH": "a # b",
+        "BACK": "a\\nb\\",
+    }
     assert {name: seen[name] for name in expected} == expected
     assert seen["PORT"] == "8000"
+
+
+def test_a_dollar_is_a_dollar(host: Any) -> None:
+    config = inspect(host, "sample-blue-1")
+    assert {(mount["Source"], mount["Destination"]) for mount in config["Mounts"]} >= {("/etc/$odd", "/$odd")}
+    assert config["HostConfig"]["LogConfig"]["Config"]["tag"] == "$odd"
+
+
+def test_the_containers_check_asks_for_its_path_and_fails_when_nobody_answers(host: Any) -> None:
+    test = inspect(host, "sample-blue-1")["Config"]["Healthcheck"]["Test"]
+    assert test[-1] == "http://127.0.0.1:8000/health?full=1&deep='1'"
+    assert host.run("docker exec sample-blue-1 " + " ".join(map(shlex.quote, test[1:]))).rc == 0
+    nobody = [*test[1:-1], test[-1].replace(":8000", ":9")]
+    assert host.run("docker exec sample-blue-1 " + " ".join(map(shlex.quote, nobody))).rc != 0
 
 
 def test_a_secret_is_a_file_of_the_containers_user_and_nowhere_else(host: Any) -> None:
@@ -127,6 +151,17 @@ def test_workers_run_in_the_live_colour_only(host: Any) -> None:
     assert "sample-blue-worker-1" in running(host) and "sample-green-worker-1" not in running(host)
 
 
+def test_a_worker_that_starts_again_for_ever_is_found_and_taken_away(host: Any) -> None:
+    release("1.0.1", "green", "started,working", worker=["nonsense"])
+    count = "$(docker inspect -f {{.RestartCount}} sample-green-worker-1)"
+    host.check_output(f"timeout 120 sh -c 'until [ {count} -ge 1 ]; do sleep 0.3; done'")
+    done = try_release(version="1.0.1", colour="green", states="steady")
+    assert done.code != 0 and "sample-green-worker-1 does not go on" in " ".join(done.stdout.split())
+    release("1.0.0", "blue", "working,steady")
+    left = set(host.check_output("docker ps --all --format '{{.Names}}'").split())
+    assert "sample-green-worker-1" not in left and "sample-blue-worker-1" in left
+
+
 def test_old_releases_go_and_the_live_and_the_warm_one_stay(host: Any) -> None:
     for number, colour in ((2, "green"), (3, "green"), (4, "green")):
         release(f"1.0.{number}", colour, "started,live", keep=2)
@@ -146,3 +181,20 @@ def test_a_misspelt_option_of_a_service_is_refused() -> None:
     services = [{"name": "sample", "image": "x", "port": 1, "ports": {"blue": 1, "green": 2}, "instanses": 2}]
     done = converge(app_services=services)
     assert done.code != 0 and "instanses" in done.stdout
+
+
+def test_a_service_out_of_the_inventory_is_said_and_can_be_retired(host: Any) -> None:
+    def retire(**variables: Any) -> Run:
+        return play(ROOT / "playbooks/retire.yml", SCENARIO / "inventory.yml", service="sample", **variables)
+
+    refused = retire()
+    assert refused.code != 0 and "sample is still in app_services of app1" in " ".join(refused.stdout.split())
+    said = converge(app_services=[])
+    assert said.code == 0 and "app1: sample is not in app_services any more and left" in said.stdout, said.output
+    gone = retire(app_services=[])
+    assert gone.code == 0 and "app1: removed containers sample-blue-1, " in gone.stdout, gone.output
+    assert not [name for name in host.check_output("docker ps --all --format '{{.Names}}'").split() if "sample" in name]
+    assert IMAGE not in host.check_output("docker images --format '{{.Repository}}'")
+    assert set(host.check_output("ls /srv/slipway/sample").split()) == {"volumes"}
+    again = retire(app_services=[])
+    assert "app1: nothing was to do" in again.stdout and "changed=0" in again.stdout, again.output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -30,6 +31,9 @@ from playbook import module
 from rollback import assert_measured, warm_rollback
 
 STEPS = ("1/8", "2/8", "3/8", "4/8", "5/8", "6/8", "7/8", "8/8")
+
+
+BAD_WORKER: dict[str, Any] = {"deploy_force": True, "worker": ["nonsense"], "deploy_watch_seconds": 20}
 
 
 def workers(app: str) -> set[str]:
@@ -74,18 +78,19 @@ def test_a_release_under_traffic_loses_no_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "step", "cause", "patience"),
+    ("version", "step", "cause", "how"),
     [
-        ("3.0.0", "4/8 Health gate", "503", 8),
-        ("3.3.0", "4/8 Health gate", "does not start", 8),
-        ("3.1.0", "6/8 Watch", "HTTP 500", 60),
+        ("3.0.0", "4/8 Health gate", "503", {"deploy_gate_timeout": 8}),
+        ("3.3.0", "4/8 Health gate", "does not start", {"deploy_gate_timeout": 8}),
+        ("3.1.0", "6/8 Watch", "HTTP 500", {}),
+        ("2.0.0", "7/8 Drain", "worker-1 does not go on", BAD_WORKER),
     ],
-    ids=["fails its health check", "never starts", "leaks errors once live"],
+    ids=["fails its health check", "never starts", "leaks errors once live", "has a worker that starts again for ever"],
 )
-def test_a_bad_release_is_taken_back(version: str, step: str, cause: str, patience: int) -> None:
+def test_a_bad_release_is_taken_back(version: str, step: str, cause: str, how: dict[str, Any]) -> None:
     before = look()
     with users() as seen:
-        run = deploy(version, deploy_gate_timeout=patience)
+        run = deploy(version, **how)
     assert run.code != 0
     assert f"{step} failed" in run.said and cause in run.said and "2.0.0" in run.said
     after = look()
@@ -97,6 +102,7 @@ def test_a_bad_release_is_taken_back(version: str, step: str, cause: str, patien
     idle = "blue" if after.live["edge1"] == "green" else "green"
     for app in APPS:
         assert versions(app, idle) == {"1.0.0"}  # warm again, for the rollback that may come next
+        assert workers(app) == {f"sample-{after.live['edge1']}-worker-1"}
         assert history(app)[-1]["event"] == "failed" and step in history(app)[-1]["reason"]
     result = evidence("delivery.deploy.result")
     assert result["verdict"] == "fail" and version in result["reason"]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import fcntl
 import json
 import os
@@ -19,6 +20,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.release import engine,
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import check_version
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS, project_name
 
+RECENT = 60  # seconds that a worker runs after it was started again before it counts as one that goes on
 BUSY = 120  # seconds: how long a command that a killed run left behind may still hold the service
 
 
@@ -74,20 +76,41 @@ class Host:
         return True
 
     def hand_over_workers(self, version: str, colour: str, held: int) -> bool:
-        """Workers run in the live colour only: stops the other colour's, then starts this one's."""
+        """Workers run in the live colour only: takes the other's away, whatever they do, then starts this one's."""
         place = self._existing(version, colour)
         changed = False
         for other in COLOURS:
-            names = [c["Names"][0].lstrip("/") for c in self._containers(other, "worker") if c["State"] == "running"]
+            names = [container_name(container) for container in self._containers(other, "worker")]
             if other != colour and names:
                 engine.run(["docker", "stop", *names], self.timeout, [held])
+                engine.run(["docker", "rm", "--force", *names], self.timeout, [held])
                 changed = True
-        workers = _manifest(place).get("workers", [])
+        workers = manifest(place).get("workers", [])
         if workers:
             before = self._started(colour, "worker")
             self._compose(place, colour, ["up", "--detach", "--no-build", *workers], held)
             changed = changed or self._started(colour, "worker") != before
         return changed
+
+    def watch_workers(self, version: str, colour: str, seconds: float) -> None:
+        """Returns when every worker of a release has run for so long; :class:`ReleaseError` as soon as one does not."""
+        deadline = time.monotonic() + seconds
+        self._check_workers(version, colour)
+        while (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, 1))
+            self._check_workers(version, colour)
+
+    def _check_workers(self, version: str, colour: str) -> None:
+        found = {container_name(item): item["Id"] for item in self._containers(colour, "worker")}
+        for worker in manifest(self._existing(version, colour)).get("workers", []):
+            name = f"{project_name(self.service, colour)}-{worker}"
+            state = engine.get(f"/containers/{found[name]}/json") if name in found else None
+            problem = worker_problem(state, time.time()) if state else "it is not there"
+            if problem:
+                words = engine.last_words(_both(["docker", "logs", "--tail", "3", name])) if state else ""
+                raise ReleaseError(
+                    f"the worker {name} does not go on: {problem}" + (f"; it said: {words}" if words else "")
+                )
 
     def clear(self, keep: int) -> list[str]:
         """Removes files and images of versions beyond the ``keep`` newest, never of one that runs; returns which."""
@@ -97,7 +120,7 @@ class Host:
         for place in sorted((self.directory / "releases").glob("*")):
             if place.name in kept:
                 continue
-            images = {_manifest(colour).get("image", "") for colour in place.iterdir()}
+            images = {manifest(colour).get("image", "") for colour in place.iterdir()}
             for image in images:
                 if image and engine.image_id(image):
                     engine.run(["docker", "image", "rm", image], self.timeout)
@@ -106,10 +129,10 @@ class Host:
         return removed
 
     def logs(self, colour: str, lines: int = 50) -> dict[str, dict[str, Any]]:
-        """Status and last lines of each instance of a colour: what an operator asks for after a failed gate."""
+        """Status and last lines of each container of a colour: what an operator asks for after a failed gate."""
         report: dict[str, dict[str, Any]] = {}
-        for container in self._containers(colour, "instance"):
-            name = container["Names"][0].lstrip("/")
+        for container in self._containers(colour):
+            name = container_name(container)
             command = ["docker", "logs", "--tail", str(lines), name]
             with contextlib.suppress(engine.EngineError):
                 report[name] = {"status": container["Status"], "lines": _both(command).splitlines()}
@@ -135,6 +158,27 @@ class Host:
         engine.run(["docker", "compose", "--progress", "quiet", *project, *command], self.timeout, [held])
 
 
+def worker_problem(container: Mapping[str, Any], now: float) -> str:
+    """Why a worker, as the engine describes it at ``now`` (Unix time), is no use; empty when it runs or ended its work.
+
+    One that was started again long ago has gone on since.
+    """
+    state, restarts = container["State"], int(container.get("RestartCount", 0))
+    if state["Status"] == "exited" and state["ExitCode"] == 0 and not restarts:
+        return ""
+    again = f"it ended with {state['ExitCode']} and was started again {restarts} times"
+    if state["Status"] == "restarting":
+        return again
+    if state["Status"] != "running":
+        return f"it is {state['Status']}, its last exit was {state['ExitCode']}"
+    started = datetime.datetime.strptime(f"{state['StartedAt'][:19]}+0000", "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    return again if restarts and now - started < RECENT else ""
+
+
+def container_name(container: Mapping[str, Any]) -> str:
+    return str(container["Names"][0]).lstrip("/")
+
+
 def _both(command: Sequence[str]) -> str:
     return engine.run(["sh", "-c", 'exec "$@" 2>&1', "sh", *command], 20)
 
@@ -150,7 +194,7 @@ def _lock(descriptor: int, deadline: float) -> None:
             time.sleep(0.2)
 
 
-def _manifest(place: Path) -> dict[str, Any]:
+def manifest(place: Path) -> dict[str, Any]:
     """A release's ``release.json``: its image and the names of its workers."""
     try:
         return dict(json.loads((place / "release.json").read_text(encoding="utf-8")))

@@ -9,9 +9,10 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy_pools import Edge, describe_pools
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError
 from ansible_collections.slipway.ops.plugins.module_utils.release.engine import EngineError
 from ansible_collections.slipway.ops.plugins.module_utils.release.host import Host
-from ansible_collections.slipway.ops.plugins.module_utils.release.survey import Question, survey
+from ansible_collections.slipway.ops.plugins.module_utils.release.survey import Question, SurveyError, survey
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "service": {"type": "str", "required": True},
@@ -53,7 +54,7 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
     try:
         found = _containers(params) if "containers" in params["parts"] else {}
         return found | (_pool(params) if "pool" in params["parts"] else {})
-    except HaproxyError as error:
+    except (AddressError, HaproxyError, SurveyError) as error:
         raise LookError(str(error)) from error
     except (EngineError, OSError) as error:
         raise LookError(

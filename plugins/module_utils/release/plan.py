@@ -89,6 +89,7 @@ def find_truth(edges: Mapping[str, str], surveys: Surveys) -> Truth:
     if truth.split:
         told = ", ".join(f"{edge} {colour}" for edge, colour in truth.split.items())
         truth.notes.append(f"the edges disagreed ({told}); {pointed} counts")
+    truth.notes += _idle_workers(pointed, surveys)
     killed = history.unfinished(events)
     if killed:
         truth.notes.append(
@@ -96,6 +97,17 @@ def find_truth(edges: Mapping[str, str], surveys: Surveys) -> Truth:
             f"at {killed['at']} never ended"
         )
     return truth
+
+
+def _idle_workers(colour: str, surveys: Surveys) -> list[str]:
+    """The live colour's workers that do not work."""
+    return [
+        f"{host}: the worker {container['name']} is {container['state']}"
+        for host, survey in surveys.items()
+        for container in survey.get("containers", [])
+        if (container["role"], container["colour"]) == ("worker", colour)
+        and container["state"] not in ("running", "exited")
+    ]
 
 
 def _agreed_colour(edges: Mapping[str, str], events: Sequence[history.Event]) -> str:

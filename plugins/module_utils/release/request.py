@@ -15,6 +15,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.service.model import S
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import (
     ServiceError,
     check_known,
+    check_name,
     find_service,
     service_names,
 )
@@ -57,6 +58,27 @@ def read_request(hosts: Mapping[str, Variables], groups: Mapping[str, Sequence[s
         return replace(found, problem=str(error))
     found = replace(found, apps=apps)
     return replace(found, services={host: own.get(host, own[apps[0]]).without_secrets() for host in found.hosts})
+
+
+def retire_problem(
+    hosts: Mapping[str, Variables], groups: Mapping[str, Sequence[str]], service: str, force: bool
+) -> str:
+    """Why a service must not be retired; empty when nothing is in the way."""
+    if not service:
+        return "Say which service with -e service=NAME."
+    try:
+        check_name(service)
+        wanted_on = [host for host in groups.get("app", []) if service in service_names(_services(hosts, host))]
+    except ServiceError as error:
+        return str(error)
+    if not groups.get("app"):
+        return "The inventory has no hosts in group app: is this the right inventory (-i)?"
+    if wanted_on and not force:
+        return (
+            f"{service} is still in app_services of {', '.join(wanted_on)}: take it out of the inventory first, "
+            "or say -e retire_force=true."
+        )
+    return ""
 
 
 def _check(hosts: Mapping[str, Variables], groups: Mapping[str, Sequence[str]], asked: Request) -> None:

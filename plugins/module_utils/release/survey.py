@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import socket
@@ -13,10 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import bare_host
 from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS
 
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
+
+
+class SurveyError(Exception):
+    """What the inventory says of this host is not so."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,9 @@ class Question:
 def survey(question: Question, directory: Path) -> dict[str, Any]:
     """Everything a release needs to know of this host; ``directory`` is the service's."""
     found = [_container(item) for item in engine.containers([f"slipway.service={question.service}"])]
-    address = question.address or default_address()
+    address = bare_host(question.address) if question.address else default_address()
+    if question.ports:
+        check_address(address)
     ours = {port for item in found for port in item["ports"]}
     image = question.image
     return {
@@ -75,28 +84,43 @@ def _colour(colour: str, found: Iterable[Mapping[str, Any]], instances: int) -> 
 
 
 def default_address() -> str:
-    """The address of the interface that the default route uses; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
+    """The address of the interface that the default route uses, IPv6 where there is none of IPv4; nothing is sent."""
+    for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((elsewhere, 9))
+            return str(probe.getsockname()[0])
+    return "127.0.0.1"
 
 
 def taken_ports(address: str, ports: Sequence[int], ours: set[int]) -> dict[str, str]:
     """The ports that someone else listens on, each with who that is."""
-    return {str(port): _listener(port) for port in ports if port not in ours and not _can_bind(address, port)}
+    return {str(port): _listener(port) for port in ports if port not in ours and not _is_free(address, port)}
 
 
-def _can_bind(address: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError:
+def check_address(address: str) -> None:
+    """Raises :class:`SurveyError` when nothing here can listen on an address."""
+    try:
+        _bind(address, 0)
+    except OSError as error:
+        raise SurveyError(f"app_address {address} is no address of this host: {error.strerror or error}") from error
+
+
+def _is_free(address: str, port: int) -> bool:
+    try:
+        _bind(address, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
             return False
+        raise
     return True
+
+
+def _bind(address: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if probe.family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind((address, port))
 
 
 def _listener(port: int) -> str:

@@ -10,7 +10,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS, Service
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS, Label, Service
 from ansible_collections.slipway.ops.plugins.module_utils.service.rules import (
     Number,
     Place,
@@ -37,7 +37,8 @@ def read_services(data: Any, variable: str = VARIABLE) -> tuple[list[Service], l
         place.refuse(data, "a list of services")
         return [], place.problems
     services = [service for number, item in enumerate(data) if (service := _read_item(item, number, place))]
-    for told in _collisions(services):
+    names = service_names(data)
+    for told in (*(f"two services are called {name}" for name in _doubles(names)), *_collisions(services)):
         place.tell(told)
     return services, place.problems
 
@@ -60,6 +61,14 @@ def find_service(data: Any, name: str) -> Service:
     """The service called ``name``, whatever is wrong with others; an unknown name is answered with the nearest one."""
     check_known(name, service_names(data))
     return services_of([item for item in data if _name_of(item) == name])[0]
+
+
+def check_name(name: str) -> None:
+    """Raises :class:`ServiceError` when no service can have this name."""
+    place = Place("service")
+    _read(Label, name, place)
+    if place.problems:
+        raise ServiceError(str(place.problems[0]))
 
 
 def check_known(name: str, known: Sequence[str]) -> None:
@@ -122,7 +131,7 @@ def _read_mapping(key_hint: Any, value_hint: Any, value: Any, place: Place) -> d
     if not isinstance(value, Mapping):
         place.refuse(value, "a mapping")
         return {}
-    names = Place(place.variable, place.path, problems=place.problems)
+    names = Place(place.variable, f"{place.path}: a name", problems=place.problems)
     return {_read(key_hint, key, names): _read(value_hint, item, place.at(f".{key}")) for key, item in value.items()}
 
 
@@ -133,14 +142,14 @@ def _read_options(kind: Any, value: Any, place: Place) -> Any:
     hints = _hints(kind)
     for key in value:
         if key not in hints:
-            place.at(f".{key}").tell(f"there is no such option{_nearest(str(key), list(hints))}")
+            place.at(f".{key}").is_not(f"no option{_nearest(str(key), list(hints))}")
     options = {}
     for item in fields(kind):
         below = place.at(f".{item.name}", hidden=item.name in _HIDDEN)
         if value.get(item.name) is not None:
             options[item.name] = _read(hints[item.name], value[item.name], below)
         elif _is_required(item):
-            below.tell("it is missing")
+            below.is_not("missing")
             options[item.name] = None
     return kind(**options)
 
@@ -171,24 +180,24 @@ def _contradictions(service: Service) -> Iterator[tuple[str, str]]:
             f"blue and green would share port {min(shared)}; leave {service.instances} ports between their first ones",
         )
     names = [worker.name for worker in service.workers]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    for name in _doubles(names):
         yield ".workers", f"two of them are called {name}"
     if "app" in names:
         yield ".workers", "app is what the instances are called; name the worker after its work"
     mounted = [volume.path for volume in service.volumes] + [mount.path for mount in service.host_mounts]
     mounted += [item.partition(":")[0] for item in service.tmpfs] + (["/run/secrets"] if service.secrets else [])
-    targets = [path.rstrip("/") or "/" for path in mounted]
-    for path in sorted({path for path in targets if targets.count(path) > 1}):
+    for path in _doubles([path.rstrip("/") or "/" for path in mounted]):
         yield "", f"two of volumes, host_mounts, tmpfs and secrets are at {path} in the container"
+
+
+def _doubles(words: Sequence[str]) -> list[str]:
+    return sorted({word for word in words if words.count(word) > 1})
 
 
 def _collisions(services: Sequence[Service]) -> Iterator[str]:
     """What two services cannot both have."""
     owners: dict[str, str] = {}
     for service in services:
-        if f"service {service.name}" in owners:
-            yield f"two services are called {service.name}"
-            continue
         for thing in _taken(service):
             owner = owners.setdefault(thing, service.name)
             if owner != service.name:
@@ -196,7 +205,6 @@ def _collisions(services: Sequence[Service]) -> Iterator[str]:
 
 
 def _taken(service: Service) -> Iterator[str]:
-    yield f"service {service.name}"
     for colour in COLOURS:
         yield from (f"port {port}" for port in service.host_ports(colour))
         yield from (f"the container name {name}" for name in service.container_names(colour))

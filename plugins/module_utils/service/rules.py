@@ -20,7 +20,7 @@ class Problem:
     told: str
 
     def __str__(self) -> str:
-        return f"{self.variable}{self.path}: {self.told}."
+        return f"{self.variable}{self.path}{self.told}."
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,16 @@ class Place:
 
     def tell(self, told: str) -> None:
         """Notes a problem, as a clause without a full stop."""
-        self.problems.append(Problem(self.variable, self.path, told))
+        self.problems.append(Problem(self.variable, self.path, f": {told}"))
+
+    def is_not(self, value: str, wanted: str = "") -> None:
+        """Notes that something else is wanted here; both as words."""
+        more = f", wanted is {wanted}" if wanted else ""
+        self.problems.append(Problem(self.variable, self.path, f" is {value}{more}"))
 
     def refuse(self, value: Any, wanted: str) -> None:
         """Notes that something else is wanted here."""
-        self.tell(f"{wanted} is wanted, not {_kind(value) if self.hidden else _shown(value)}")
+        self.is_not(_kind(value) if self.hidden else _shown(value), wanted)
 
 
 class Rule(Protocol):

@@ -54,6 +54,15 @@ def test_the_first_release_goes_beside_the_colour_that_the_edge_points_at() -> N
     assert plan.target == Running("green", "1") and plan.previous is None and plan.start == ["a", "b"] and plan.switch
 
 
+def test_a_live_worker_that_starts_again_for_ever_is_noted() -> None:
+    def worker(colour: str, state: str) -> dict[str, str]:
+        return {"name": f"shop-{colour}-mail-1", "colour": colour, "role": "worker", "state": state}
+
+    found = {"containers": [worker("blue", "restarting"), worker("blue", "running"), worker("green", "restarting")]}
+    truth = find_truth({"e": "blue"}, {"a": host("1") | found})
+    assert truth.notes == ["a: the worker shop-blue-mail-1 is restarting"]
+
+
 def test_a_new_version_goes_beside_the_live_one_and_pushes_out_the_warm_one() -> None:
     plan = deploy({"e": "green"}, {"a": host("1", "2"), "b": host("1", "2")}, "3")
     assert plan.target == Running("blue", "3")

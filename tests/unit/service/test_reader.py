@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -74,49 +75,64 @@ def test_nothing_means_the_default_and_a_number_may_come_as_text() -> None:
 
 def refusals() -> Iterator[tuple[dict[str, Any], str]]:
     """A change of a service that is right, and the line that refuses it."""
-    yield {"instanses": 2}, "[shop].instanses: there is no such option; did you mean instances?"
-    yield {"health": {"paht": "/"}}, "[shop].health.paht: there is no such option; did you mean path?"
-    yield {"workers": [{"name": "w"}]}, "[shop].workers[0].command: it is missing."
-    yield {"volumes": [{"name": "v", "path": "/v", "mode": "x"}]}, "[shop].volumes[0].mode: there is no such option"
-    yield {"image": None}, "[shop].image: it is missing."
+    yield {"instanses": 2}, "[shop].instanses is no option; did you mean instances?"
+    yield {"health": {"paht": "/"}}, "[shop].health.paht is no option; did you mean path?"
+    yield {"workers": [{"name": "w"}]}, "[shop].workers[0].command is missing."
+    yield {"volumes": [{"name": "v", "path": "/v", "mode": "x"}]}, "[shop].volumes[0].mode is no option"
+    yield {"image": None}, "[shop].image is missing."
     yield (
         {"name": "Shop_1"},
-        "[Shop_1].name: a DNS label (lower-case letters, digits and dashes, a letter first) is wanted",
+        "[Shop_1].name is 'Shop_1', wanted is a DNS label (lower-case letters, digits and dashes, a letter first).",
     )
-    yield {"strategy": "yolo"}, "[shop].strategy: blue_green is wanted, not 'yolo'."
+    yield {"strategy": "yolo"}, "[shop].strategy is 'yolo', wanted is blue_green."
     yield {"instances": 101}, "[shop].ports: blue and green would share port 8100; leave 101 ports between"
-    yield {"instances": 0}, "[shop].instances: a whole number of at least 1 is wanted, not 0."
-    yield {"instances": True}, "[shop].instances: a whole number of at least 1 is wanted, not true."
-    yield {"instances": 1.5}, "[shop].instances: a whole number of at least 1 is wanted, not 1.5."
-    yield {"port": "http"}, "[shop].port: a whole number from 1 to 65535 is wanted, not 'http'."
-    yield {"ports": {"blue": 8000}}, "[shop].ports.green: it is missing."
-    yield {"ports": [8000, 8100]}, "[shop].ports: a mapping is wanted, not a list."
+    yield {"instances": 0}, "[shop].instances is 0, wanted is a whole number of at least 1."
+    yield {"instances": True}, "[shop].instances is true, wanted is a whole number of at least 1."
+    yield {"instances": 1.5}, "[shop].instances is 1.5, wanted is a whole number of at least 1."
+    yield {"port": "http"}, "[shop].port is 'http', wanted is a whole number from 1 to 65535."
+    yield {"ports": {"blue": 8000}}, "[shop].ports.green is missing."
+    yield {"ports": [8000, 8100]}, "[shop].ports is a list, wanted is a mapping."
     yield {"ports": {"blue": 8000, "green": 65535}, "instances": 2}, "[shop].ports.green: 2 instances would need ports"
-    yield {"edge_port": 70000}, "[shop].edge_port: a whole number from 1 to 65535 is wanted, not 70000."
-    yield {"health": "/up"}, "[shop].health: a mapping is wanted, not '/up'."
-    yield {"health": {"path": "up"}}, "[shop].health.path: a path that begins with /, as it stands in a URL is wanted"
-    yield {"health": {"path": "/a b"}}, "[shop].health.path: "
+    yield {"edge_port": 70000}, "[shop].edge_port is 70000, wanted is a whole number from 1 to 65535."
+    yield {"health": "/up"}, "[shop].health is '/up', wanted is a mapping."
+    yield (
+        {"health": {"path": "up"}},
+        "[shop].health.path is 'up', wanted is a path that begins with /, as it stands in a URL.",
+    )
+    yield {"health": {"path": "/a b"}}, "[shop].health.path is '/a b'"
     yield (
         {"health": {"interval": "often"}},
-        "[shop].health.interval: a whole number of at least 1 is wanted, not 'often'.",
+        "[shop].health.interval is 'often', wanted is a whole number of at least 1.",
     )
-    yield {"ready": {"timeout": "1s"}}, "[shop].ready.timeout: a number of at least 0 is wanted, not '1s'."
-    yield {"command": "run --fast"}, "[shop].command: a list is wanted, not 'run --fast'."
-    yield {"user": "www-data"}, "[shop].user: uid:gid in numbers is wanted, not 'www-data'."
-    yield {"restart": "sometimes"}, "[shop].restart: no or always or on-failure or unless-stopped is wanted"
-    yield {"read_only": "perhaps"}, "[shop].read_only: true or false is wanted, not 'perhaps'."
-    yield {"resources": {"memory": "much"}}, "[shop].resources.memory: a size like 512M is wanted, not 'much'."
-    yield {"networks": ["default"]}, "[shop].networks[0]: a network of the host's own is wanted, not 'default'."
-    yield {"environment": {"A B": 1}}, "[shop].environment: a name of an environment variable is wanted, not 'A B'."
-    yield {"environment": ["A=1"]}, "[shop].environment: a mapping is wanted, not a list."
-    yield {"host_mounts": [{"source": "etc", "path": "/e"}]}, "[shop].host_mounts[0].source: an absolute path is wanted"
+    yield {"ready": {"timeout": "1s"}}, "[shop].ready.timeout is '1s', wanted is a number of at least 0."
+    yield {"command": "run --fast"}, "[shop].command is 'run --fast', wanted is a list."
+    yield {"user": "www-data"}, "[shop].user is 'www-data', wanted is uid:gid in numbers."
+    yield (
+        {"restart": "sometimes"},
+        "[shop].restart is 'sometimes', wanted is no or always or on-failure or unless-stopped.",
+    )
+    yield {"read_only": "perhaps"}, "[shop].read_only is 'perhaps', wanted is true or false."
+    yield {"resources": {"memory": "much"}}, "[shop].resources.memory is 'much', wanted is a size like 512M."
+    yield {"networks": ["default"]}, "[shop].networks[0] is 'default', wanted is a network of the host's own."
+    yield (
+        {"environment": {"A B": 1}},
+        "[shop].environment: a name is 'A B', wanted is a name of an environment variable.",
+    )
+    yield {"environment": ["A=1"]}, "[shop].environment is a list, wanted is a mapping."
+    yield (
+        {"host_mounts": [{"source": "etc", "path": "/e"}]},
+        "[shop].host_mounts[0].source is 'etc', wanted is an absolute path.",
+    )
     for image in ("r:5000/shop:1.0", "shop:latest", "r/shop@sha256:00", "r/Shop", "r/shop ", ""):
-        yield {"image": image}, f"[shop].image: {UNTAGGED} is wanted, not {image!r}."
+        yield {"image": image}, f"[shop].image is {image!r}, wanted is {UNTAGGED}."
     for name in ("../../x", "a/b", ".", ""):
-        yield {"secrets": {name: "hush"}}, f"[shop].secrets: a plain file name is wanted, not {name!r}."
-        yield {"volumes": [{"name": name, "path": "/v"}]}, "[shop].volumes[0].name: a plain file name is wanted"
+        yield {"secrets": {name: "hush"}}, f"[shop].secrets: a name is {name!r}, wanted is a plain file name."
+        yield (
+            {"volumes": [{"name": name, "path": "/v"}]},
+            f"[shop].volumes[0].name is {name!r}, wanted is a plain file name.",
+        )
     for name in ("my worker", "Mail", "a/b", "-x"):
-        yield {"workers": [worker(name)]}, "[shop].workers[0].name: a DNS label"
+        yield {"workers": [worker(name)]}, f"[shop].workers[0].name is {name!r}, wanted is a DNS label"
     yield (
         {"workers": [worker("app")]},
         "[shop].workers: app is what the instances are called; name the worker after its work.",
@@ -139,11 +155,11 @@ def test_what_cannot_be_meant_is_refused_in_one_line(change: dict[str, Any], lin
 @pytest.mark.parametrize(
     ("value", "line"),
     [
-        ("shop", "app_services: a list of services is wanted, not 'shop'."),
-        ({"shop": LEAST}, "app_services: a list of services is wanted, not a mapping."),
-        (None, "app_services: a list of services is wanted, not nothing."),
-        (["shop"], "app_services[0]: a mapping is wanted, not 'shop'."),
-        ([LEAST | {"name": ["x"]}], "app_services[0].name: a DNS label"),
+        ("shop", "app_services is 'shop', wanted is a list of services."),
+        ({"shop": LEAST}, "app_services is a mapping, wanted is a list of services."),
+        (None, "app_services is nothing, wanted is a list of services."),
+        (["shop"], "app_services[0] is 'shop', wanted is a mapping."),
+        ([LEAST | {"name": ["x"]}], "app_services[0].name is a list, wanted is a DNS label"),
     ],
 )
 def test_a_variable_of_another_type_is_refused_in_one_line(value: Any, line: str) -> None:
@@ -153,12 +169,13 @@ def test_a_variable_of_another_type_is_refused_in_one_line(value: Any, line: str
 
 def test_everything_that_is_wrong_is_told_at_once_and_no_secret_with_it() -> None:
     wrong = LEAST | {"port": 0, "instances": 0, "secrets": "hush-hush"}
-    lines = services_problems([wrong, LEAST | {"name": "b", "image": "b:1"}])
-    assert [line.partition(":")[0] for line in lines] == [
+    lines = services_problems([wrong, LEAST | {"name": "b", "image": "b:1"}, LEAST | {"name": "b"}])
+    assert [re.split(" |:", line)[0] for line in lines] == [
         "app_services[shop].port",
         "app_services[shop].instances",
         "app_services[shop].secrets",
         "app_services[b].image",
+        "app_services",
     ]
     assert "hush" not in "".join(lines)
 

@@ -1,0 +1,94 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What services that nobody releases any more have on this host, and how all of it goes."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.slipway.ops.plugins.module_utils.release import engine
+from ansible_collections.slipway.ops.plugins.module_utils.release.host import Host, container_name, manifest
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS
+
+
+@dataclass
+class Traces:
+    """What there is of a service. ``volumes`` have data that no release makes again."""
+
+    containers: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+    releases: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+
+    def told(self) -> list[str]:
+        """What may go without a question, as phrases."""
+        kinds = {"container": self.containers, "image": self.images, "secret": self.secrets, "release": self.releases}
+        phrases = [
+            f"{kind}{'s' if len(names) > 1 else ''} {', '.join(names)}" for kind, names in kinds.items() if names
+        ]
+        return phrases + self.files
+
+
+def traces(host: Host) -> Traces:
+    """What there is of one service. Changes nothing."""
+    directory = host.directory
+    images = {manifest(place).get("image", "") for place in directory.glob("releases/*/*")}
+    return Traces(
+        containers=sorted(container_name(item) for item in engine.containers([f"slipway.service={host.service}"])),
+        images=sorted(image for image in images if image and engine.image_id(image)),
+        secrets=_names(directory / "secrets"),
+        releases=_names(directory / "releases"),
+        files=[str(path) for path in [directory / "history.jsonl"] if path.exists()],
+        volumes=[str(path) for path in sorted(directory.glob("volumes/*")) if path.is_dir()],
+    )
+
+
+def retire(host: Host, volumes: bool, dry: bool) -> tuple[list[str], list[str]]:
+    """Takes a service away; what went and what was kept, as phrases. ``dry`` changes nothing."""
+    found = traces(host)
+    gone = found.told() + ([f"the data in {path}" for path in found.volumes] if volumes else [])
+    kept = [] if volumes else found.volumes
+    if host.directory.exists() and not gone and not kept:
+        gone = [str(host.directory)]
+    if dry or not gone:
+        return gone, kept
+    with host.held() as held:
+        for colour in COLOURS:
+            host.stop(colour, held)
+        for image in found.images:
+            engine.run(["docker", "image", "rm", image], host.timeout, [held])
+        for part in ("secrets", "releases", *(["volumes"] if volumes else [])):
+            if (host.directory / part).exists():
+                shutil.rmtree(host.directory / part)
+        if kept:
+            host.history.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(host.directory)
+    return gone, kept
+
+
+def leftovers(root: Path, known: Collection[str]) -> dict[str, list[str]]:
+    """By service that is not ``known``, what it left on this host; volumes that were kept are nobody's oversight."""
+    try:
+        containers = Counter(str(item["Labels"]["slipway.service"]) for item in engine.containers(["slipway.service"]))
+    except engine.EngineError:
+        containers = Counter()  # in check mode before the first run there is no engine, and nothing was released
+    names = {path.parent.name for path in root.glob("*/releases")} | set(containers)
+    found = {}
+    for name in sorted(names - set(known)):
+        counts = {kind: len(_names(root / name / f"{kind}s")) for kind in ("release", "secret")}
+        counts = {"container": containers[name]} | counts
+        told = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items() if count]
+        if told:
+            found[name] = told
+    return found
+
+
+def _names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
