@@ -166,7 +166,7 @@ def worker_problem(container: Mapping[str, Any], now: float) -> str:
     state, restarts = container["State"], int(container.get("RestartCount", 0))
     if state["Status"] == "exited" and state["ExitCode"] == 0 and not restarts:
         return ""
-    again = f"it ended with {state['ExitCode']} and was started again {restarts} times"
+    again = f"it ended and was started again {restarts} times"
     if state["Status"] == "restarting":
         return again
     if state["Status"] != "running":

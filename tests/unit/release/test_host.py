@@ -23,7 +23,7 @@ def worker(status: str = "running", code: int = 0, restarts: int = 0, started: s
         (worker(), ""),
         (worker(restarts=1, started="21:00:00"), ""),
         (worker("exited"), ""),
-        (worker("restarting", 3, 4), "it ended with 3 and was started again 4 times"),
+        (worker("restarting", 3, 4), "it ended and was started again 4 times"),
         (worker("running", 0, 2), "was started again 2 times"),
         (worker("exited", 1), "it is exited, its last exit was 1"),
         (worker("exited", 0, 3), "it is exited"),
