@@ -61,6 +61,9 @@ def retire(host: Host, volumes: bool, dry: bool) -> tuple[list[str], list[str]]:
     with host.held() as held:
         for colour in COLOURS:
             host.stop(colour, held)
+        left = [container_name(item) for item in engine.containers([f"slipway.service={host.service}"])]
+        if left:  # of no project any more
+            engine.run(["docker", "rm", "--force", *left], host.timeout, [held])
         for image in found.images:
             engine.run(["docker", "image", "rm", image], host.timeout, [held])
         for part in ("secrets", "releases", *(["volumes"] if volumes else [])):

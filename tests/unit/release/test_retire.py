@@ -18,6 +18,7 @@ class Engine:
     def __init__(self) -> None:
         labels: dict[str, str] = {"slipway.service": "shop", "slipway.colour": "blue"}
         self.found: list[dict[str, Any]] = [{"Names": ["/shop-blue-1"], "Labels": labels}]
+        self.found.append({"Names": ["/stray"], "Labels": labels | {"slipway.colour": "grey"}})
         self.images = {"r:5000/shop:1.0"}
 
     def containers(self, labels: list[str]) -> list[dict[str, Any]]:
@@ -32,6 +33,8 @@ class Engine:
     def run(self, command: list[str], *_: object) -> str:
         if command[:3] == ["docker", "image", "rm"]:
             self.images.remove(command[3])
+        elif command[:2] == ["docker", "rm"]:
+            self.found = [c for c in self.found if c["Names"][0].lstrip("/") not in command]
         elif "down" in command:
             self.found = [c for c in self.found if f"shop-{c['Labels']['slipway.colour']}" not in command]
         return ""
@@ -59,7 +62,7 @@ def host(tmp_path: Path, docker: Engine) -> Host:
 
 def test_everything_goes_but_the_data_and_the_second_time_there_is_nothing(host: Host, docker: Engine) -> None:
     gone, kept = retire.retire(host, volumes=False, dry=False)
-    assert gone[:4] == ["container shop-blue-1", "image r:5000/shop:1.0", "secret jwt", "release 1.0"]
+    assert gone[:4] == ["containers shop-blue-1, stray", "image r:5000/shop:1.0", "secret jwt", "release 1.0"]
     assert kept == [f"{host.directory}/volumes/items"]
     assert docker.found == [] and docker.images == set()
     assert {path.name for path in host.directory.iterdir()} <= {"volumes", ".lock"}
@@ -80,7 +83,7 @@ def test_check_mode_tells_the_same_and_takes_nothing(host: Host, docker: Engine)
 def test_what_a_service_left_is_told_until_it_is_retired(host: Host) -> None:
     root = host.directory.parent
     assert retire.leftovers(root, ["shop"]) == {}
-    assert retire.leftovers(root, ["other"]) == {"shop": ["1 container", "1 release", "1 secret"]}
+    assert retire.leftovers(root, ["other"]) == {"shop": ["2 containers", "1 release", "1 secret"]}
     retire.retire(host, volumes=False, dry=False)
     assert retire.leftovers(root, []) == {}
 
