@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 from health_servers import (
@@ -148,17 +149,18 @@ def test_command_by_status_and_output():
 
 
 def test_a_command_is_killed_with_its_children(tmp_path):
-    mark = tmp_path / "mark"
-    result = check(kind="command", argv=["sh", "-c", f"(sleep 3; touch {mark}) & sleep 60"], timeout=0.3)
-    assert "no answer within 300ms" in result.reason
-    time.sleep(3.2)
-    assert not mark.exists()
+    mark = tmp_path / "child"
+    argv = ["sh", "-c", f"sleep 600 & echo $! > {mark}; sleep 600"]
+    result = check(kind="command", argv=argv, timeout=3)
+    assert "no answer within 3s" in result.reason
+    child = Path("/proc") / mark.read_text().strip() / "stat"
+    # killed, and perhaps not yet collected by whoever does that here
+    assert not child.exists() or child.read_text().rpartition(")")[2].split()[0] in ("Z", "X")
 
 
 def test_a_command_that_never_stops_talking_is_bounded():
-    started = time.monotonic()
-    assert check(kind="command", argv=["yes"], timeout=0.5).verdict == "fail"
-    assert time.monotonic() - started < 30
+    result = check(kind="command", argv=["yes"], timeout=0.5)
+    assert (result.verdict, result.reason) == ("fail", "no answer within 500ms, the timeout")
 
 
 def test_file_by_age_and_size(tmp_path):
@@ -167,7 +169,7 @@ def test_file_by_age_and_size(tmp_path):
         path.write_bytes(b"x" * 2048)
         os.utime(path, (time.time() - hours * 3600,) * 2)
     result = check(kind="file", path=str(tmp_path / "*.dump"), age="< 26 h", size="> 1 KiB")
-    assert (result.verdict, result.measured, result.unit) == ("pass", pytest.approx(1, abs=0.01), "h")
+    assert (result.verdict, result.measured, result.unit) == ("pass", pytest.approx(1, abs=0.5), "h")
     assert "wanted < 26 h" in check(kind="file", path=str(tmp_path / "old.dump"), age="< 26 h").reason
     assert "wanted > 1 MiB" in check(kind="file", path=str(tmp_path / "new.dump"), size="> 1 MiB").reason
     assert "nothing on this host matches" in check(kind="file", path=str(tmp_path / "*.gz"), age="< 26 h").reason
@@ -187,7 +189,7 @@ def test_dns_and_tcp(servers):
     assert check(kind="dns", host="localhost", addresses=["127.0.0.1"], family="ipv4").verdict == "pass"
     assert check(kind="dns", host="::1", addresses=["0:0:0:0:0:0:0:1"]).verdict == "pass"
     assert "not to 10.9.9.9" in check(kind="dns", host="localhost", addresses=["10.9.9.9"]).reason
-    assert check(kind="tcp", host="127.0.0.1", port=servers.start(silent), latency="< 1 s").verdict == "pass"
+    assert check(kind="tcp", host="127.0.0.1", port=servers.start(silent), latency="< 60 s").verdict == "pass"
 
 
 def test_container_without_an_engine_is_unknown(tmp_path):

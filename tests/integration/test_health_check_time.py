@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
@@ -27,27 +27,24 @@ def servers():
 
 
 def test_a_check_is_tried_again_until_it_is_healthy(servers):
-    started = time.monotonic()
+    requests = []
 
     async def ready_later(reader, writer):
-        await request_head(reader)
-        status = "200 OK" if time.monotonic() - started > 0.5 else "503 Not Yet"
-        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+        requests.append(await request_head(reader))
+        status = "200 OK" if len(requests) > 3 else "503 Not Yet"
+        writer.write(f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
 
-    result = check(
-        Pace(deadline=5, interval=0.1, timeout=1), kind="http", url=f"http://127.0.0.1:{servers.start(ready_later)}/"
-    )
-    assert result.verdict == "pass"
-    assert 0.5 < result.took < 5
+    url = f"http://127.0.0.1:{servers.start(ready_later)}/"
+    result = check(Pace(deadline=300, interval=0.1, timeout=60), kind="http", url=url)
+    assert (result.verdict, len(requests)) == ("pass", 4)
+    assert result.took >= 3 * 0.1
 
 
 def test_the_deadline_cuts_a_longer_timeout(servers):
-    started = time.monotonic()
-    pace = Pace(deadline=0.4, interval=0.1, timeout=30)
+    pace = Pace(deadline=0.4, interval=0.1, timeout=600)
     result = check(pace, kind="http", url=f"http://127.0.0.1:{servers.start(silent)}/")
     assert result.verdict == "fail"
     assert "then the deadline had passed" in result.reason
-    assert time.monotonic() - started < 15
 
 
 def test_an_attempt_that_the_deadline_cuts_does_not_hide_the_reason(servers):
@@ -61,7 +58,7 @@ def test_an_attempt_that_the_deadline_cuts_does_not_hide_the_reason(servers):
         writer.write(b"HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 16\r\n\r\nno database here")
 
     url = f"http://127.0.0.1:{servers.start(hanging_after_the_first)}/"
-    result = check(Pace(deadline=3, interval=0.1, timeout=30), kind="http", url=url)
+    result = check(Pace(deadline=5, interval=0.1, timeout=600), kind="http", url=url)
     assert len(requests) == 2
     assert (result.verdict, result.measured) == ("fail", 503)
     assert result.reason == "it answered 503, wanted 200; it said: no database here (attempt 1 of 2)"
@@ -69,39 +66,39 @@ def test_an_attempt_that_the_deadline_cuts_does_not_hide_the_reason(servers):
 
 def test_a_check_may_have_its_own_deadline(servers):
     result = check(
-        Pace(deadline=60, interval=0.1, timeout=0.2),
+        Pace(deadline=600, interval=0.1, timeout=0.2),
         kind="http",
         url=f"http://127.0.0.1:{servers.start(silent)}/",
         deadline="500ms",
     )
     assert result.verdict == "fail"
-    assert result.took < 30
+    assert result.took < 600
 
 
-def test_a_thousand_checks_with_half_of_them_hanging_end_at_the_deadline(servers):
+def test_a_thousand_checks_of_which_half_hang_each_have_their_verdict(servers):
     good, bad = servers.start(answering()), servers.start(silent)
     ports = [bad if number % 2 else good for number in range(1000)]
-    checks = define([{"kind": "http", "url": f"http://127.0.0.1:{port}/"} for port in ports], KINDS)
-    started = time.monotonic()
-    results = run(checks, Pace(deadline=10, interval=0.2, timeout=0.5, concurrency=200), "host1")
-    assert time.monotonic() - started < 20
+    urls = [
+        {"kind": "http", "url": f"http://127.0.0.1:{port}/", "timeout": 0.5 if port == bad else 60} for port in ports
+    ]
+    results = run(define(urls, KINDS), Pace(deadline=0, concurrency=200), "host1")
     assert [result.verdict for result in results] == ["fail" if port == bad else "pass" for port in ports]
 
 
 def test_what_never_got_its_turn_says_so(servers):
     url = f"http://127.0.0.1:{servers.start(silent)}/"
-    started = time.monotonic()
-    results = run(define([{"kind": "http", "url": url}] * 3, KINDS), Pace(deadline=0.5, timeout=9, concurrency=1), "h")
+    pace = Pace(deadline=0.5, timeout=600, concurrency=1)
+    results = run(define([{"kind": "http", "url": url}] * 3, KINDS), pace, "h")
     assert [result.verdict for result in results] == ["fail", "unknown", "unknown"]
     assert "never tried" in str(results[2].reason)
-    assert time.monotonic() - started < 5
 
 
 def test_blocking_work_is_left_behind_at_the_deadline(monkeypatch):
-    monkeypatch.setattr("os.statvfs", lambda path: time.sleep(30))
-    started = time.monotonic()
-    assert check(Pace(deadline=0.3, timeout=9), kind="disk").verdict == "fail"
-    assert time.monotonic() - started < 15
+    released = threading.Event()
+    monkeypatch.setattr("os.statvfs", lambda path: released.wait(600))
+    assert check(Pace(deadline=0.3, timeout=600), kind="disk").verdict == "fail"
+    assert not released.is_set()
+    released.set()
 
 
 def test_results_keep_the_order_of_the_checks(servers):
@@ -118,10 +115,12 @@ def test_no_more_attempts_at_once_than_allowed(servers):
         await request_head(reader)
         running += 1
         peak = max(peak, running)
-        await asyncio.sleep(0.3)
+        while peak < 7:  # nobody goes before the seventh is there
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)  # for one too many to come
         running -= 1
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     url = f"http://127.0.0.1:{servers.start(counting)}/"
-    run(define([{"kind": "http", "url": url}] * 30, KINDS), Pace(deadline=30, concurrency=7), "host1")
+    run(define([{"kind": "http", "url": url}] * 30, KINDS), Pace(deadline=300, timeout=300, concurrency=7), "host1")
     assert peak == 7

@@ -33,15 +33,24 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, 
 
 @dataclass
 class Answer:
-    """What becomes of one request. `cut` resets the connection, `close` announces and makes its end afterwards."""
+    """What becomes of one request. `cut` resets the connection, `close` announces and makes its end afterwards.
+
+    `hold` keeps the answer back while it says so: what a test waits for is an event, not a time.
+    """
 
     status: int = 200
     delay: float = 0.0
     version: str = "1.0.0"
     cut: bool = False
     close: bool = False
-    idle: float = 60.0  # seconds that the connection may rest afterwards
+    unannounced: bool = False  # the connection ends with the answer, which does not say so
     chunked: bool = False
+    hold: Callable[[], bool] | None = None
+
+    async def due(self) -> None:
+        await asyncio.sleep(self.delay)
+        while self.hold and self.hold():
+            await asyncio.sleep(0.005)
 
 
 class Loop:
@@ -74,25 +83,25 @@ def http(answer: Callable[[int], Answer], seen: list[bytes]) -> Handler:
     numbers = itertools.count(1)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        idle = 60.0
-        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.TimeoutError):
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), idle)
+                head = await reader.readuntil(b"\r\n\r\n")
                 seen.append(head)
                 length = next(
                     (line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b":0"
                 )
                 await reader.readexactly(int(length.split(b":")[1]))
                 wanted = answer(next(numbers))
-                await asyncio.sleep(wanted.delay)
+                await wanted.due()
                 if wanted.cut:
                     reset(writer)
                     return
+                if wanted.unannounced:  # answer and end in one packet: nobody can send between them
+                    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
                 writer.write(message(wanted))
                 await writer.drain()
-                if wanted.close or b"connection: close" in head.lower():
+                if wanted.close or wanted.unannounced or b"connection: close" in head.lower():
                     break
-                idle = wanted.idle
         writer.close()
 
     return handle
@@ -139,7 +148,7 @@ def http2(answer: Callable[[int], Answer], answered: list[int] | None = None) ->
                     if leaving:
                         continue
                     wanted = answer(next(numbers))
-                    await asyncio.sleep(wanted.delay)
+                    await wanted.due()
                     if wanted.cut:
                         reset(writer)
                         return

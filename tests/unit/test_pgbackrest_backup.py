@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import threading
-import time
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest import backup as subject
@@ -67,15 +65,22 @@ def test_a_backup_that_succeeds(pgbackrest):
     )
     result, said = run("full")
     assert (result.id, result.verdict, result.subject, result.reason) == ("data.backup.full", "pass", "main", None)
-    assert result.measured == pytest.approx(0.3, abs=0.25)
+    assert result.measured >= 0.29
     assert any("copying, 2MiB read, 50.0 %" in line for line in said), said
 
 
-def test_lines_come_while_nothing_happens(pgbackrest, monkeypatch):
-    pgbackrest("sleep 1.5")
+def test_lines_come_while_nothing_happens(pgbackrest, tmp_path):
+    """The program goes on until four have come, or for a minute."""
+    pgbackrest(f"for turn in $(seq 600); do test -e {tmp_path}/enough && exit; sleep 0.1; done")
     said: list[str] = []
-    job.watch([command.PROGRAM], "nobody", said.append, tick=0.3)
-    assert len(said) >= 4
+
+    def say(line: str) -> None:
+        said.append(line)
+        if len(said) == 4:
+            (tmp_path / "enough").touch()
+
+    job.watch([command.PROGRAM], "nobody", say, tick=0.05)
+    assert (tmp_path / "enough").exists()
 
 
 def test_a_backup_that_fails_says_pgbackrests_reason(pgbackrest):
@@ -119,11 +124,9 @@ def test_a_full_one_waits_for_its_turn(pgbackrest, tmp_path):
 
 def test_stopped_it_ends_pgbackrest_and_still_tells(pgbackrest):
     end = "echo '2026-11-21 15:03:40 P00  ERROR: [063]: terminated on signal [SIGTERM]'; exit 63"
-    pgbackrest(f'trap "{end}" TERM; while :; do sleep 0.1; done')
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    began = time.monotonic()
+    pgbackrest(f'trap "{end}" TERM; kill -TERM {os.getpid()}; while :; do sleep 0.1; done')
     result, _ = run("full")
-    assert result.verdict == "fail" and "SIGTERM" in result.reason and time.monotonic() - began < 10
+    assert result.verdict == "fail" and "SIGTERM" in result.reason
 
 
 def test_a_full_disk_is_named(tmp_path, monkeypatch):
