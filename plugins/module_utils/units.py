@@ -47,7 +47,7 @@ def duration(value: str | int | float) -> float:
     """Seconds in ``1h30m``, ``500 ms``, ``2.5 d``, ``90`` (a bare number is seconds)."""
     text = str(value).strip()
     if _NUMBER.fullmatch(text):
-        return float(text)
+        text = f"{text}s"
     total, position = 0.0, 0
     while position < len(text):
         piece = _PIECE.match(text, position)
@@ -55,7 +55,7 @@ def duration(value: str | int | float) -> float:
             break
         total += float(piece[1]) * _DURATION_WORDS[piece[2]]
         position = piece.end()
-    if not text or position < len(text) or isinstance(value, bool):
+    if not text or position < len(text) or isinstance(value, bool) or math.isinf(total):
         raise UnitError(f"{value!r} is not a duration; write seconds or a text such as 500ms, 90s, 1h30m or 30d")
     return total
 

@@ -65,7 +65,7 @@ class Limit:
 
         Not a number and infinities, which JSON has not, are texts.
         """
-        value = self.measured(value, unit)
+        value = self.measured(_bounded(value), unit)
         if not math.isfinite(value):
             return str(value)
         if float(value).is_integer():
@@ -122,7 +122,14 @@ def _number(value: float | str) -> float | None:
     """The number that a measured value is, or None for a text that is none."""
     if isinstance(value, str):
         return _exact(value.strip()) if re.fullmatch(_NUMBER, value.strip(), re.IGNORECASE) else None
-    return value if isinstance(value, int) else float(value)
+    return _bounded(value)
+
+
+def _bounded(value: float) -> float:
+    """The value; infinity for an integer beyond every float."""
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return math.inf if value > 0 else -math.inf
+    return value
 
 
 def _exact(text: str) -> int | float:

@@ -28,7 +28,14 @@ def option(parse: Parser, default: Any = MISSING, *, secret: bool = False) -> An
 def text(value: Any) -> str:
     if not isinstance(value, (str, int, float)) or isinstance(value, bool) or not str(value).strip():
         raise ValueError(f"{value!r} is not a text")
-    return str(value)
+    return _sendable(str(value))
+
+
+def _sendable(words: str) -> str:
+    """Refuses what no program, file name or server takes: a zero character, and half of a surrogate pair."""
+    if re.search("[\0\ud800-\udfff]", words):
+        raise ValueError(f"{words!r} has a character that cannot be sent")
+    return words
 
 
 def flag(value: Any) -> bool:
@@ -77,7 +84,7 @@ def number(low: float, high: float) -> Parser:
     def parse(value: Any) -> float:
         try:
             parsed = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             parsed = low - 1
         if isinstance(value, bool) or not low <= parsed <= high:
             raise ValueError(f"{value!r} is not a number from {low:g} to {high:g}")
@@ -106,7 +113,7 @@ def texts(value: Any) -> tuple[str, ...]:
 def arguments(value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not value:
         raise ValueError(f"{value!r} is not a list of the program and its arguments, such as [pg_isready, -q]")
-    return tuple(str(item) for item in value)
+    return tuple(_sendable(str(item)) for item in value)
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -116,9 +123,9 @@ def mapping(value: Any) -> dict[str, Any]:
 
 
 def text_mapping(value: Any) -> dict[str, str]:
-    items = {key: str(item) for key, item in mapping(value).items()}
+    items = {_sendable(key): _sendable(str(item)) for key, item in mapping(value).items()}
     for key, item in items.items():
-        if not key or re.search(r"[\r\n\0]", key + item):
+        if not key or re.search(r"[\r\n]", key + item):
             raise ValueError(f"{key!r}: line breaks are not allowed in names and values")
     return items
 

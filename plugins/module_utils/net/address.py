@@ -7,7 +7,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-_HOST = re.compile(r"[^\s:/?#@\[\]]*")
+_HOST = re.compile(r"[^\x00-\x20\x7f\s:/?#@\[\]]*")
 
 
 class AddressError(ValueError):
