@@ -43,7 +43,16 @@ options:
         by systemd; C(missing) (V(fail), or V(skip)), what a unit means that is not on this host."
       - "B(container): C(container), a name or id, or C(labels), a mapping, with C(count) (V(>= 1)), a limit on how
         many run and are healthy; C(health_check) (V(false)) whether one without health check is a failure;
-        C(restarts), a limit; C(socket) (V(/run/docker.sock)) of the Docker engine."
+        C(restarts), a limit; C(socket) (V(/run/docker.sock)) of the Docker engine. One that was restarted three times
+        or more, lastly within ten minutes, fails: it restarts for ever."
+      - "B(release): C(service), its name in C(app_services); C(part): V(live) (the default), whether C(instances)
+        (V(1)) of the release that the host's history says is live are healthy, V(workers), whether its workers run and
+        none of another release does, V(warm), whether a rollback would find the earlier release running; C(ready), a
+        path that each instance must answer; C(root) (V(/srv/slipway)) and C(socket) (V(/run/docker.sock))."
+      - "B(haproxy): whether every server that a pool sends requests to now is up, as the running HAProxy sees it;
+        C(pool), all without it; C(socket) (V(/run/haproxy/admin.sock)), C(master_socket) (V(/run/haproxy-master.sock)),
+        C(map) (V(/var/lib/slipway/haproxy/live.map)), as M(slipway.ops.pool_info) has them. A map
+        file that is behind is a warning. Needs root."
       - "B(command): C(argv), a list, no shell; C(status) (V(0)); C(matches), a regular expression for standard
         output."
       - "B(file): C(path), absolute, may be a pattern whose newest file counts; C(exists) (V(true)); C(age) and

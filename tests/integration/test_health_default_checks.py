@@ -132,12 +132,14 @@ def test_edges_check_each_public_name_at_themselves(checks):
     assert ready["url"] == "http://127.0.0.1:18000/up"
 
 
-def test_application_hosts_check_their_containers(checks):
-    found = [check for check in checks["app1"] if check["kind"] == "container"]
-    assert [(check["labels"]["slipway.service"], check["count"]) for check in found] == [
-        ("sample", ">= 3"),
-        ("worker-only", ">= 1"),
+def test_application_hosts_check_their_releases(checks):
+    found = [check for check in checks["app1"] if check["kind"] == "release"]
+    live = [check for check in found if "part" not in check]
+    assert [(check["service"], check["instances"], check["ready"]) for check in live] == [
+        ("sample", 3, "/up"),
+        ("worker-only", 1, "/health"),
     ]
+    assert [check["part"] for check in found if "part" in check] == ["workers", "workers", "warm", "warm"]
 
 
 def test_registry(checks):

@@ -15,11 +15,13 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.container
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.disk import Disk
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.dns import Dns
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.file import File
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.haproxy import Haproxy
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.http import Http
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.patroni import Patroni
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.pgbouncer import Pgbouncer
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.postgresql import Postgresql
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.prometheus import Prometheus
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.release import Release
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.systemd import Systemd
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.tcp import Tcp
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.tls import Tls
@@ -27,7 +29,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.tls impor
 KINDS: dict[str, type[Check]] = {
     kind.KIND: kind
     for kind in (
-        *(Backup, Command, Container, Disk, Dns, File, Http),
-        *(Patroni, Pgbouncer, Postgresql, Prometheus, Systemd, Tcp, Tls),
+        *(Backup, Command, Container, Disk, Dns, File, Haproxy, Http),
+        *(Patroni, Pgbouncer, Postgresql, Prometheus, Release, Systemd, Tcp, Tls),
     )
 }

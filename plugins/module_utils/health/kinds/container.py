@@ -1,22 +1,22 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""container: a Docker container, or as many with a label as there should be, runs and is healthy."""
+"""container: a Docker container, or as many with a label as there should be, runs, is healthy and does not loop."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote
 
-from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
-from ansible_collections.slipway.ops.plugins.module_utils.health.finding import (
-    CheckFailed,
-    CheckUnknown,
-    Finding,
-    within,
+from ansible_collections.slipway.ops.plugins.module_utils.health.containers import (
+    SOCKET,
+    Described,
+    Engine,
+    name_of,
+    state_of,
+    trouble_of,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient, Request
+from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
+from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, Finding, within
+from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
 from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import (
     absolute_path,
@@ -38,7 +38,7 @@ class Container(Check):
     count: Limit = option(limit_in("1"), ">= 1")
     health_check: bool = option(flag, False)
     restarts: Limit | None = option(limit_in("1"), None)
-    socket: str = option(absolute_path, "/run/docker.sock")
+    socket: str = option(absolute_path, SOCKET)
 
     def __post_init__(self) -> None:
         if (self.container is None) == (self.labels is None):
@@ -59,69 +59,31 @@ class Container(Check):
         return ", ".join(f"{name}={value}" for name, value in (self.labels or {}).items())
 
     async def measure(self, client: HttpClient) -> list[Finding]:
+        engine = Engine(client, self.socket)
         if self.container:
-            found = await self._ask(client, f"/containers/{quote(self.container, safe='')}/json")
+            found = await engine.container(self.container)
             if found is None:
                 raise CheckFailed(f"there is no container {self.container} on this host")
             return self._one(found)
-        filters = quote(json.dumps({"label": [f"{name}={value}" for name, value in (self.labels or {}).items()]}))
-        listed = await self._ask(client, f"/containers/json?all=true&filters={filters}") or []
-        details = [await self._ask(client, f"/containers/{item['Id']}/json") for item in listed]
-        return self._many([item for item in details if item is not None])
+        return self._many(await engine.containers(self.labels or {}))
 
-    def _one(self, container: dict[str, Any]) -> list[Finding]:
-        trouble = self._trouble(container)
-        state = _state(container)
-        findings = [Finding("fail" if trouble else "pass", state, reason=trouble)]
-        if self.restarts:
-            what = f"the count of restarts of {self.container}"
-            findings.append(within(self.restarts, container.get("RestartCount", 0), "1", what))
-        return findings
+    def _one(self, container: Described) -> list[Finding]:
+        trouble = trouble_of(container, needs_health=self.health_check)
+        findings = [Finding("fail" if trouble else "pass", state_of(container), reason=trouble)]
+        return findings + self._restarts([container])
 
-    def _many(self, containers: list[dict[str, Any]]) -> list[Finding]:
-        troubles = [trouble for trouble in map(self._trouble, containers) if trouble]
-        told = f" ({'; '.join(troubles)})" if troubles else ""
+    def _many(self, containers: list[Described]) -> list[Finding]:
+        told = [trouble_of(container, needs_health=self.health_check) for container in containers]
+        troubles = [trouble for trouble in told if trouble]
+        why = f" ({'; '.join(troubles)})" if troubles else ""
         healthy = len(containers) - len(troubles)
-        findings = [within(self.count, healthy, "1", f"the count of healthy containers with {self._selection}{told}")]
-        if self.restarts:
-            for container in containers:
-                what = f"the count of restarts of {_name(container)}"
-                findings.append(within(self.restarts, container.get("RestartCount", 0), "1", what))
-        return findings
+        findings = [within(self.count, healthy, "1", f"the count of healthy containers with {self._selection}{why}")]
+        return findings + self._restarts(containers)
 
-    def _trouble(self, container: dict[str, Any]) -> str | None:
-        name, state = _name(container), _state(container)
-        if state == "healthy" or (state == "running" and not self.health_check):
-            return None
-        if state == "running":
-            return f"{name} runs but has no health check"
-        status = container["State"]
-        log = ((status.get("Health") or {}).get("Log") or [{}])[-1].get("Output", "").strip()
-        ended = f", exit code {status.get('ExitCode')}" if state in ("exited", "dead", "restarting") else ""
-        return f"{name} is {state}{ended}{': ' + log[:200] if log else ''}; see docker logs {name}"
-
-    async def _ask(self, client: HttpClient, path: str) -> Any:
-        """What the engine says about a path of its interface; None when it knows no such thing."""
-        try:
-            answer = await client.fetch(Request(f"http://docker{path}", socket=self.socket))
-        except CheckFailed as error:
-            raise CheckUnknown(f"the Docker engine does not answer: {error}") from error
-        if answer.status == 404:
-            return None
-        if answer.status != 200:
-            raise CheckUnknown(f"the Docker engine answers {answer.status}: {answer.text.strip()[:200]}")
-        try:
-            return answer.json()
-        except ValueError as error:
-            raise CheckUnknown(f"{self.socket} answers no JSON, is it the Docker engine's? {error}") from error
-
-
-def _name(container: dict[str, Any]) -> str:
-    return container.get("Name", "").lstrip("/") or container["Id"][:12]
-
-
-def _state(container: dict[str, Any]) -> str:
-    """``healthy``, ``unhealthy`` or ``starting`` for a running container with a health check, else its state."""
-    status = container["State"]
-    health = (status.get("Health") or {}).get("Status", "none")
-    return health if status.get("Status") == "running" and health != "none" else status.get("Status", "unknown")
+    def _restarts(self, containers: list[Described]) -> list[Finding]:
+        if not self.restarts:
+            return []
+        return [
+            within(self.restarts, one.get("RestartCount", 0), "1", f"the count of restarts of {name_of(one)}")
+            for one in containers
+        ]
