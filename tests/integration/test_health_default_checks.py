@@ -175,3 +175,8 @@ def test_a_role_with_a_card_is_known_without_any_list(told):
     assert {"role": "search", "job": "search", "port": 9300} in told["search2"]["metrics"]
     # What must be proven is of the whole inventory, whoever asks.
     assert all("data.search.answers" in {one["id"] for one in told[host]["policy"]} for host in told)
+
+
+def test_archivers_look_at_every_repository(checks):
+    assert subjects(checks["lone1"], "data.backup.reachable") == ["repository 1 from lone1"]
+    assert subjects(checks["backup1"], "data.backup.reachable") == []

@@ -158,3 +158,10 @@ def alike(one: str, other: str) -> bool:
     texts = [TEMPLATE.sub("x", name) for name in (one, other)]
     patterns = [".+".join(map(re.escape, TEMPLATE.split(name))) for name in (one, other)]
     return any(re.fullmatch(pattern, text) for pattern, text in zip(patterns, reversed(texts), strict=True))
+
+
+def test_an_objective_has_one_home() -> None:
+    """RTO, RPO and the age of a backup are limits of the inventory's roles, never of the policy as well."""
+    policies = [yaml.safe_load(path.read_text()) for path in (ROOT / "roles").glob("*/meta/policy.yml")]
+    limits = {entry["id"]: entry["limit"] for policy in policies for entry in policy if "limit" in entry}
+    assert [id for id in limits if id.endswith((".rto", ".rto_at_size", ".rpo", ".age"))] == []

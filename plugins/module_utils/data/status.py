@@ -150,35 +150,18 @@ def _ago(seconds: float | None) -> str:
 
 
 def results(status: Status) -> list[Result]:
-    """What the evidence store keeps of it: age and size."""
-    late = [] if status.age is not None else [absence(status)]
-    late += [sentence for level, sentence in _late("fail", "the newest backup", status.age, status.limits.age)]
-    limit = status.limits.age
-    found = [
+    """What the evidence store keeps of it: the size. Its age is for the health check, which sees it grow."""
+    if status.size is None:
+        return []
+    return [
         Result(
-            id="data.backup.age",
+            id="data.backup.size",
             area="data",
             subject=status.name,
-            claim=f"The newest backup of {status.name} is young enough",
-            measured=None if status.age is None else round(status.age, 1),
-            unit="s",
-            limit=None if limit is None else f"<= {limit:g}",
-            verdict="fail" if late else "pass",
-            reason=late[0] if late else None,
+            claim=f"The newest backup of {status.name} holds {status.size} bytes",
+            measured=status.size,
+            unit="By",
+            verdict="pass",
             source=f"{SOURCE} {status.engine}",
         )
     ]
-    if status.size is not None:
-        found.append(
-            Result(
-                id="data.backup.size",
-                area="data",
-                subject=status.name,
-                claim=f"The newest backup of {status.name} holds {status.size} bytes",
-                measured=status.size,
-                unit="By",
-                verdict="pass",
-                source=f"{SOURCE} {status.engine}",
-            )
-        )
-    return found
