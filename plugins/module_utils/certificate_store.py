@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils import certificate as x
 from ansible_collections.slipway.ops.plugins.module_utils.certificate import Bundle, CertificateError
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.net.names import HostNameError, canonical
 
 PENDING_KEY = "key.pem.next"
@@ -140,7 +141,8 @@ class Store:
         return any(changes)
 
     def _directory(self, item: Wanted) -> None:
-        (self.root / item.name).mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_directory(self.root)
+        make_directory(self.root / item.name)
 
     def _write(self, path: Path, content: str, mode: int, ids: tuple[int, int]) -> bool:
         """Replace the file by a rename when content, owner or mode differ; True when they did."""

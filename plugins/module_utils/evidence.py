@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from .evidence_record import ARTIFACT, RUN, EvidenceError, encoded, parse_time, validated
+from .host.files import make_directory
 from .result import VERDICTS
 
 # Others may pass through to the metrics, and see nothing else.
@@ -240,8 +241,7 @@ class Store:
         modes = {self.root: ROOT_MODE, self.metrics: METRICS_MODE}
         for path in (self.root, self.records, self.artifacts, self.metrics):
             if not path.is_dir():
-                path.mkdir(parents=True, exist_ok=True)
-                path.chmod(modes.get(path, DIRECTORY_MODE))
+                make_directory(path, modes.get(path, DIRECTORY_MODE))
 
     def _append_lines(self, lines: bytes) -> None:
         path = self.records / datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m.jsonl")
@@ -277,8 +277,7 @@ class Store:
         for parent in reversed(path.relative_to(self.artifacts).parents):
             directory = self.artifacts / parent
             if not directory.is_dir():
-                directory.mkdir()
-                directory.chmod(DIRECTORY_MODE)
+                make_directory(directory, DIRECTORY_MODE)
                 sync_directory(directory.parent)
         write_atomically(path, content)
 

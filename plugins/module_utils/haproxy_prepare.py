@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Worker, parent_of, started_at
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy_live import LiveMap
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.net.listening import address_problem
 
 
@@ -54,7 +55,7 @@ def prepare(worker: Worker, live_map: LiveMap, wanted: Wanted, dry_run: bool) ->
         raise HaproxyError("HAProxy could not listen: " + "; ".join(taken))
     leaving = _leaving(present, wanted)
     if not dry_run:
-        live_map.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_directory(live_map.path.parent)
     with contextlib.nullcontext() if dry_run else live_map.locked():
         prepared = _keep(live_map, _running_map(worker, live_map.path), wanted.pools, dry_run)
     prepared.leaving = leaving

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
 
 # What one attempt needs to know; modules/deploy_lock.py describes it.
@@ -130,7 +131,7 @@ def _guard(path: Path, dry: bool) -> Iterator[None]:
     if dry:
         yield
         return
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_directory(path.parent)
     with Path(f"{path}.guard").open("w", encoding="utf-8") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         yield

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
+
 DIRECTORY = "/var/lib/slipway/results"
 KEPT_FILES = 2000  # of hourly runs: twelve weeks without any playbook
 _LATEST = "latest.json"
@@ -107,7 +109,7 @@ class Spool:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        make_directory(self.root, 0o750)
         with (self.root / ".lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

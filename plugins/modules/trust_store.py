@@ -49,6 +49,7 @@ paths:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.pem import PemError, authority
 
 LOCAL = Path("/usr/local/share/ca-certificates")
@@ -70,7 +71,7 @@ def main() -> None:
     stale = bool(remove) or any(pem.strip() not in bundle for pem in wanted.values())
 
     if not module.check_mode:
-        LOCAL.mkdir(parents=True, exist_ok=True)
+        make_directory(LOCAL)
         for path in write:
             path.write_text(wanted[path])
             path.chmod(0o644)

@@ -31,7 +31,8 @@ options:
         description:
           - V(started) and V(stopped) are for what goes on running.
           - V(ran) is for what ends by itself. It is run, to its end, if it has not been run since its files changed or
-            since the host was started, or if its last run failed.
+            since the host was started, or if its last run failed. Systemd forgets when that was of a unit that nothing
+            refers to, so bring up before it what triggers it, such as its timer.
         type: str
         choices: [started, stopped, ran]
         default: started

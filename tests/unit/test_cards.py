@@ -100,6 +100,7 @@ def test_another_check_of_a_unit_is_there(role: Path) -> None:
     [
         ("nginx", {"nginx.service"}),
         ("pgbouncer", {"pgbouncer.service"}),
+        ("docker", {"docker.service", "slipway-docker-prune.timer"}),
         ("haproxy", {"haproxy.service", "slipway-haproxy-state.timer"}),
         ("pgbackrest", {"pgbackrest.service", "slipway-pgbackrest-certificate.path", "slipway-backup-full.timer"}),
     ],
@@ -119,10 +120,20 @@ def started_by_tasks(role: Path) -> set[str]:
     wanted = [name for name in wanted if "PartOf=" in (role / "templates" / f"{name}.j2").read_text(encoding="utf-8")]
     found = {f"{{{{ unit }}}}{name}" for name in wanted}
     for task in tasks_of(role):
+        found |= {unit["name"] for unit in units_of(task, role) if unit.get("enabled", True)}
         unit = task.get("ansible.builtin.systemd_service") or {}
         if unit.get("enabled"):
             found |= {full(name) for name in names(str(unit["name"]), task)}
     return found
+
+
+def units_of(task: dict[str, Any], role: Path) -> list[dict[str, Any]]:
+    """What a task brings up: written there, or in lists of the role's own variables."""
+    wanted = (task.get("slipway.ops.units") or {}).get("units", [])
+    if isinstance(wanted, list):
+        return wanted
+    own = yaml.safe_load((role / "vars" / "main.yml").read_text(encoding="utf-8"))
+    return [unit for name in re.findall(r"__\w+_units\b", wanted) for unit in own[name]]
 
 
 def started_by_modules(role: Path) -> set[str]:

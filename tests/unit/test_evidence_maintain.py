@@ -129,9 +129,10 @@ def test_publishing_says_what_could_not_be_written(store):
 def test_it_runs_as_the_role_installs_it(store, tmp_path):
     """Outside the collection, with nothing but its neighbours and the standard library."""
     package = tmp_path / "lib" / "slipway_evidence"
-    package.mkdir(parents=True)
+    (package / "host").mkdir(parents=True)
     (package / "__init__.py").touch()
-    for name in ("result", "evidence", "evidence_record", "evidence_metrics", "evidence_maintain"):
+    own = ("result", "evidence", "evidence_record", "evidence_metrics", "evidence_maintain")
+    for name in (*own, "host/__init__", "host/files"):
         (package / f"{name}.py").write_text((SOURCES / f"{name}.py").read_text())
     store.append([record()], "run")
     command = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(package.parent)!r});"]

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 
 
@@ -17,7 +18,7 @@ class Diary:
 
     def __init__(self, instance: str, directory: str) -> None:
         place = Path(directory)
-        place.mkdir(mode=0o750, exist_ok=True)
+        make_directory(place, 0o750)
         self._file = (place / f"{instance}.jsonl").open("w", encoding="utf-8", buffering=1)
         self._write(run=os.environ.get("INVOCATION_ID", str(os.getpid())))
 

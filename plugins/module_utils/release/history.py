@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 LIVE_EVENTS = ("done", "found")
+
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import create
+
 Event = Mapping[str, Any]
 
 
 def append(path: Path, event: Event) -> None:
     """Adds one event durably. A torn last line (power cut) is closed first, so that it costs only itself."""
     line = json.dumps(event, ensure_ascii=False, sort_keys=True) + "\n"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    descriptor = create(path, os.O_RDWR | os.O_APPEND, 0o644)
     try:
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import create, make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import check_version
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS, project_name
@@ -51,7 +52,7 @@ class Host:
 
         The descriptor goes to Docker's commands: the kernel frees the lock when the last of them ends.
         """
-        self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_directory(self.directory)
         descriptor = os.open(self.directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _lock(descriptor, time.monotonic() + BUSY)
@@ -204,16 +205,17 @@ def manifest(place: Path) -> dict[str, Any]:
 
 def write_files(place: Path, files: Mapping[str, str]) -> bool:
     """Brings a directory to exactly these files, each replaced whole; true when one differed."""
-    place.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_directory(place)
     changed = False
     for name, content in files.items():
         path = place / name
         if path.exists() and path.read_text(encoding="utf-8") == content:
             continue
         temporary = path.with_name(f".{name}.new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        temporary.unlink(missing_ok=True)
+        with os.fdopen(create(temporary, os.O_WRONLY, 0o640), "w", encoding="utf-8") as file:
             file.write(content)
+            file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
         changed = True

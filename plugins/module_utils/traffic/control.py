@@ -23,6 +23,7 @@ import zipfile
 from pathlib import Path, PurePath
 from typing import IO, Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.net import address, url
 from ansible_collections.slipway.ops.plugins.module_utils.traffic import (
     connection,
@@ -112,9 +113,9 @@ class Control:
     def _prepare(self) -> None:
         try:
             root = self._directory.parent
-            root.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(root.parent)
             for directory in (root, self._directory):
-                directory.mkdir(mode=0o700, exist_ok=True)
+                make_directory(directory, 0o700)
                 found = directory.lstat()
                 if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
                     raise TrafficError(

@@ -23,6 +23,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.data.diary import Diar
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import CONFIGURATION, REPORTS, DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Report, lines, metrics, results
 from ansible_collections.slipway.ops.plugins.module_utils.data.service import DRILL, RUNTIME
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.spool import DIRECTORY, Spool
 
@@ -46,7 +47,7 @@ def publish(report: Report, configuration: Mapping[str, Any]) -> None:
 
 def _place(path: Path, content: str, mode: int) -> None:
     """Whole or not at all."""
-    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    make_directory(path.parent, 0o750)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.write_text(content, encoding="utf-8")
     fresh.chmod(mode)

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError, tablespaces
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 
 OWNER = "postgres"
 CONFIGURATION = Path("/etc/postgresql")
@@ -80,7 +81,7 @@ class Found:
 @contextmanager
 def alone(wanted: Wanted) -> Iterator[None]:
     """One run at a time. The programs hold the lock as well, so that one that outlives its killed run is waited for."""
-    STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_directory(STATE)
     with wanted.journal.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -330,7 +331,7 @@ def _own_directory(directory: Path) -> None:
     account = pwd.getpwnam(OWNER)
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     for path in reversed(missing):
-        path.mkdir(mode=0o755)
+        make_directory(path)
         os.chown(path, account.pw_uid, account.pw_gid)
     os.chown(directory, account.pw_uid, account.pw_gid)
     directory.chmod(0o700)
@@ -365,7 +366,7 @@ def _read_journal(journal: Path) -> dict[str, str]:
 
 def _write_journal(wanted: Wanted, phase: str) -> None:
     """Whole or not at all, and on the disk."""
-    STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_directory(STATE)
     fresh = wanted.journal.with_suffix(".new")
     with fresh.open("w") as file:
         json.dump({"directory": wanted.directory, "phase": phase}, file)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ansible_collections.slipway.ops.plugins.module_utils.directory import remove_contents
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import remove_contents
 
 
 def places(data: Path) -> list[Path]:

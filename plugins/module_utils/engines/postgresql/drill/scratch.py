@@ -21,6 +21,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql imp
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.connection import connect
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill.recovery_log import ending
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.command import PROGRAM, words
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import as_user
 
 MARK = ".slipway-drill"  # whose directory it is
@@ -105,7 +106,7 @@ class Scratch:
         self.clean()
         owner = as_user(self.scope.user)
         for path in (self.root, self.data, self.root / "tablespaces", SOCKET):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(path, 0o700)
             os.chown(path, owner["user"], owner["group"])
             (self.root / MARK).touch()
         for name, text in (("postgresql.conf", ""), ("pg_hba.conf", "local all postgres peer map=drill\n")):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError, cluster
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import client
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 
 CONFIGURATION = Path(client.CONFIGURATION)
 
@@ -55,6 +56,6 @@ def _make(directory: Path) -> bool:
         return False
     account = pwd.getpwnam(cluster.OWNER)
     for path in [path for path in (*reversed(directory.parents), directory) if not path.exists()]:
-        path.mkdir(mode=0o700 if path == directory else 0o755)
+        make_directory(path, 0o700 if path == directory else 0o755)
         os.chown(path, account.pw_uid, account.pw_gid)
     return True

@@ -22,6 +22,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pat
     status,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.client import CONFIGURATION, Client
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.host.systemd import Systemctl
 
 UNIT = "patroni.service"
@@ -184,7 +185,7 @@ def _is_stale(sources: Sequence[str]) -> bool:
 
 
 def _reload() -> None:
-    LOADED.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_directory(LOADED.parent)
     moment = time.time()
     _systemctl("reload", UNIT)
     LOADED.touch()

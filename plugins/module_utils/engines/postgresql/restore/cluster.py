@@ -33,6 +33,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgb
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import RestoreError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.target import Target
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.server import Server
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import as_user, run
 
 KEPT = ".before-"  # between the data directory's name and the run that put another in its place
@@ -129,7 +130,7 @@ class Cluster:
     def renew(self) -> None:
         """An empty data directory of its owner."""
         owner = as_user(self.user)
-        self.directory.mkdir(mode=0o700, exist_ok=True)
+        make_directory(self.directory, 0o700)
         os.chown(self.directory, owner["user"], owner["group"])
         self.directory.chmod(0o700)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import RestoreError
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 
 STATE = Path("/var/lib/slipway/postgresql")
 
@@ -58,7 +59,7 @@ def keep(place: Path, journal: Journal, phase: str) -> Journal:
 
 def write(place: Path, entry: dict[str, Any]) -> None:
     """Whole or not at all, and on disk when this returns."""
-    place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_directory(place.parent)
     fresh = place.with_suffix(".new")
     with fresh.open("w", encoding="utf-8") as file:
         json.dump(entry, file)

@@ -33,6 +33,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.res
     choose,
     history,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size, to_duration
 
@@ -318,7 +319,7 @@ def _last(wanted: Wanted) -> journal.Journal:
 @contextmanager
 def alone(wanted: Wanted) -> Iterator[None]:
     """One restore at a time. The kernel gives the lock back whatever happens to the holder."""
-    wanted.place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_directory(wanted.place.parent)
     with wanted.place.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

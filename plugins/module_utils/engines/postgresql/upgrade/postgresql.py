@@ -29,6 +29,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upg
 )
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade.journal import Upgrade
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade.programs import CONFIGURATION, Side
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import as_user
 from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size
 
@@ -303,7 +304,7 @@ def _empty(side: Side) -> None:
     """An empty directory of the owner, and none of that version's files in tablespaces."""
     tablespaces.remove_data(side.directory, side.version)
     owner = as_user(SUPERUSER)
-    side.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(side.directory, 0o700)
     os.chown(side.directory, owner["user"], owner["group"])
 
 
@@ -335,7 +336,7 @@ def finish(wanted: Wanted) -> Upgrade | None:
 @contextmanager
 def alone(wanted: Wanted) -> Iterator[None]:
     """One upgrade at a time. The kernel gives the lock back whatever happens to the holder."""
-    journal.STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_directory(journal.STATE)
     with journal.path(wanted.name).with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

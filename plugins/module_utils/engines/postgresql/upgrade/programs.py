@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import control
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.connection import SOCKET, SUPERUSER, rows
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade import UpgradeError
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import as_user
 
 CONFIGURATION = Path("/etc/postgresql")
@@ -116,7 +117,7 @@ def pg_upgrade(old: Side, new: Side, *, link: bool, check: bool, timeout: float)
     ]
     work = new.directory.with_name(f"{new.directory.name}.upgrading")
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(mode=0o700)
+    make_directory(work, 0o700)
     owner = as_user(SUPERUSER)
     os.chown(work, owner.get("user", -1), owner.get("group", -1))
     try:
