@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import types
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -54,3 +57,53 @@ def test_a_store_that_cannot_be_opened_says_so_without_its_password(url):
     with pytest.raises(StoreError, match="DATABASE_URL") as refused:
         open_store(url)
     assert "secret" not in str(refused.value)
+
+
+class Pool:
+    """A pool that gives connections only once its database is there; what it once lost it never gives again."""
+
+    opened: ClassVar[list[Pool]] = []
+    there = True
+
+    def __init__(self, *_arguments, **_options):
+        self.lost, self.closed = not Pool.there, False
+        Pool.opened.append(self)
+
+    @staticmethod
+    def check_connection(_connection): ...
+
+    @contextlib.contextmanager
+    def connection(self, _wait):
+        self.lost = self.lost or not Pool.there
+        if self.lost:
+            raise sys.modules["psycopg"].Error("couldn't get a connection after 1.00 sec")
+        yield types.SimpleNamespace(
+            execute=lambda *_: types.SimpleNamespace(fetchone=lambda: None), commit=lambda: None
+        )
+
+    def close(self, timeout=None):
+        self.closed = True
+
+
+def test_a_pool_that_lost_its_database_comes_back_with_it(monkeypatch):
+    """Its service would stay unready for ever; a warm release is one that nobody looks at."""
+    conninfo = types.SimpleNamespace(conninfo_to_dict=lambda _url: {})
+    driver = types.SimpleNamespace(
+        Error=type("Error", (Exception,), {}), ProgrammingError=ValueError, conninfo=conninfo, Connection=object
+    )
+    monkeypatch.setitem(sys.modules, "psycopg", driver)
+    monkeypatch.setitem(sys.modules, "psycopg_pool", types.SimpleNamespace(ConnectionPool=Pool))
+    monkeypatch.delitem(sys.modules, "sample_service.postgres", raising=False)
+    clock = iter(range(100, 1000, 60))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    store = open_store("postgresql://sample@db1/sample")
+    store.ping()
+    Pool.there = False
+    with pytest.raises(driver.Error):
+        store.ping()
+    Pool.there = True
+    for _attempt in range(2):
+        with contextlib.suppress(driver.Error):
+            store.ping()
+    store.ping()
+    assert Pool.opened[0].closed and not Pool.opened[-1].closed

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 import psycopg
 from psycopg_pool import ConnectionPool
@@ -26,10 +28,23 @@ class PostgresStore:
             psycopg.conninfo.conninfo_to_dict(url)
         except psycopg.ProgrammingError as error:
             raise StoreError(f"DATABASE_URL: {error}") from None
-        # The pooler gives each transaction another connection, so nothing is prepared on one.
-        options = {"password": password or None, "connect_timeout": WAIT, "prepare_threshold": None}
-        self._pool = ConnectionPool(
-            url,
+        self._url, self._password = url, password
+        self._renewing, self._renewed = Lock(), 0.0
+        self._pool = self._opened()
+        self._made = False
+
+    def _opened(self) -> ConnectionPool:
+        # The pooler gives each transaction another connection, so nothing is prepared on one. A peer that is gone
+        # without a word is given up after that many milliseconds.
+        options = {
+            "password": self._password or None,
+            "connect_timeout": WAIT,
+            "prepare_threshold": None,
+            "tcp_user_timeout": 1000 * WAIT,
+            "keepalives_idle": WAIT,
+        }
+        return ConnectionPool(
+            self._url,
             kwargs=options,
             min_size=1,
             max_size=4,
@@ -38,7 +53,15 @@ class PostgresStore:
             check=ConnectionPool.check_connection,
             open=True,
         )
-        self._made = False
+
+    def _renew(self) -> None:
+        """A new pool in place of one that does not answer, whatever became of its connections."""
+        with self._renewing:
+            if time.monotonic() - self._renewed < 2 * WAIT:
+                return
+            self._renewed = time.monotonic()
+            old, self._pool = self._pool, self._opened()
+        old.close(timeout=0)
 
     @contextmanager
     def _transaction(self, wait: float = WAIT) -> Iterator[psycopg.Connection]:
@@ -68,8 +91,12 @@ class PostgresStore:
             connection.execute("UPDATE items SET digest = %s WHERE key = %s", (digest, key))
 
     def ping(self) -> None:
-        with self._transaction(wait=1) as connection:  # who asks for readiness does not wait long
-            connection.execute("SELECT 1 FROM items LIMIT 1").fetchone()
+        try:
+            with self._transaction(wait=1) as connection:  # who asks for readiness does not wait long
+                connection.execute("SELECT 1 FROM items LIMIT 1").fetchone()
+        except psycopg.Error:  # a pool's timeout is one
+            self._renew()
+            raise
 
     def close(self) -> None:
         self._pool.close()
