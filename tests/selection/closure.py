@@ -26,6 +26,8 @@ PATHS = re.compile(
     r"[A-Za-z0-9_./*-]+\.(?:yml|yaml|j2|py|sh|html|json|css)\b|[a-z_]+(?:/[a-z_]+)+|^(?:playbooks|plugins|roles)$"
 )
 COMMENT = re.compile(r"(?m)^\s*#.*$|\s#\s.*$|\{#.*?#\}")
+PROGRAMS = re.compile(r"'([a-z_]+(?:\.[a-z_]+)+)'")
+MODULE_UTILS = f"{COLLECTION}plugins.module_utils"
 PLAYBOOK = re.compile(r"playbooks/[a-z_]+\.yml")
 IMPORTED = re.compile(r"import_playbook: *(\S+)")
 WORDS = re.compile(r"[\"']([a-z_]+)[\"']")
@@ -93,8 +95,15 @@ class Tree:
             yield from self._of_python(name, path.read_text(encoding="utf-8"))
         elif path.suffix in (".yml", ".j2", ".cfg", ".sh", ""):
             text = COMMENT.sub("", path.read_text(encoding="utf-8", errors="replace"))
-            yield from (found for word in set(OURS.findall(text)) for found in self._named(word))
+            named = set(OURS.findall(text))
+            yield from (found for word in named for found in self._named(word))
             yield from self._by_path(name, text)
+            if "program_files" in named:  # its terms are modules
+                yield from (
+                    found for word in PROGRAMS.findall(text) for found in self._module(f"{MODULE_UTILS}.{word}")
+                )
+            if "known_variables" in named and name.startswith("playbooks/"):
+                yield from {"playbooks/meta/argument_specs.yml"} & self.files.keys()
 
     def _of_python(self, name: str, text: str) -> Iterator[str]:
         tree = ast.parse(text)
