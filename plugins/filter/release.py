@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 import yaml
-from ansible_collections.slipway.ops.plugins.module_utils.release import compose, plan, probe, report, request
+from ansible_collections.slipway.ops.plugins.module_utils.release import compose, plan, probe, publish, report, request
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import parse_service
 from ansible_collections.slipway.ops.plugins.module_utils.units import byte_size
@@ -111,6 +111,16 @@ def release_plan(
     return found | {"problems": request.problems(surveys, pools, found, byte_size(min_free))}
 
 
+def publish_problems(images: Any, registry: str, users: Any) -> list[str]:
+    """What is wrong with the images that are to be published."""
+    return publish.problems(images, registry, users)
+
+
+def release_events(decided: Mapping[str, Any], origin: Mapping[str, Any], event: str, reason: str = "") -> list[Any]:
+    """What the history gets when a run has ``begun``, is ``done`` or has ``failed``."""
+    return plan.Plan.from_dict(decided).events(origin, event, reason)
+
+
 def release_failure(failures: Mapping[str, Mapping[str, str]], unreachable: Sequence[str]) -> str:
     """Why a run failed, in one sentence."""
     return report.why(failures, list(unreachable))
@@ -132,12 +142,14 @@ class FilterModule:
             answers,
             gate_checks,
             pool_url,
-            retire_problem,
+            publish_problems,
+            release_events,
             release_failure,
             release_files,
             release_plan,
             release_probe,
             release_report,
             release_request,
+            retire_problem,
         )
         return {function.__name__: function for function in public}

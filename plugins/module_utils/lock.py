@@ -126,6 +126,29 @@ def read(path: Path) -> Holder | None:
         return None
 
 
+def held(directory: Path) -> dict[str, Holder]:
+    """The locks of a host that somebody holds, by name; also those whose time is over."""
+    found = {path.stem: read(path) for path in sorted(directory.glob("*.json"))}
+    return {name: holder for name, holder in found.items() if holder}
+
+
+def describe(locks: dict[str, Holder]) -> list[str]:
+    """Who holds what, a line each, by the clock of the host that keeps them."""
+    now = time.time()
+    return [f"{name} is locked by {holder.describe(now)}" for name, holder in locks.items()]
+
+
+def refusal_to_open(name: str, holder: Holder, dead: bool) -> str:
+    """Why a lock is left to its run, and what an operator can do; empty when it may be opened."""
+    now = time.time()
+    if dead or holder.expires <= now:
+        return ""
+    return (
+        f"{name} is locked by {holder.describe(now)}, and nobody here can tell that this run is over. Let it end; "
+        "when you know that it is gone, open its lock with -e unlock_force=true. Nothing was opened."
+    )
+
+
 @contextlib.contextmanager
 def _guard(path: Path, dry: bool) -> Iterator[None]:
     if dry:

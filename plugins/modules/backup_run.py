@@ -98,7 +98,8 @@ def main() -> None:
     )
     run, joined = module.params["run"], False
     if module.check_mode:
-        module.exit_json(changed=True, run="", joined=False, results=[], lines=[], offset=0)
+        would = [f"a backup ({module.params['type']}) would be made; check mode starts none"]
+        module.exit_json(changed=True, run="", joined=False, results=[], lines=would, offset=0)
     try:
         service = Service(module.params["type"], family_of(configuration(module.params["engine"] or only_engine())))
         if not run:

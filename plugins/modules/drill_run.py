@@ -91,6 +91,9 @@ from ansible_collections.slipway.ops.plugins.module_utils.data.service import DR
 PATIENCE = 5.0  # seconds of one call without news
 
 
+WOULD = "a drill would restore the newest backup beside the server, compare and measure; check mode starts none"
+
+
 def main() -> None:
     """Read the options, start or follow, answer."""
     module = AnsibleModule(
@@ -103,7 +106,7 @@ def main() -> None:
     )
     run, joined = module.params["run"], False
     if module.check_mode:
-        module.exit_json(changed=False, run="", joined=False, results=[], report={}, lines=[], offset=0)
+        module.exit_json(changed=False, run="", joined=False, results=[], report={}, lines=[WOULD], offset=0)
     try:
         service = Service(module.params["engine"] or only_engine(), DRILL)
         if not run:

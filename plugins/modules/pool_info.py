@@ -28,6 +28,14 @@ options:
     description: Names of pools; all when not given. An unknown one is an error.
     type: list
     elements: str
+  up:
+    description: Name of a set. Fails, naming the servers and what their checks said, unless all of it is up in each of
+      O(pools).
+    type: str
+  wait:
+    description: Seconds to wait for that.
+    type: float
+    default: 0
 seealso:
   - module: slipway.ops.pool_switch
 """
@@ -73,7 +81,16 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_pools import Edge, describe_pools
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy_pools import (
+    Edge,
+    describe_pools,
+    too_few_up,
+    wait_for_servers,
+)
+
+
+def _not_up(edge: Edge, pool: str, set_name: str, wait: float) -> str | None:
+    return too_few_up(pool, set_name, wait_for_servers(edge, pool, set_name, None, wait), None)
 
 
 def main() -> None:
@@ -81,15 +98,25 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "pools": {"type": "list", "elements": "str"},
+            "up": {"type": "str"},
+            "wait": {"type": "float", "default": 0},
             "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
             "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
             "map": {"type": "path", "default": "/var/lib/slipway/haproxy/live.map"},
         },
+        required_by={"up": ["pools"]},
         supports_check_mode=True,
     )
     options: dict[str, Any] = module.params
     edge = Edge.at(options["socket"], options["master_socket"], options["map"])
     try:
+        problems = [
+            problem
+            for pool in options["pools"] or []
+            if options["up"] and (problem := _not_up(edge, pool, options["up"], options["wait"]))
+        ]
+        if problems:
+            module.fail_json(msg=" ".join(problems))
         info = edge.worker.info()
         pools = describe_pools(edge, options["pools"])
         old = len(edge.old_workers())

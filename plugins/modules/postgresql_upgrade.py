@@ -114,6 +114,10 @@ needed:
   description: Whether there is, or was, something to do.
   type: bool
   returned: when planned, prepared or upgraded
+untouched:
+  description: Whether what served before serves as it did, because nothing was upgraded or changed.
+  type: bool
+  returned: failure
 downtime:
   description: Seconds in which neither server answered.
   type: float
@@ -144,6 +148,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql imp
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.connection import psycopg2
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import PatroniError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade import (
+    Untouched,
     UpgradeError,
     journal,
     postgresql,
@@ -187,7 +192,7 @@ def main() -> None:
         with postgresql.alone(wanted):
             module.exit_json(**_STATES[module.params["state"]](wanted, module.check_mode))
     except _FAILURES as error:
-        module.fail_json(msg=f"postgresql_upgrade: {error}")
+        module.fail_json(msg=f"postgresql_upgrade: {error}", untouched=isinstance(error, Untouched))
 
 
 def wanted_of(options: dict[str, Any]) -> postgresql.Wanted:

@@ -177,7 +177,7 @@ def test_no_playbook_gives_the_controller_a_role_unless_the_inventory_does() -> 
     on_controller = {
         block.partition(": ")[2].partition("\t")[0] for block in shown.split("  play #") if "\n      " in block
     }
-    assert "Refuse an inventory without hosts" in on_controller
+    assert "Refuse to do nothing" in on_controller
     for found in plays:
         if found["name"] in on_controller:
             assert "roles" not in found and found.get("become") is not True, found["name"]
@@ -225,7 +225,11 @@ def test_a_host_that_the_inventory_names_is_the_one(site: Site, playbook: str, v
     """`hosts:` of a play sees variables of the command line only, unless it asks a host for them."""
     groups = {"monitor": ["monitor1"], "registry": ["registry1"], "app": ["app1"]}
     named = {host: {variable: "app1"} for host in ("monitor1", "registry1", "app1")}
-    images: dict[str, Any] = {"publish_images": [{"name": "a:1", "archive": "a.tar"}]} if playbook == "publish" else {}
-    said = site(groups, playbook=playbook, host_vars=named, **images)
+    asked: dict[str, Any] = {
+        "publish_images": [{"name": "shop:1", "image": "shop:1"}],
+        "registry_name": "registry1:5000",
+        "registry_users": [{"username": "publisher", "password": "secret"}],
+    }
+    said = site(groups, playbook=playbook, host_vars=named, **(asked if playbook == "publish" else {}))
     assert "fatal: [app1]: UNREACHABLE" in said
     assert "[monitor1]" not in said and "[registry1]" not in said

@@ -93,3 +93,20 @@ def test_a_dry_attempt_leaves_no_trace(path: Path) -> None:
     lock.acquire(path, wanted("kim"), 60)
     assert lock.release(path, "kim", dry=True)
     assert json.loads(path.read_text())["run"] == "kim"
+
+
+def test_locks_are_shown_and_opened_only_when_their_run_is_over(path: Path) -> None:
+    lock.acquire(path, wanted("kim"), 60)
+    lock.acquire(path.with_name("billing.json"), wanted("lee"), -5)
+    held = lock.held(path.parent)
+    assert list(held) == ["billing", "shop"]
+    told = lock.describe(held)
+    assert "billing is locked by lee@here (deploy 2.0.0, run lee" in told[0] and "expired" in told[0]
+    assert "expires in" in told[1]
+    assert "open its lock with -e unlock_force=true" in lock.refusal_to_open("shop", held["shop"], dead=False)
+    assert lock.refusal_to_open("shop", held["shop"], dead=True) == ""
+    assert lock.refusal_to_open("billing", held["billing"], dead=False) == ""
+
+
+def test_where_no_lock_was_ever_taken_none_is_shown(path: Path) -> None:
+    assert lock.held(path.parent) == {} and lock.describe({}) == []

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import control
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade import (
+    Untouched,
     UpgradeError,
     gate,
     journal,
@@ -116,12 +117,12 @@ def test_what_nobody_made_is_not_overwritten(wanted, tmp_path):
     cluster(tmp_path, 15)
     wanted.directory.mkdir(parents=True)
     (wanted.directory / "somebody's").touch()
-    with pytest.raises(UpgradeError, match=r"is not empty, and no upgrade made it"):
+    with pytest.raises(Untouched, match=r"is not empty, and no upgrade made it"):
         postgresql.plan(wanted, NOON)
 
 
 def test_one_old_cluster_is_needed(wanted, tmp_path):
-    with pytest.raises(UpgradeError, match=r"has no cluster named main before 17"):
+    with pytest.raises(Untouched, match=r"has no cluster named main before 17"):
         postgresql.plan(wanted, NOON)
     cluster(tmp_path, 15)
     cluster(tmp_path, 16)
@@ -133,8 +134,9 @@ def test_an_upgrade_under_way_goes_on_and_no_other_begins(wanted, tmp_path):
     entry = upgrade(tmp_path, "upgrading")
     assert postgresql.plan(wanted, NOON).entry == entry
     other = postgresql.Wanted(18, "main", tmp_path / "18", 5432, "db1", "run")
-    with pytest.raises(UpgradeError, match=r"an upgrade from 15 to 17 is under way"):
+    with pytest.raises(UpgradeError, match=r"an upgrade from 15 to 17 is under way") as refused:
         postgresql.plan(other, NOON)
+    assert not isinstance(refused.value, Untouched)  # its members are stopped, and it does not serve as before
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_a_way_back_is_refused(wanted, tmp_path, phase, mode, version, confirm, 
     cluster(tmp_path, 15)
     upgrade(tmp_path, phase, mode)
     asked = postgresql.Wanted(version, "main", tmp_path / "x", 5432, "db1", "run", confirm=confirm)
-    with pytest.raises(UpgradeError, match=words):
+    with pytest.raises(Untouched, match=words):
         way_back.check_revert(asked, NOON)
 
 

@@ -62,9 +62,55 @@ class Plan:
     found: dict[str, str] | None = None
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def takes_back(self) -> bool:
+        """Whether a failure has something to take back: requests that went to the target, or were to go there."""
+        return self.switch or self.previous is not None
+
+    @property
+    def removes(self) -> bool:
+        """Whether a failure removes what runs in the target's colour: not a warm release that was only switched to."""
+        return self.takes_back and (bool(self.start) or not self.switch)
+
+    @property
+    def restore_to(self) -> str:
+        """The colour that requests go to after a failure."""
+        return self.previous.colour if self.previous else self.pointed
+
+    @property
+    def warms(self) -> list[str]:
+        """The hosts on which a failure starts the release again that the target pushed out."""
+        return self.start if self.warm else []
+
+    def events(self, origin: history.Event, event: str, reason: str = "") -> list[dict[str, Any]]:
+        """What the history gets when the run has ``begun``, is ``done`` or has ``failed``; ``origin`` says whose run.
+
+        A live release that it does not know yet comes first, and once: before anything changes, or where nothing is
+        started with the end.
+        """
+        own = dict(origin) | asdict(self.target) | {"action": self.action, "previous": _plain(self.previous)}
+        found = [own | self.found | {"event": "found", "previous": None}] if self.found else []
+        if event == "begun":
+            return [*found, own | {"event": event}]
+        if event == "failed":
+            return [own | {"event": event, "reason": reason}]
+        return ([] if self.start else found) + ([] if self.nothing else [own | {"event": event}])
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data for playbooks."""
-        return asdict(self)
+        decided = ("takes_back", "removes", "restore_to", "warms")
+        return asdict(self) | {name: getattr(self, name) for name in decided}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+        """What :meth:`as_dict` made plain."""
+        values = {name: data[name] for name in cls.__dataclass_fields__}
+        releases = {name: Running(**values[name]) for name in ("target", "previous", "live", "warm") if values[name]}
+        return cls(**values | releases)
+
+
+def _plain(running: Running | None) -> dict[str, str] | None:
+    return asdict(running) if running else None
 
 
 def other(colour: str) -> str:

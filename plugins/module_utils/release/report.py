@@ -20,7 +20,11 @@ LINE, INSTANCES = 160, 4  # characters of a log line, and how many instances' li
 @dataclass
 class Outcome:
     """The facts of a run. By host: ``switches`` as ``pool_switch`` returns them, ``traffic`` as ``traffic`` does,
-    ``drains`` the sessions left, ``last_words`` of failed instances. ``began`` and ``ended`` are Unix time."""
+    ``drains`` the sessions left, ``last_words`` of failed instances. ``began`` and ``ended`` are Unix time.
+
+    ``failed`` is why the release was taken back, ``unrecorded`` why one that is live is not recorded everywhere.
+    ``warmed`` are the hosts where the release that was warm is so again, ``replaced`` is whose lock was taken over.
+    """
 
     request: Mapping[str, Any]
     plan: Mapping[str, Any]
@@ -32,6 +36,9 @@ class Outcome:
     switches: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     traffic: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     drains: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    unrecorded: str = ""
+    warmed: list[str] = field(default_factory=list)
+    replaced: Mapping[str, Any] | None = None
     last_words: dict[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     check: bool = False
 
@@ -136,7 +143,10 @@ def _result(outcome: Outcome, kind: str) -> Result:
     result = _record(outcome, _Measure(f"{kind}.result", claim, outcome.version, None, "1"))
     if outcome.failed:
         return _fail(result, f"{outcome.version}: {outcome.failed}")
-    return result if outcome.recorded else _fail(result, f"{outcome.version} is live, but not every host recorded it.")
+    if outcome.recorded:
+        return result
+    why = f": {outcome.unrecorded}" if outcome.unrecorded else ""
+    return _fail(result, f"{outcome.version} is live, but not every host recorded it{why}.")
 
 
 def _duration(outcome: Outcome, kind: str) -> Result:
@@ -200,6 +210,9 @@ def summary(outcome: Outcome) -> list[str]:
     lines += [_row("note", note) for note in plan["notes"]]
     if not (outcome.failed or outcome.recorded or outcome.check):
         lines.append(_row("note", "not every host could record it; the next run will"))
+        lines += [_row("why", outcome.unrecorded)] if outcome.unrecorded else []
+    if outcome.replaced:
+        lines.append(_row("note", _took_over(outcome.replaced)))
     if not plan["nothing"]:
         lines.append(
             _row("hosts", f"{', '.join(outcome.request['apps'])} behind {', '.join(outcome.request['edges'])}")
@@ -207,9 +220,30 @@ def summary(outcome: Outcome) -> list[str]:
         lines += _measured(outcome)
     lines += _last_words(outcome)
     lines.append(_row("run", f"{outcome.request['run']}, {outcome.ended - outcome.began:.1f} s"))
-    if not outcome.failed and plan["previous"] and outcome.request["action"] == "deploy":
-        lines.append(_row("back", f"ansible-playbook playbooks/rollback.yml -e service={service}"))
-    return lines
+    back = _way_back(outcome)
+    return [*lines, _row("back", back)] if back else lines
+
+
+def _way_back(outcome: Outcome) -> str:
+    """How to go back, or after a failure whether a rollback would still be a switch."""
+    plan, command = outcome.plan, f"ansible-playbook playbooks/rollback.yml -e service={outcome.request['service']}"
+    if not outcome.failed:
+        return command if plan["previous"] and outcome.request["action"] == "deploy" else ""
+    if not plan["start"] or not plan["live"]:
+        return ""  # nothing was pushed out, or there is nothing to go back from
+    if not plan["warm"]:
+        return "no earlier release is warm; a rollback has to start one"
+    warm = f"{plan['warm']['version']} ({plan['warm']['colour']})"
+    cold = [host for host in plan["start"] if host not in outcome.warmed]
+    if cold:
+        return f"{warm} is not warm any more on {', '.join(cold)}; a rollback has to start it"
+    return f"{warm} is warm again; a rollback is a switch: {command}"
+
+
+def _took_over(holder: Mapping[str, Any]) -> str:
+    return (
+        f"took over the lock of {holder['owner']} ({holder['purpose']}, run {holder['run']}, since {holder['since']})"
+    )
 
 
 def _headline(outcome: Outcome, service: str) -> str:
@@ -275,12 +309,26 @@ def artifacts(outcome: Outcome) -> list[dict[str, Any]]:
     return kept + ([{"name": "traffic.json", "content": dict(outcome.traffic)}] if outcome.traffic else [])
 
 
+_MUTE = ("Unknown error.", "One or more items failed", "Action failed.", "MODULE FAILURE")
+
+
 def _said(result: Mapping[str, Any]) -> str:
-    """What a failed task said, on one line. Of many measurements the first bad one speaks."""
-    bad = [one for one in result.get("results", []) if one.get("verdict") in ("fail", "unknown")]
-    if bad:
-        return f'"{bad[0]["claim"]}" is not so: {bad[0]["reason"]}'
-    return " ".join(str(result.get("msg") or "it did not succeed").split())
+    """What a failed task said, on one line. Of many measurements or items the first bad one speaks."""
+    items = [one for one in result.get("results") or [] if isinstance(one, Mapping)]
+    for one in items:
+        if one.get("verdict") in ("fail", "unknown"):
+            return f'"{one["claim"]}" is not so: {one["reason"]}'
+    for one in items:
+        if one.get("failed") or one.get("unreachable"):
+            return _said(one)
+    if str(result.get("msg")).startswith("Module result deserialization failed"):  # the connection ran nothing
+        words = str(result.get("module_stderr") or result.get("module_stdout") or "").split()
+        return " ".join(["the host could not run it:", *(words or ["it said nothing"])])
+    for name in ("msg", "stderr", "module_stderr", "exception", "stdout", "module_stdout"):
+        text = str(result.get(name) or "").strip()
+        if text and not text.startswith(_MUTE):
+            return " ".join(text.split() if name == "msg" else text.splitlines()[-1].split())
+    return "it did not succeed and gave no reason"
 
 
 def _row(name: str, text: str) -> str:

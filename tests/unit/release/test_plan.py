@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.release.plan import (
+    Plan,
     Running,
     find_truth,
     plan_deploy,
@@ -150,3 +151,67 @@ def test_warm_on_one_host_only_is_not_warm() -> None:
 def test_nothing_to_go_back_to() -> None:
     with pytest.raises(RequestError, match="no earlier release"):
         rollback({"e": "blue"}, {"a": host("1", history=events("done 1 blue"))})
+
+
+ORIGIN = {"run": "r9", "by": "kim@laptop", "job": ""}
+THREE = {"a": host("1", "2", events("done 1 blue", "done 2 green"))}
+
+
+def test_a_failed_release_beside_a_live_one_is_removed_and_what_it_pushed_out_starts_again() -> None:
+    plan = deploy({"e": "green"}, THREE, "3")
+    assert (plan.takes_back, plan.removes, plan.restore_to, plan.warms) == (True, True, "green", ["a"])
+
+
+def test_a_failed_first_release_is_removed_and_nothing_starts_again() -> None:
+    plan = deploy({"e": "blue"}, {"a": host()}, "1")
+    assert (plan.takes_back, plan.removes, plan.restore_to, plan.warms) == (True, True, "blue", [])
+
+
+def test_a_failed_rollback_to_a_warm_release_leaves_it_running() -> None:
+    plan = rollback({"e": "green"}, THREE)
+    assert (plan.takes_back, plan.removes, plan.restore_to) == (True, False, "green")
+
+
+def test_a_failure_on_a_new_host_takes_nothing_from_the_live_release() -> None:
+    plan = deploy({"e": "blue"}, {"a": host("1"), "new": host()}, "1")
+    assert (plan.takes_back, plan.removes, plan.warms) == (False, False, [])
+
+
+def test_a_run_that_was_taken_up_after_its_switch_is_taken_back_by_it() -> None:
+    begun = events("done 1 blue", "begun 2 green")
+    begun[-1]["previous"] = {"version": "1", "colour": "blue"}
+    plan = deploy({"e": "green"}, {"a": host("1", "2", begun)}, "2")
+    assert (plan.takes_back, plan.removes, plan.restore_to) == (True, True, "blue")
+
+
+def test_the_history_gets_a_beginning_and_an_end() -> None:
+    plan = deploy({"e": "green"}, THREE, "3")
+    (begun,), (done,), (failed,) = (plan.events(ORIGIN, event, "it broke") for event in ("begun", "done", "failed"))
+    assert begun == ORIGIN | {
+        "event": "begun",
+        "action": "deploy",
+        "version": "3",
+        "colour": "blue",
+        "previous": {"version": "2", "colour": "green"},
+    }
+    assert (done["event"], failed["event"], failed["reason"]) == ("done", "failed", "it broke")
+    assert "reason" not in done
+
+
+def test_what_was_found_live_is_written_once_and_nothing_done_is_nothing_written() -> None:
+    killed = {"a": host("1", "2", events("done 1 blue", "begun 2 green"))}
+    started = deploy({"e": "green"}, killed, "3")
+    assert [(one["event"], one["version"]) for one in started.events(ORIGIN, "begun")] == [
+        ("found", "2"),
+        ("begun", "3"),
+    ]
+    assert [one["event"] for one in started.events(ORIGIN, "done")] == ["done"]
+    switched = rollback({"e": "blue"}, {"a": host("2", "1", events("done 1 green", "begun 2 blue"))}, "1")
+    assert [one["event"] for one in switched.events(ORIGIN, "done")] == ["found", "done"]
+    again = deploy({"e": "green"}, THREE, "2")
+    assert again.nothing and again.events(ORIGIN, "done") == []
+
+
+def test_a_plan_survives_as_plain_data() -> None:
+    for plan in (deploy({"e": "green"}, THREE, "3"), deploy({"e": "blue"}, {"a": host()}, "1")):
+        assert Plan.from_dict(plan.as_dict()) == plan

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
 from ansible_collections.slipway.ops.plugins.module_utils.release.report import (
     Outcome,
@@ -24,7 +25,7 @@ def traffic(failed: int = 0, new_answers: int = 50, reason: str = "HTTP 503", la
 
 
 def outcome(**change: Any) -> Outcome:
-    plan = {"target": NEW, "live": OLD, "previous": OLD, "start": ["a1"], "nothing": False, "notes": []}
+    plan = {"target": NEW, "live": OLD, "previous": OLD, "start": ["a1"], "nothing": False, "notes": [], "warm": None}
     facts: dict[str, Any] = {
         "request": {"action": "deploy", "service": "shop", "apps": ["a1", "a2"], "edges": ["e1"], "run": "r"},
         "plan": plan | change.pop("plan", {}),
@@ -132,3 +133,54 @@ def test_the_reason_names_step_hosts_and_the_first_bad_measurement() -> None:
         '4/8 Health gate failed on a1, a2: "http://x answers 200" is not so: it answered 503; e2 could not be reached'
     )
     assert why({}, []) == "a host failed without a word"
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ({"msg": "no\n such host"}, "no such host"),
+        (
+            {
+                "msg": "One or more items failed",
+                "results": [{"failed": False}, {"failed": True, "msg": "app2 is full"}],
+            },
+            "app2 is full",
+        ),
+        ({"msg": "Unknown error.", "stderr": "first\nthe last words\n"}, "the last words"),
+        ({"exception": "Traceback\n  File x\nValueError: no number"}, "ValueError: no number"),
+        (
+            {
+                "msg": "Module result deserialization failed: No start of json char found",
+                "module_stderr": "Error response from daemon: Container 29508a is not running\n",
+            },
+            "the host could not run it: Error response from daemon: Container 29508a is not running",
+        ),
+        ({}, "it did not succeed and gave no reason"),
+    ],
+    ids=["message", "an item", "a command", "a traceback", "a stopped host", "nothing"],
+)
+def test_a_failed_task_gives_its_own_reason(result: dict[str, Any], said: str) -> None:
+    assert why({"e1": {"step": "4/8 Health gate: x", "result": result}}, []) == f"4/8 Health gate failed on e1: {said}"
+
+
+def test_a_failed_release_says_whether_a_rollback_is_still_a_switch() -> None:
+    warm = {"version": "0.9", "colour": "green"}
+
+    def last(**change: Any) -> str:
+        return summary(outcome(failed="6/8 Watch failed", **change))[-1]
+
+    assert "no earlier release is warm; a rollback has to start one" in last()
+    assert "0.9 (green) is warm again; a rollback is a switch" in last(plan={"warm": warm}, warmed=["a1"])
+    assert "0.9 (green) is not warm any more on a1" in last(plan={"warm": warm})
+    assert "back" not in last(plan={"start": []})
+
+
+def test_a_lock_that_was_taken_over_is_told_of() -> None:
+    holder = {"owner": "kim@laptop", "purpose": "deploy 2.0", "run": "r1", "since": "2026-11-18T12:00:00Z"}
+    assert "took over the lock of kim@laptop (deploy 2.0, run r1" in "\n".join(summary(outcome(replaced=holder)))
+
+
+def test_a_live_release_that_a_host_did_not_record_was_released_and_says_why() -> None:
+    found = outcome(recorded=False, unrecorded="8/8 Record failed on a2: No space left on device")
+    assert "2.0 is live" in summary(found)[0] and "No space left" in "\n".join(summary(found))
+    assert "No space left" in by_id(found)["delivery.deploy.result"]["reason"]

@@ -7,3 +7,7 @@ from __future__ import annotations
 
 class UpgradeError(Exception):
     """Why nothing was upgraded, or how far it came, and what to do."""
+
+
+class Untouched(UpgradeError):
+    """Nothing was upgraded or changed: what served serves as it did."""

@@ -22,6 +22,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pat
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.client import Client
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.server import Server
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade import (
+    Untouched,
     UpgradeError,
     gate,
     journal,
@@ -114,21 +115,20 @@ def plan(wanted: Wanted, now: float) -> Plan:
         return Plan(last, [f"goes on with the upgrade {last.run} from {last.old} to {last.new}, at '{last.phase}'"])
     here = _members(last) if wanted.scope else clusters(wanted.name)
     if wanted.version in here:
-        return Plan(None, [f"{wanted.name} on {wanted.host} has PostgreSQL {wanted.version} already"])
+        told = f"{wanted.name} on {wanted.host} has PostgreSQL {wanted.version} already, as postgresql_version says"
+        return Plan(None, [told])
     older = [version for version in here if version < wanted.version]
     if len(older) != 1:
         there = f"clusters of {' and '.join(map(str, sorted(older)))}" if older else "no cluster"
-        raise UpgradeError(
+        raise Untouched(
             f"{wanted.host} has {there} named {wanted.name} before {wanted.version}, and there must be one;"
             " -e upgrade_discard=true removes what the last upgrade kept. Nothing was changed"
         )
     if wanted.directory.exists() and any(wanted.directory.iterdir()):
-        raise UpgradeError(
-            f"{wanted.directory} is not empty, and no upgrade made it: move it away. Nothing was changed"
-        )
+        raise Untouched(f"{wanted.directory} is not empty, and no upgrade made it: move it away. Nothing was changed")
     obstacle = gate.obstacle(wanted.drills, wanted.stanza, now)
     if obstacle and not wanted.reason:
-        raise UpgradeError(
+        raise Untouched(
             f"{obstacle}. Run drill.yml first; to go on without type -e \"upgrade_reason='why'\", which is recorded."
             " Nothing was changed"
         )
@@ -164,7 +164,7 @@ def _look(wanted: Wanted, entry: Upgrade) -> list[str]:
     place = next(path for path in (wanted.directory, *wanted.directory.parents) if path.exists())
     free = shutil.disk_usage(place).free
     if entry.mode == "copy" and free < size + SPARE:
-        raise UpgradeError(
+        raise Untouched(
             f"{place} has {to_byte_size(free)} free and {to_byte_size(size + SPARE)} are needed for a copy: free space,"
             " or set upgrade_mode=link, which cannot be taken back. Nothing was changed"
         )
@@ -263,7 +263,7 @@ def _giving_up(wanted: Wanted, old: Side, new: Side) -> Iterator[None]:
     except (UpgradeError, PostgresqlError, PatroniError, OSError) as error:
         _give_up(wanted, old, new)
         journal.path(wanted.name).unlink(missing_ok=True)
-        raise UpgradeError(f"{error}. Nothing was upgraded; {old.label} serves") from error
+        raise Untouched(f"{error}. Nothing was upgraded; {old.label} serves") from error
 
 
 def _shape(wanted: Wanted) -> dict[str, Any]:

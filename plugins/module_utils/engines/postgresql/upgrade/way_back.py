@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import tablespaces
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade import (
+    Untouched,
     UpgradeError,
     journal,
     programs,
@@ -29,24 +30,22 @@ def check_revert(wanted: Wanted, now: float) -> Upgrade:
     """The upgrade that is taken back; UpgradeError where that cannot be or was not confirmed."""
     entry = journal.load(wanted.name)
     if entry is None or entry.phase == "reverted" or not entry.reached("upgraded"):
-        raise UpgradeError(
-            f"{wanted.host} has no upgrade of {wanted.name} that could be taken back. Nothing was changed"
-        )
+        raise Untouched(f"{wanted.host} has no upgrade of {wanted.name} that could be taken back. Nothing was changed")
     if wanted.version != entry.old:
-        raise UpgradeError(
+        raise Untouched(
             f"set postgresql_version back to {entry.old} in the inventory first, which says {wanted.version}."
             " Nothing was changed"
         )
     if entry.mode == "link" and entry.served:
-        raise UpgradeError(
+        raise Untouched(
             f"the new server has written into the files of {entry.source}, which were linked and not copied. Restore"
             " the backup from before the upgrade with restore.yml and restore_set. Nothing was changed"
         )
     if not (Path(entry.source) / "PG_VERSION").exists():
-        raise UpgradeError(f"the old data in {entry.source} is gone: it was removed. Nothing was changed")
+        raise Untouched(f"the old data in {entry.source} is gone: it was removed. Nothing was changed")
     if wanted.confirm != wanted.word:
         ago = f", for {to_duration(max(0, round(now - entry.served)))}" if entry.served else ""
-        raise UpgradeError(
+        raise Untouched(
             f"everything written since the upgrade {entry.run}{ago}, would be lost from the server; its files would"
             f" stay beside. To do that type -e upgrade_confirm={wanted.word}. Nothing was changed"
         )
