@@ -20,10 +20,10 @@ demo-clean: env ## remove the demo's containers, network and generated secrets
 	@testbed/demo-clean.sh
 
 test: env engine images ## lint, unit tests, and what the change touches of integration tests and scenarios; says which and why (up to an hour on 2 cores)
-	@pytest -v -rfEs --durations=0 --durations-min=1 --numprocesses 2 --only-changed tests
+	@pytest -v -rfEs --durations=0 --durations-min=1 --numprocesses 2 --max-worker-restart 0 --only-changed tests
 
 test-all: env engine images ## the same with every integration test and every scenario
-	@pytest -v -rfEs --durations=0 --durations-min=1 --numprocesses 2 tests
+	@pytest -v -rfEs --durations=0 --durations-min=1 --numprocesses 2 --max-worker-restart 0 tests
 
 test-unit: env ## only what needs no engine (seconds)
 	@pytest -q --numprocesses 2 tests/unit

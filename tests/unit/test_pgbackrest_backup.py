@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-import time
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest import backup as subject
@@ -124,20 +123,20 @@ def test_a_full_one_waits_for_its_turn(pgbackrest, tmp_path):
     assert result.verdict == "fail" and "unable to acquire lock" in result.reason
 
 
-def test_stopped_it_ends_pgbackrest_and_still_tells(pgbackrest, tmp_path):
+def test_stopped_it_ends_pgbackrest_and_still_tells(pgbackrest):
     end = "echo '2026-11-21 15:03:40 P00  ERROR: [063]: terminated on signal [SIGTERM]'; exit 63"
-    pgbackrest(f'trap "{end}" TERM; touch {tmp_path}/ready; while :; do sleep 0.1; done')
-    said: list[str] = []
+    copied = "2026-11-21 15:03:40 P01 DETAIL: backup file a (2MB, 50.00%) checksum 1"
+    pgbackrest(f"""trap "{end}" TERM; echo '{BEGIN}'; echo '{copied}'; while :; do sleep 0.1; done""")
+    stopped: list[str] = []
 
     def stop(line: str) -> None:
-        said.append(line)
-        while not (tmp_path / "ready").exists():
-            time.sleep(0.05)
-        if len(said) == 1:
+        """Once it is known to run; before, the signal would be this test's."""
+        if "copying" in line and not stopped:
+            stopped.append(line)
             os.kill(os.getpid(), signal.SIGTERM)
 
     (result, *_) = perform("full", TARGET, 0.0, stop)
-    assert result.verdict == "fail" and "terminated on signal [SIGTERM]" in result.reason
+    assert stopped and result.verdict == "fail" and "terminated on signal [SIGTERM]" in str(result.reason)
 
 
 def test_a_full_disk_is_named(tmp_path, monkeypatch):
