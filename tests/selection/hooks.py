@@ -82,13 +82,15 @@ class Selection:
             elif report.passed and report.when == "call":
                 self.passed.add(part)
 
-    def keep(self) -> None:
+    def keep(self, whole: bool) -> None:
+        """A scenario is one test; of other parts only a run of all their tests says that they pass."""
         at = commit(self.root)
-        ran: dict[str, Passed | None] = dict.fromkeys(self.failed)
-        for part in self.passed - self.failed:
+        seen = {part for part in self.passed | self.failed if whole or part.startswith("molecule/")}
+        ran: dict[str, Passed | None] = dict.fromkeys(self.failed & seen)
+        for part in (self.passed & seen) - self.failed:
             ran[part] = Passed(digest(self.contents[part]), at, round(self.seconds[part], 1))
         left_out = {part for part, choice in self.choices.items() if not choice.runs} if self.only_changed else set()
-        self.record.note(ran, left_out - ran.keys(), set(self.contents))
+        Record(self.record.path).note(ran, left_out - ran.keys(), set(self.contents))  # others may have run meanwhile
 
 
 KEY = pytest.StashKey[Selection]()
@@ -169,8 +171,8 @@ class Watch:
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         found = selection(self.config)
-        if ended and whole(self.config) and (found.passed or found.failed or found.only_changed):
-            found.keep()
+        if ended and (found.passed or found.failed):
+            found.keep(whole(self.config))
 
 
 def pytest_configure(config: pytest.Config) -> None:
