@@ -48,7 +48,7 @@ def test_every_run_says_who_has_an_account_and_is_no_administrator():
     run = play(SCENARIO / "converge.yml", SCENARIO / "inventory.yml")
     assert run.code == 0 and run.changed == 0, run.output
     assert "plain1: former left baseline_admins and has neither keys nor sudo" in run.output
-    assert "leaver" not in run.output
+    assert "leaver" not in run.output and "fresh1: " not in run.output
     assert "not applicable in a container" not in run.output  # of settings that it did not write
 
 

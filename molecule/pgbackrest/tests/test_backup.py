@@ -190,7 +190,10 @@ def test_the_playbook_waits_when_it_meets_another_backup():
 
 @pytest.mark.parametrize(
     ("variables", "words"),
-    [({"type": "differential"}, "is none of full, incr and verify"), ({}, "unable to find primary cluster")],
+    [
+        ({"type": "differential"}, "type is 'differential', wanted is one of full, incr, verify"),
+        ({}, "unable to find primary cluster"),
+    ],
     ids=["nonsense", "PostgreSQL is down"],
 )
 def test_the_playbook_fails_with_the_reason(variables, words):
