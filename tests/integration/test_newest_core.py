@@ -43,9 +43,9 @@ def host() -> Iterator[None]:
     volumes = [f"{ROOT}:/checkout:ro", f"{PACKAGES}:/packages:ro"]
     created = play(ROOT / "testbed/create.yml", HERE / "inventory.yml", timeout=300, testbed_volumes=volumes)
     assert created.code == 0, created.output
-    for name in ("playbook", "vault"):
-        command = f'printf "#!/bin/sh\\nexec python3 -m ansible {name} \\"\\$@\\"\\n" >/usr/bin/ansible-{name}'
-        inside("sh", "-c", f"{command}; chmod 755 /usr/bin/ansible-{name}")
+    for program, name in (("ansible-playbook", "playbook"), ("ansible-vault", "vault"), ("ansible", "adhoc")):
+        command = f'printf "#!/bin/sh\\nexec python3 -m ansible {name} \\"\\$@\\"\\n" >/usr/bin/{program}'
+        inside("sh", "-c", f"{command}; chmod 755 /usr/bin/{program}")
     yield
     play(ROOT / "testbed/destroy.yml", HERE / "inventory.yml", timeout=300)
 

