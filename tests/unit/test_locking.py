@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ansible_collections.slipway.ops.plugins.plugin_utils import locking
 
 ROOT = Path(__file__).resolve().parents[2]
