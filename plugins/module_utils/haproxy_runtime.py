@@ -28,6 +28,8 @@ TIMEOUT = 20.0
 # and whether TLS is spoken: HAProxy takes a line without them, and what the configuration says of them.
 BACKEND, SERVER, ADDRESS, OPERATION, CHECK_STATUS, CHECK_RESULT, NAME, PORT, COLUMNS = 1, 3, 4, 5, 10, 11, 17, 18, 20
 NONE, RUNNING, UNKNOWN = "-", "2", "0"
+INITIAL = "1"
+"""HAProxy's HCHK_STATUS_INI. With 0 in this column it asks the server for ever and takes no answer as a result."""
 
 
 def endpoints(config: str) -> dict[tuple[str, str], tuple[str, str]]:
@@ -61,8 +63,10 @@ def _fit(line: str, configured: dict[tuple[str, str], tuple[str, str]]) -> str:
     if was != wanted:
         # Without its address too: HAProxy would take it for the last known one of a name that cannot be looked up.
         columns[ADDRESS] = columns[NAME] = NONE
-        columns[OPERATION], columns[CHECK_STATUS], columns[CHECK_RESULT] = RUNNING, UNKNOWN, UNKNOWN
+        columns[OPERATION], columns[CHECK_STATUS], columns[CHECK_RESULT] = RUNNING, INITIAL, UNKNOWN
         columns[PORT] = wanted[1]
+    if columns[CHECK_STATUS] == UNKNOWN:
+        columns[CHECK_STATUS] = INITIAL
     return " ".join(columns)
 
 

@@ -26,7 +26,7 @@ def fitted(state: str, *servers: str) -> str:
 
 
 SAME = "4 a 1 one 10.0.0.1 2 0 100 100 215 15 3 2 6 0 0 0 - 8001 -\n"
-ANEW = "4 a 1 one - 2 {admin} {weight} 100 215 0 0 2 6 0 0 0 - {port} -\n"
+ANEW = "4 a 1 one - 2 {admin} {weight} 100 215 1 0 2 6 0 0 0 - {port} -\n"
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,11 @@ ANEW = "4 a 1 one - 2 {admin} {weight} 100 215 0 0 2 6 0 0 0 - {port} -\n"
         (line(name="app1"), "one app1:8001", SAME.replace(" - 8001", " app1 8001")),
         (line(address="fd00::5"), "one [fd00::5]:8001", SAME.replace("10.0.0.1", "fd00::5")),
         (line("gone"), "one 10.0.0.1:8001", line("gone")),
+        (line(check="0 0"), "one 10.0.0.1:8001", SAME.replace("15 3", "1 0")),
     ],
     ids=[
         *("nothing", "port", "address", "address to name", "name", "what an operator set", "known health", "looked up"),
-        *("IPv6", "gone"),
+        *("IPv6", "gone", "a status that takes no result"),
     ],
 )
 def test_the_configuration_goes_over_a_state_and_the_operator_stays(state, server, kept):

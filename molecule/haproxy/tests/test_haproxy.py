@@ -162,7 +162,7 @@ def test_weight_set_at_run_time_outlives_a_kill(host):
     runtime(host, "set server weighted/light weight 100%")
 
 
-def test_the_inventory_goes_over_the_saved_state_and_the_operator_stays(host):
+def test_the_inventory_goes_over_the_saved_state_and_the_operator_stays(host, mark):
     """Its address, port, weight and name are the inventory's, over reloads and restarts; a drain is the operator's."""
     for command in ("weighted/light state drain", "weighted/heavy weight 10", "sticky/heavy state drain"):
         runtime(host, f"set server {command}")
@@ -182,6 +182,9 @@ def test_the_inventory_goes_over_the_saved_state_and_the_operator_stays(host):
     answers = host.check_output(f"curl -sS '{WEIGHTED}/[1-25]'").splitlines()
     assert {line.split()[2] for line in answers} == {"127.0.0.2:9011", "127.0.0.1:9022"}
     assert 9 <= sum("127.0.0.2" in line for line in answers) <= 11  # 50 : 75
+    mark("green-1.down")
+    until(lambda: status(host, "weighted/light").startswith("DOWN"))  # where it is now, its health counts
+    mark.clear()
     assert converge().code == 0
     assert set(fetch(host, WEIGHTED + "/[1-20]")) == {"light-1", "heavy-1"}
 
