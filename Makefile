@@ -28,7 +28,7 @@ test-all: env engine images ## the same with every integration test and every sc
 test-unit: env ## only what needs no engine (seconds)
 	@pytest -q --numprocesses 2 tests/unit
 
-lint: env ## ansible-lint (production profile), yamllint, ruff, mypy, role documentation (about two minutes)
+lint: env ## ansible-lint (production profile), yamllint, ruff, mypy, plugins' and roles' documentation (about two minutes)
 	@pytest -q --numprocesses 2 tests/lint
 
 env: $(VENV)/.installed ## the Python environment, from requirements.lock (20 seconds the first time)

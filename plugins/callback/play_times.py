@@ -13,7 +13,7 @@ description:
   - After the recap, prints each play with the seconds it took, and the total.
   - The clock is monotonic; a play lasts from its start to the start of the next or the end of the run.
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 """
 
 import time

@@ -13,7 +13,7 @@ description:
   - Prints each step with the seconds since the run began. A step is one or more tasks in a row whose names start with
     the same number and words before a colon, such as C(4/8 Health gate).
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 """
 
 import re

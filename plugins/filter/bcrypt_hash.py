@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: bcrypt_hash
 short_description: bcrypt hash that is the same in every run
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Hashes a password for a password file, so that a second run finds the file unchanged.
   - The salt is derived from O(identity), never from the password, and so differs between users and hosts.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: byte_size
 short_description: Bytes in a text such as 256MiB
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Reads a size, C(256MiB), C(1.5 GB), C(512k), and gives bytes. A bare number is bytes.
   - C(kB), C(MB), C(GB) are powers of 1000; C(KiB), C(MiB), C(GiB) and the bare letters C(k), C(M), C(G), as Docker and

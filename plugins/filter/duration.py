@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: duration
 short_description: Seconds in a text such as 1h30m
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Reads a duration, C(500ms), C(90s), C(1h30m), C(2.5 d), and gives seconds. A bare number is seconds.
   - Knows ns, us, ms, s, min or m, h, d and wk or w.

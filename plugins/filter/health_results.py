@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: health_results
 short_description: Results of every host, also of those that could not be checked
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Takes what tasks of M(slipway.ops.health_check) registered on many hosts and gives their results.
   - A host that could not be reached, or where the module broke or refused its definitions, gets one result with the

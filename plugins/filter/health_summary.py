@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: health_summary
 short_description: Counts, worst verdict and a table of health check results
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Sums up what M(slipway.ops.health_check) returned on one host or on many.
 options:

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: junit
 short_description: Results as JUnit XML
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Writes results of the common shape, such as those of M(slipway.ops.health_check), as JUnit XML for CI systems.
   - A C(fail) becomes a failure, C(unknown) an error, C(skip) skipped. A C(warn) passes and says why.

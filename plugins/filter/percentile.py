@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: percentile
 short_description: A percentile of numbers
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - The value that so many percent of the numbers do not exceed, between two of them in proportion, as numpy does.
 positional: percent

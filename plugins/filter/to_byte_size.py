@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: to_byte_size
 short_description: Bytes as a text in the fitting unit
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Gives bytes in the largest unit that leaves at least 1, to two digits, such as C(256MiB) or C(1.5GiB).
 options:

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: to_duration
 short_description: The shortest text for seconds
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Gives the shortest exact text for seconds, down to a millisecond, such as C(1h30m), C(1.5s) or C(250ms).
   - P(slipway.ops.duration#filter) reads it back.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: cards
 short_description: Read what roles tell the rest of the house
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - A role has a card, C(meta/card.yml), with the groups that it serves, the units that it runs, its ports, metrics and
     logs. Beside it may be C(meta/checks.yml.j2), what M(slipway.ops.health_check) measures of it, and

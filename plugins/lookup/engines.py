@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: engines
 short_description: Find the kinds of stores that this collection knows
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - An engine is a directory of C(plugins/module_utils/engines). The hosts that have its data are in the group of its
     name.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: program_files
 short_description: Find the files of a program that timers and units on a host run
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Reads the import statements of modules of this collection, and of what they import, so that a role needs no list of
     files that its program consists of.

@@ -42,7 +42,7 @@ attributes:
   idempotent:
     description: The textfile is written when it changes.
     support: full
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 seealso:
   - module: slipway.ops.backup_run
 """

@@ -44,7 +44,7 @@ attributes:
   idempotent:
     description: Each run is a backup of its own.
     support: none
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 seealso:
   - module: slipway.ops.backup_info
 """

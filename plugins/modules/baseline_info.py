@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: baseline_info
 short_description: What kind of host this is, and what it has already
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Used by role C(slipway.ops.baseline), in one call for all that decides what its tasks do.
 attributes:

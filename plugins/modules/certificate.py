@@ -26,7 +26,7 @@ options:
     type: list
     elements: dict
     required: true
-    options:
+    suboptions:
       name:
         description: Name of the certificate's directory.
         type: str
@@ -95,7 +95,7 @@ attributes:
     support: full
     description: While all certificates are good nothing changes.
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 """
 
 EXAMPLES = r"""

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: config_tree
 short_description: Install a program's configuration files as one transaction
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Renders all templates of a program's configuration on the controller. One module call on the host then compares them
     with what is there, stages the new set, lets the program's own checker judge it at its real paths, and swaps it in.

@@ -67,7 +67,7 @@ attributes:
     description: Taking a held lock again prolongs it and reports a change; giving back a lock that is not held
       changes nothing.
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 """
 
 EXAMPLES = r"""

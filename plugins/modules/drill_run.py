@@ -33,7 +33,7 @@ attributes:
   idempotent:
     description: Each run is a drill of its own. It leaves the data as it was.
     support: none
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 seealso:
   - module: slipway.ops.backup_run
   - module: slipway.ops.backup_info

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: etcd_member
 short_description: Have this host's etcd take part in its cluster
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Starts etcd and waits until it answers what needs a majority.
   - A member without data, while the others work on, is taken out of the cluster and let in anew; it copies theirs.

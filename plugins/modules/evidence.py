@@ -61,7 +61,7 @@ attributes:
   idempotent:
     description: Each run of the task is a measurement of its own and appends its records.
     support: none
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 seealso:
   - module: slipway.ops.evidence_info
 """

@@ -61,7 +61,7 @@ attributes:
   idempotent:
     description: It only reads.
     support: full
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 seealso:
   - module: slipway.ops.evidence
 """

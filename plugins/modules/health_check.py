@@ -130,7 +130,7 @@ notes:
 seealso:
   - module: slipway.ops.evidence
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 """
 
 EXAMPLES = r"""
@@ -183,7 +183,7 @@ results:
   type: list
   elements: dict
   contains:
-    id: {description: What was measured, dotted., type: str}
+    id: {description: "What was measured, dotted.", type: str}
     area: {description: Area of operations., type: str}
     subject: {description: Host or endpoint that it speaks of., type: str}
     claim: {description: The sentence that is true when it passes., type: str}

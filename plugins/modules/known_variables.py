@@ -37,7 +37,7 @@ attributes:
     support: full
     description: Nothing is ever changed.
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 """
 
 EXAMPLES = r"""

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: nginx_info
 short_description: What of nginx is on a host, and what is in its way
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Used by role C(slipway.ops.nginx) before it changes anything. One call tells versions, missing packages and files,
     programs that have nginx's addresses, and what an earlier run changed that nginx has not taken up.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: patroni_data
 short_description: Leave a data directory to Patroni, if it may have it
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Patroni makes, copies and rewinds the data directory. This makes an empty one, refuses what
     M(slipway.ops.postgresql_cluster) refuses (data that nobody here knows, another version's, a volume that is not

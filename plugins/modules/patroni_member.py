@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: patroni_member
 short_description: Have this host's Patroni run what its files say
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Starts Patroni and waits until its server leads or streams, reloads it when a file is newer than what it has read,
     and changes what all members share when that differs.

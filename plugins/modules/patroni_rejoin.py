@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: patroni_rejoin
 short_description: Have a replica give up its data and copy the leader anew
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - For replicas of a cluster that was restored, whose data is of another history than the leader's.
   - Removes what is in this host's data directory and has Patroni fill it, from the newest backup where the cluster has

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: patroni_restart
 short_description: Restart a replica that runs older programs or settings than it has
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Compares the versions of PostgreSQL and Patroni that run with those installed, and asks which settings wait for a
     restart.

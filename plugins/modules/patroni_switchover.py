@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: patroni_switchover
 short_description: Hand over from one leader of a Patroni cluster to another, and measure how long nobody led
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Runs on any one member. Refuses while a member is missing, does not stream, or is behind, and where the candidate
     may lack rows in synchronous mode.

@@ -40,7 +40,7 @@ attributes:
   idempotent:
     description: A stanza that is there stays as it is; a check changes nothing.
     support: full
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 """
 
 EXAMPLES = r"""

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: pgbouncer_lookup
 short_description: Let pgBouncer look up what a PostgreSQL server knows of its users
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Makes, in the database C(postgres) of this host's server, the user C(pgbouncer), which has no password and comes by
     its certificate, and the function C(pgbouncer.lookup), which gives it the verifier of one user. Superusers, users

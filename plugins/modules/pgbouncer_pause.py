@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: pgbouncer_pause
 short_description: Pause and resume pools while a PostgreSQL server is exchanged
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Pausing lets transactions end and then closes the connections to the server; clients stay connected and wait, and so
     do those who come meanwhile, for as long as C(query_wait_timeout) and C(client_login_timeout) let them.

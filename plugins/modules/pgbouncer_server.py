@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: pgbouncer_server
 short_description: Bring a running pgBouncer to what its files say
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Starts pgBouncer when it does not run, and reloads it when a file is newer than what it has read.
   - Restarts it only when allowed, for settings that pgBouncer itself calls not changeable and that are not what is

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: pool_info
 short_description: See which set of each HAProxy pool is live, and how every server is
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Reads from the running HAProxy, which is the truth, and compares with the map file that it would restart from.
 extends_documentation_fragment:

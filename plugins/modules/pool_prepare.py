@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: pool_prepare
 short_description: Get a host ready for a HAProxy configuration with pools
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Used by role C(slipway.ops.haproxy) before it writes the configuration, so that what HAProxy's own checker cannot
     see fails while nothing has changed.

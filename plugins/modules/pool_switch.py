@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: pool_switch
 short_description: Send a HAProxy pool's requests to another of its sets, at once and durably
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - A pool of role C(slipway.ops.haproxy) has sets of servers, like C(blue) and C(green); a map that HAProxy asks at
     each request says which one is live. This module changes that entry with one atomic runtime command, without a

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: postgresql_cluster
 short_description: Have the data directory of a PostgreSQL server, new or copied from another server
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Makes the data directory with C(initdb) (checksums on), or for a standby with C(pg_basebackup), and says how much
     memory, cores and disk the host has.

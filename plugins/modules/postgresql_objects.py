@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: postgresql_objects
 short_description: Users, databases, extensions and privileges of a PostgreSQL server in one call
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Compares everything in a few queries (one connection for the server and one for each database) and changes what
     differs.

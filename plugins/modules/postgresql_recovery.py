@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: postgresql_recovery
 short_description: Begin and end the recovery of a lost PostgreSQL server on a new host
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Notes on the new host that a recovery is under way, so that a run that was killed is known and goes on, and measures
     it from its first run to its end. What is done between is for M(slipway.ops.postgresql_restore) and roles.

@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: postgresql_restore
 short_description: Restore a PostgreSQL cluster with pgBackRest to the latest state or a point before it
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Restores a server's cluster in place of what is in its data directory, which stays beside under another name, and
     waits until the server has come to the target.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: postgresql_server
 short_description: Bring a running PostgreSQL server to what its files say
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Starts the server when it does not run, reloads it when a file of its configuration is newer than what it has read,
     and restarts it only when the server itself says that a setting waits for that (C(pending_restart)).

@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: postgresql_upgrade
 short_description: Bring a PostgreSQL cluster to another major version with pg_upgrade, or back
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Makes a cluster of the new version of the old one's shape, has C(pg_upgrade) check both while the old server goes
     on, stops that, upgrades, starts the new server, updates extensions and rebuilds statistics.

@@ -87,7 +87,7 @@ attributes:
     support: full
     description: A colour that runs this version from these files is left alone. Events are always appended.
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 """
 
 EXAMPLES = r"""

@@ -45,7 +45,7 @@ attributes:
     support: partial
     description: Taking a held lock again prolongs it and reports a change.
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 seealso:
   - module: slipway.ops.deploy_lock
   - module: slipway.ops.release_info

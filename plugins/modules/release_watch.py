@@ -60,7 +60,7 @@ attributes:
 seealso:
   - module: slipway.ops.traffic
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 """
 
 EXAMPLES = r"""

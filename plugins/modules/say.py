@@ -28,7 +28,7 @@ attributes:
     description: Nothing is changed.
     support: full
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 """
 
 EXAMPLES = r"""

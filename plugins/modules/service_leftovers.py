@@ -31,7 +31,7 @@ attributes:
     support: full
     description: Nothing is ever changed.
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 seealso:
   - module: slipway.ops.service_retired
 """

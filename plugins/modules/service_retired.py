@@ -40,7 +40,7 @@ attributes:
     support: full
     description: Where nothing is left, nothing changes.
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 seealso:
   - module: slipway.ops.service_leftovers
 """

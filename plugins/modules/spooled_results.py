@@ -32,7 +32,7 @@ attributes:
   idempotent:
     description: What was removed stays so.
     support: full
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 seealso:
   - module: slipway.ops.evidence
 """

@@ -166,7 +166,7 @@ notes:
   - Latencies count requests that were answered, with whatever status, and those that timed out.
   - The values of O(headers) are kept out of logs, and in a file that only the user may read.
   - The prober takes processor time where it runs; RV(traffic.total.prober_late) says whether it kept to its schedule.
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 seealso:
   - module: slipway.ops.evidence
 """

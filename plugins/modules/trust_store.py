@@ -28,7 +28,7 @@ attributes:
     support: full
     description: Nothing changes while the bundle holds exactly the listed authorities.
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 """
 
 EXAMPLES = r"""

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: units
 short_description: Have systemd units run with the files that there are, and see that they stay up
 version_added: 0.1.0
-author: The Slipway authors
+author: The Slipway authors (@slipway)
 description:
   - Enables and starts units, and restarts or reloads those that are older than a file that they read. Systemd reads
     unit files again when it has to.

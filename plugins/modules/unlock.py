@@ -42,7 +42,7 @@ attributes:
 seealso:
   - module: slipway.ops.deploy_lock
 author:
-  - The Slipway authors
+  - The Slipway authors (@slipway)
 """
 
 EXAMPLES = r"""
