@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -137,6 +138,24 @@ def test_stopped_it_ends_pgbackrest_and_still_tells(pgbackrest):
 
     (result, *_) = perform("full", TARGET, 0.0, stop)
     assert stopped and result.verdict == "fail" and "terminated on signal [SIGTERM]" in str(result.reason)
+
+
+def test_stopped_while_it_starts_it_ends_pgbackrest_too(pgbackrest, monkeypatch):
+    pgbackrest("exec sleep 60")
+    start, strays = subprocess.Popen, []
+
+    def stopped(*given, **named):
+        process = start(*given, **named)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return process
+
+    monkeypatch.setattr(job.subprocess, "Popen", stopped)
+    former = signal.signal(signal.SIGTERM, lambda *_: strays.append("a signal that was not passed on"))
+    try:
+        outcome = job.watch([command.PROGRAM, "backup"], "nobody", lambda line: None)
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert not strays and outcome.reason == "it was ended by the signal SIGTERM"
 
 
 def test_a_full_disk_is_named(tmp_path, monkeypatch):

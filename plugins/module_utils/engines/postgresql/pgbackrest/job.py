@@ -40,25 +40,48 @@ class Outcome:
         return seconds_of(self.at)
 
 
+class _Stop:
+    """Passes SIGTERM on to a process; one that comes while the process is being started reaches it, too."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._process: subprocess.Popen[str] | None = None
+
+    def __call__(self, *_: object) -> None:
+        self._asked = True
+        self._pass_on()
+
+    def reaches(self, process: subprocess.Popen[str]) -> None:
+        """Names the process, once it is there."""
+        self._process = process
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self._asked and self._process:
+            self._process.terminate()
+
+
 def watch(argv: Sequence[str], user: str, tell: Tell, tick: float = TICK) -> Outcome:
     """Runs it to the end and tells a line whenever the phase changes, and every ``tick`` seconds.
 
     SIGTERM is passed on, so that pgBackRest ends in order and its end is still recorded.
     """
     progress, at, began = Progress(), timestamp(), time.monotonic()
-    process = subprocess.Popen(
-        list(argv),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        errors="replace",
-        cwd="/",
-        env=environment(),
-        **as_user(user),
-    )
-    former = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    stop = _Stop()
+    former = signal.signal(signal.SIGTERM, stop)
     try:
+        process = subprocess.Popen(
+            list(argv),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            cwd="/",
+            env=environment(),
+            **as_user(user),
+        )
+        stop.reaches(process)
         reader = threading.Thread(target=_read, args=(process, progress), daemon=True)
         reader.start()
         _tell_until_end(reader, progress, began, tell, tick)
