@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +34,8 @@ class Wanted:
 class Prepared:
     """The map before and after; whether the running process is older than its configuration or its unit.
 
-    `leaving` are the former addresses of frontends that clients still use.
+    `leaving` are the former addresses of frontends that clients still use, `retiring` the present configuration of
+    pools that are not wanted any more and that clients still use.
     """
 
     before: str
@@ -41,6 +44,7 @@ class Prepared:
     stale: bool = False
     stale_unit: bool = False
     leaving: dict[str, list[str]] = field(default_factory=dict)
+    retiring: dict[str, str] = field(default_factory=dict)
 
 
 def prepare(worker: Worker, live_map: LiveMap, wanted: Wanted, dry_run: bool) -> Prepared:
@@ -53,18 +57,20 @@ def prepare(worker: Worker, live_map: LiveMap, wanted: Wanted, dry_run: bool) ->
     ]
     if taken:
         raise HaproxyError("HAProxy could not listen: " + "; ".join(taken))
-    leaving = _leaving(present, wanted)
+    leaving, retiring = _leaving(present, wanted), _retiring(present, wanted)
     if not dry_run:
         make_directory(live_map.path.parent)
     with contextlib.nullcontext() if dry_run else live_map.locked():
-        prepared = _keep(live_map, _running_map(worker, live_map.path), wanted.pools, dry_run)
-    prepared.leaving = leaving
+        prepared = _keep(live_map, _running_map(worker, live_map.path), wanted.pools, retiring, dry_run)
+    prepared.leaving, prepared.retiring = leaving, retiring
     prepared.stale = _older(pid, wanted.config)
     prepared.stale_unit = _older(parent_of(pid) if pid else None, wanted.unit)
     return prepared
 
 
-def _keep(live_map: LiveMap, running: dict[str, str], pools: dict[str, list[str]], dry_run: bool) -> Prepared:
+def _keep(
+    live_map: LiveMap, running: dict[str, str], pools: dict[str, list[str]], retiring: Iterable[str], dry_run: bool
+) -> Prepared:
     known = {**live_map.entries(), **running}
     live = {pool: known.get(pool, sets[0]) for pool, sets in pools.items() if sets}
     lost = {pool: name for pool, name in live.items() if name not in pools[pool]}
@@ -76,9 +82,10 @@ def _keep(live_map: LiveMap, running: dict[str, str], pools: dict[str, list[str]
             )
             + ". Switch first (slipway.ops.pool_switch), then take the set away."
         )
-    prepared = Prepared(before=live_map.text(), after=live_map.render(live), live=live)
+    kept = live | {pool: known[pool] for pool in retiring if pool in known}
+    prepared = Prepared(before=live_map.text(), after=live_map.render(kept), live=live)
     if prepared.before != prepared.after and not dry_run:
-        live_map.stage(live)
+        live_map.stage(kept)
         live_map.commit()
     return prepared
 
@@ -126,6 +133,22 @@ def _leaving(present: dict[str, list[str]], wanted: Wanted) -> dict[str, list[st
         if former:
             leaving[name] = former
     return leaving
+
+
+def _retiring(present: dict[str, list[str]], wanted: Wanted) -> dict[str, str]:
+    """The sections of pools that nobody wants any more and that clients use until they are told so.
+
+    One whose address another takes goes at once: its requests are that one's.
+    """
+    used, taken = set().union(*map(_used, wanted.clients)), set(wanted.binds.values())
+    going = {name for name, binds in present.items() if name not in wanted.binds and not used.isdisjoint(binds)}
+    return {name: _sections(wanted.config, name) for name in sorted(going) if taken.isdisjoint(present[name])}
+
+
+def _sections(config: Path, frontend: str) -> str:
+    """What a configuration of this role has of a pool: its frontend, and the backends after it."""
+    pools = re.split(r"^(?=frontend )", config.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return next(pool.rstrip() for pool in pools if pool.split()[:2] == ["frontend", frontend])
 
 
 def _used(client: Path) -> set[str]:

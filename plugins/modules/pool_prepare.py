@@ -16,7 +16,8 @@ description:
   - Keeps the map file of live sets. A new pool starts with its first set, a pool that is gone loses its line; which
     set is live is never changed. A map file behind the running process, as a killed M(slipway.ops.pool_switch) leaves
     it, is brought up to date. Refuses a configuration without the set that is live.
-  - Tells which former addresses a client still uses, so that they are kept until it has changed.
+  - Tells which former addresses, and which pools that are gone, a client still uses, so that they are kept until it has
+    changed.
   - Tells whether the running process is older than its configuration, because an earlier reload failed or never came.
 extends_documentation_fragment:
   - slipway.ops.haproxy
@@ -75,6 +76,12 @@ leaving:
   type: dict
   returned: success
   sample: {sample: ["127.0.0.1:17000"]}
+retiring:
+  description: What the configuration has of pools that are gone and that a client still uses, to be kept until it has
+    changed.
+  type: dict
+  returned: success
+  sample: {shop: "frontend shop\n  bind 127.0.0.1:18001\n  default_backend shop\n\nbackend shop"}
 stale:
   description: Whether the running process was started before its configuration was last written.
   type: bool
@@ -129,6 +136,7 @@ def main() -> None:
         changed=prepared.before != prepared.after,
         live=prepared.live,
         leaving=prepared.leaving,
+        retiring=prepared.retiring,
         stale=prepared.stale,
         stale_unit=prepared.stale_unit,
         diff={

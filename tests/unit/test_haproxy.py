@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.slipway.ops.plugins.module_utils import haproxy_pools as pools
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Stats, Worker, started_at
 from ansible_collections.slipway.ops.plugins.module_utils.haproxy_live import LiveMap
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_prepare import Wanted, prepare
+from ansible_collections.slipway.ops.plugins.module_utils.haproxy_prepare import Prepared, Wanted, prepare
 
 COLUMNS = "pxname,svname,qcur,scur,status,weight,check_status,check_code,check_duration,last_chk,addr"
 
@@ -243,7 +243,8 @@ class Change:
     def __init__(self, edge: pools.Edge, tmp_path: Path) -> None:
         self.edge, self.place = edge, tmp_path
         (tmp_path / "haproxy.cfg").write_text(
-            "frontend a\n  bind 127.0.0.1:7001\n\nfrontend b\n  bind 127.0.0.1:7002\n  bind 127.0.0.1:7009\n"
+            "frontend a\n  bind 127.0.0.1:7001\n\nbackend a-blue\n  server one 127.0.0.1:1\n\n"
+            "frontend b\n  bind 127.0.0.1:7002\n  bind 127.0.0.1:7009\n"
         )
         self.nginx("127.0.0.1:7001", "127.0.0.1:7002")
 
@@ -252,9 +253,12 @@ class Change:
         (self.place / "requests.conf").write_text(lines)
 
     def leaving(self, **binds: str) -> dict[str, list[str]]:
+        return self.prepared(**binds).leaving
+
+    def prepared(self, **binds: str) -> Prepared:
         clients = [self.place / "requests.conf", self.place / "not-there.conf"]
         asked = Wanted({}, binds, self.place / "haproxy.cfg", self.place / "drop-in", clients)
-        return prepare(self.edge.worker, self.edge.live_map, asked, True).leaving
+        return prepare(self.edge.worker, self.edge.live_map, asked, True)
 
 
 def test_a_former_address_is_kept_until_nginx_has_left_it(edge, tmp_path):
@@ -268,3 +272,18 @@ def test_a_former_address_is_kept_until_nginx_has_left_it(edge, tmp_path):
 def test_an_address_that_nginx_uses_for_one_pool_is_not_anothers_at_once(edge, tmp_path):
     with pytest.raises(HaproxyError, match=r"127\.0\.0\.1:7001 is a's, .* would be b's: .* move a alone first"):
         Change(edge, tmp_path).leaving(a="127.0.0.1:7011", b="127.0.0.1:7001")
+
+
+def test_a_pool_that_is_taken_away_is_served_until_nginx_has_left_it(edge, fake, tmp_path):
+    change = Change(edge, tmp_path)
+    fake.live = {"a": "blue"}
+    first = change.prepared(b="127.0.0.1:7002")
+    assert first.retiring == {"a": "frontend a\n  bind 127.0.0.1:7001\n\nbackend a-blue\n  server one 127.0.0.1:1"}
+    assert "a blue" in first.after  # it serves what is live, not its first set
+    change.nginx("127.0.0.1:7002")
+    then = change.prepared(b="127.0.0.1:7002")
+    assert then.retiring == {} and "a blue" not in then.after
+
+
+def test_a_pool_whose_address_another_takes_goes_at_once(edge, tmp_path):
+    assert Change(edge, tmp_path).prepared(new="127.0.0.1:7001", b="127.0.0.1:7002").retiring == {}
