@@ -13,11 +13,19 @@ description:
   - Takes what tasks of M(slipway.ops.health_check) registered on many hosts and gives their results.
   - A host that could not be reached, or where the module broke or refused its definitions, gets one result with the
     verdict C(fail), so that no host is silently missing.
+  - With O(last), what a host's timers measured last and that failed is among its results, in its own words.
 options:
   _input:
     description: A mapping of host names to what was registered there; an empty mapping where nothing was.
     type: dict
     required: true
+  last:
+    description:
+      - A mapping of host names to what timers measured there last, RV(slipway.ops.spooled_results#module:latest).
+      - Of several hosts that know a result the newest counts, on the first of them. One of more than eight days ago
+        says nothing of now; readiness calls it too old.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -35,18 +43,42 @@ _value:
   type: dict
 """
 
-from collections.abc import Mapping
+import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import parse_time
 from ansible_collections.slipway.ops.plugins.module_utils.health.engine import VERSION
 from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 
+RECENT = datetime.timedelta(days=8)
 
-def _filter(registered: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+_ByHost = dict[str, list[dict[str, Any]]]
+
+
+def _filter(
+    registered: Mapping[str, Mapping[str, Any]], last: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+) -> _ByHost:
     if not isinstance(registered, Mapping):
         raise AnsibleFilterError("health_results: give a mapping of host names to what health_check registered there")
-    return {host: _results(host, outcome) for host, outcome in registered.items()}
+    failed = _failed(last or {}, datetime.datetime.now(datetime.timezone.utc) - RECENT)
+    return {host: _results(host, outcome) + failed.get(host, []) for host, outcome in registered.items()}
+
+
+def _failed(last: Mapping[str, Sequence[Mapping[str, Any]]], since: datetime.datetime) -> _ByHost:
+    """What timers measured last and that is no pass, by host."""
+    newest: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}
+    for host, results in last.items():
+        for result in results:
+            key = (result["id"], result["subject"])
+            if key not in newest or result["at"] > newest[key][1]["at"]:
+                newest[key] = (host, result)
+    found: _ByHost = {}
+    for host, result in newest.values():
+        if result["verdict"] == "fail" and parse_time(result["at"]) >= since:
+            found.setdefault(host, []).append(dict(result))
+    return found
 
 
 def _results(host: str, outcome: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -59,6 +59,11 @@ records:
   type: list
   elements: dict
   returned: success
+latest:
+  description: The last result of each backup, verification and drill that this host knows of, taken or not.
+  type: list
+  elements: dict
+  returned: success
 files:
   description: Names of the files they are in.
   type: list
@@ -68,7 +73,7 @@ files:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import EvidenceError, validated
-from ansible_collections.slipway.ops.plugins.module_utils.spool import DIRECTORY, Spool
+from ansible_collections.slipway.ops.plugins.module_utils.spool import CLOCKED, DIRECTORY, Spool
 
 
 def main() -> None:
@@ -94,7 +99,8 @@ def main() -> None:
             module.warn(f"a result in {spool.root} cannot be recorded: {error}")
     for name in found.damaged:
         module.warn(f"{spool.root}/{name} cannot be read; it stays there")
-    module.exit_json(changed=bool(removed), records=records, files=found.files)
+    latest = [record for record in spool.latest() if str(record.get("id")).startswith(CLOCKED)]
+    module.exit_json(changed=bool(removed), records=records, latest=latest, files=found.files)
 
 
 if __name__ == "__main__":

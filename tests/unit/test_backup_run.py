@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from ansible_collections.slipway.ops.plugins.action import backup_run
-from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, service
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, program, service
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill import program as drill
+from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 
+ROLES = Path(__file__).resolve().parents[2] / "roles"
 RESULT = {"id": "data.backup.incr", "verdict": "pass", "reason": None}
 
 
@@ -118,3 +122,32 @@ def test_a_failed_one_fails_with_its_reason(monkeypatch):
     failed = said(results=[{**RESULT, "verdict": "fail", "reason": "the disk is full"}])
     answer = Host(monkeypatch, failed).run(type="incr", wait=60)
     assert answer["failed"] and answer["msg"] == "the disk is full"
+
+
+def found(verdict):
+    return [
+        Result("data.backup.incr", "data", "main", "It is made", verdict, reason=None if verdict == "pass" else "x")
+    ]
+
+
+@pytest.mark.parametrize(("verdict", "status"), [("pass", 0), ("skip", 0), ("fail", service.RECORDED)])
+def test_a_failure_that_is_recorded_is_told_from_one_that_is_not(tmp_path, monkeypatch, verdict, status):
+    (tmp_path / "postgresql.json").write_text("{}")
+    places = ["--configuration", str(tmp_path), "--runtime", str(tmp_path)]
+    made = SimpleNamespace(back_up=lambda *given: found(verdict))
+    monkeypatch.setattr(program.engine, "load", lambda name: made)
+    monkeypatch.setattr(program, "record", lambda *given: [])
+    monkeypatch.setattr(drill.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(drill, "perform", lambda *given: found(verdict))
+    assert program.main(["incr", "--engine", "postgresql", *places]) == status
+    assert drill.main(["postgresql", *places]) == status
+    (tmp_path / "postgresql.json").write_text("{")  # and nothing is recorded
+    assert program.main(["incr", "--engine", "postgresql", *places]) == 1
+    assert drill.main(["postgresql", *places]) == 1
+
+
+@pytest.mark.parametrize(
+    "unit", ["pgbackrest/templates/slipway-backup@.service.j2", "drill/templates/slipway-drill@.service.j2"]
+)
+def test_what_is_recorded_fails_no_unit(unit):
+    assert f"\nSuccessExitStatus={service.RECORDED}\n" in (ROLES / unit).read_text(encoding="utf-8")

@@ -57,8 +57,6 @@ def test_every_backup_of_the_host_counts_unless_one_is_named(monkeypatch):
         (GOOD, {"drill": "< 8 d"}, "no restore of main was ever drilled"),
         (GOOD, {"rto": "< 4 h"}, "no drill has measured the RTO of main"),
         (Status("postgresql", "main", age=1.0, rto=5 * HOUR), {"rto": "< 4 h"}, "the RTO of main is 5 h, wanted < 4 h"),
-        (Status("postgresql", "main", age=1.0, verified_verdict="fail"), {}, "the last verification of main failed"),
-        (Status("postgresql", "main", age=1.0, drill_verdict="fail"), {}, "the last restore drill of main failed"),
     ],
 )
 def test_each_lapse_has_its_sentence(monkeypatch, status, options, reason):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -12,6 +13,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.summary import 
     table,
     worst_verdict,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
 
 
 def result(verdict="pass", subject="http://shop/", **values):
@@ -106,6 +108,27 @@ def test_the_summary_filter_takes_a_list_or_a_mapping():
     assert (many["total"], many["verdict"], many["lines"][-1].split()[0]) == (2, "pass", "all")
     with pytest.raises(AnsibleFilterError, match="not results of health_check"):
         summarize([{"status": "ok"}])
+
+
+def told(verdict, at, identifier="data.drill.postgresql.result"):
+    return {"id": identifier, "subject": "main", "verdict": verdict, "at": at, "reason": f"{verdict} at {at}"}
+
+
+def test_what_timers_measured_last_and_failed_is_among_the_results():
+    collect = health_results.FilterModule().filters()["health_results"]
+    checked = {host: {"results": [result()]} for host in ("backup1", "db1")}
+    now = datetime.datetime.now(datetime.timezone.utc)
+    moments = [timestamp(now - datetime.timedelta(days=days)) for days in (9, 2, 1)]
+    failed = told("fail", moments[1])
+    found = collect(checked, {"db1": [failed, told("pass", moments[1], "data.drill.postgresql.rto")]})
+    assert found == {"backup1": [result()], "db1": [result(), failed]}
+    # Who has only heard of it knows an older one.
+    assert collect(checked, {"backup1": [failed], "db1": [told("pass", moments[2])]}) == collect(checked)
+    known = collect(checked, {"backup1": [told("pass", moments[0])], "db1": [failed]})
+    assert known == found
+    assert collect(checked, {"db1": [told("fail", moments[0])]}) == collect(
+        checked
+    )  # of a drill that is not made any more
 
 
 def test_no_host_is_silently_missing():

@@ -120,7 +120,7 @@ def test_who_lost_the_key_learns_it():
         status = backup1.check_output("slipway-backup status")
     finally:
         backup1.check_output(f"cp -p /run/kept {configuration} && rm /run/kept")
-    assert made.rc == verified.rc == 1
+    assert made.rc == verified.rc == 3
     assert "unable to load info file" in results("data.backup.incr")["reason"]
     assert "No usable" in results("data.backup.verified")["reason"]
     assert "the repository of main cannot be read" in status and "Error] unable to load info file" in status, status

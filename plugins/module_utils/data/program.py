@@ -18,7 +18,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.data import DataError,
 from ansible_collections.slipway.ops.plugins.module_utils.data.diary import Diary
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Kind
 from ansible_collections.slipway.ops.plugins.module_utils.data.metrics import publish
-from ansible_collections.slipway.ops.plugins.module_utils.data.service import runtime_of
+from ansible_collections.slipway.ops.plugins.module_utils.data.service import RECORDED, runtime_of
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import results
 from ansible_collections.slipway.ops.plugins.module_utils.data.survey import CONFIGURATION, configuration, here, survey
 from ansible_collections.slipway.ops.plugins.module_utils.data.table import table
@@ -37,7 +37,7 @@ def back_up(name: str, kind: Kind, given: Namespace) -> int:
         found += record(name, found, settings, given)
     finally:
         diary.end(found)
-    return 1 if any(result.verdict == "fail" for result in found) else 0
+    return RECORDED if any(result.verdict == "fail" for result in found) else 0
 
 
 def record(name: str, found: list[Result], settings: Mapping[str, Any], given: Namespace) -> list[Result]:

@@ -16,6 +16,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.data import BackupErro
 
 BACKUP, DRILL = "slipway-backup", "slipway-drill"
 RUNTIME = "/run"
+RECORDED = 3  # exit status of a run whose failure is recorded with its reason: no failure of the unit
 _STARTING = 30.0  # seconds that systemd may take to begin
 _ENDED = ("inactive", "failed")
 

@@ -22,7 +22,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.data import DataError,
 from ansible_collections.slipway.ops.plugins.module_utils.data.diary import Diary
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import CONFIGURATION, REPORTS, DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Report, lines, metrics, results
-from ansible_collections.slipway.ops.plugins.module_utils.data.service import DRILL, RUNTIME
+from ansible_collections.slipway.ops.plugins.module_utils.data.service import DRILL, RECORDED, RUNTIME
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.spool import DIRECTORY, Spool
@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
             found = perform(given.engine, configuration, diary)
         finally:
             diary.end(found)
-        return 1 if any(result.verdict == "fail" for result in found) else 0
+        return RECORDED if any(result.verdict == "fail" for result in found) else 0
     except (DataError, KeyError, OSError, TypeError, ValueError) as error:
         print(f"slipway-drill: {error}", file=sys.stderr)
         return 1

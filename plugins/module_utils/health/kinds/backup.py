@@ -77,8 +77,5 @@ class Backup(Check):
                 yield Finding("fail", "never", limit=limit.bare if limit else None, reason=reason)
             elif limit and seconds is not None:
                 yield within(limit, seconds, "s", f"{what} of {status.name}")
-        for name, verdict in (("verification", status.verified_verdict), ("restore drill", status.drill_verdict)):
-            if verdict == "fail":
-                yield Finding("fail", verdict, reason=f"the last {name} of {status.name} failed")
         if not any(limit for limit, _, _ in values.values()) and status.age is not None:
             yield Finding("pass", round(status.age), "s")
