@@ -11,8 +11,8 @@ version_added: 0.1.0
 author: The Slipway authors (@slipway)
 description:
   - Takes what tasks of M(slipway.ops.health_check) registered on many hosts and gives their results.
-  - A host that could not be reached, or where the module broke or refused its definitions, gets one result with the
-    verdict C(fail), so that no host is silently missing.
+  - The first result of each host says that it could be checked. One that could not be reached, or where the module
+    broke or refused its definitions, has that alone, with the verdict C(fail), so that no host is silently missing.
   - With O(last), what a host's timers measured last and that failed is among its results, in its own words.
 options:
   _input:
@@ -82,20 +82,21 @@ def _failed(last: Mapping[str, Sequence[Mapping[str, Any]]], since: datetime.dat
 
 
 def _results(host: str, outcome: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if "results" in outcome:
-        return list(outcome["results"])
-    what = "the host cannot be reached" if outcome.get("unreachable") else "the checks could not be run"
-    said = " ".join(str(outcome.get(key) or "") for key in ("msg", "module_stderr")).strip()
-    result = Result(
+    checked = Result(
         id="infrastructure.host.checked",
         area="infrastructure",
         subject=host,
         claim=f"{host} can be reached and its checks can be run",
-        verdict="fail",
+        verdict="pass",
         source=f"health_check {VERSION}",
-        reason=" ".join(f"{what}: {said or 'nothing was registered'}".split())[:1000],
     )
-    return [result.as_dict()]
+    if "results" in outcome:
+        return [checked.as_dict(), *outcome["results"]]
+    what = "the host cannot be reached" if outcome.get("unreachable") else "the checks could not be run"
+    said = " ".join(str(outcome.get(key) or "") for key in ("msg", "module_stderr")).strip()
+    checked.verdict = "fail"
+    checked.reason = " ".join(f"{what}: {said or 'nothing was registered'}".split())[:1000]
+    return [checked.as_dict()]
 
 
 class FilterModule:

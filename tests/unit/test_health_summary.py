@@ -115,20 +115,19 @@ def told(verdict, at, identifier="data.drill.postgresql.result"):
 
 
 def test_what_timers_measured_last_and_failed_is_among_the_results():
-    collect = health_results.FilterModule().filters()["health_results"]
-    checked = {host: {"results": [result()]} for host in ("backup1", "db1")}
+    filter_ = health_results.FilterModule().filters()["health_results"]
+
+    def added(**last):
+        collected = filter_({host: {"results": []} for host in ("backup1", "db1")}, last)
+        return {host: results[1:] for host, results in collected.items() if results[1:]}
+
     now = datetime.datetime.now(datetime.timezone.utc)
-    moments = [timestamp(now - datetime.timedelta(days=days)) for days in (9, 2, 1)]
-    failed = told("fail", moments[1])
-    found = collect(checked, {"db1": [failed, told("pass", moments[1], "data.drill.postgresql.rto")]})
-    assert found == {"backup1": [result()], "db1": [result(), failed]}
-    # Who has only heard of it knows an older one.
-    assert collect(checked, {"backup1": [failed], "db1": [told("pass", moments[2])]}) == collect(checked)
-    known = collect(checked, {"backup1": [told("pass", moments[0])], "db1": [failed]})
-    assert known == found
-    assert collect(checked, {"db1": [told("fail", moments[0])]}) == collect(
-        checked
-    )  # of a drill that is not made any more
+    old, before, lately = (timestamp(now - datetime.timedelta(days=days)) for days in (9, 2, 1))
+    failed = told("fail", before)
+    assert added(db1=[failed, told("pass", before, "data.drill.postgresql.rto")]) == {"db1": [failed]}
+    assert added(backup1=[failed], db1=[told("pass", lately)]) == {}  # who has only heard of it knows an older one
+    assert added(backup1=[told("pass", old)], db1=[failed]) == {"db1": [failed]}
+    assert added(db1=[told("fail", old)]) == {}  # nobody drills any more
 
 
 def test_no_host_is_silently_missing():
@@ -141,12 +140,13 @@ def test_no_host_is_silently_missing():
             "silent": {},
         }
     )
-    assert collected["well"] == [result()]
-    assert {host: results[0]["verdict"] for host, results in collected.items()} == {
-        "well": "pass",
-        "lost": "fail",
-        "broken": "fail",
-        "silent": "fail",
+    assert collected["well"][1:] == [result()]
+    firsts = {host: (results[0]["id"], results[0]["verdict"]) for host, results in collected.items()}
+    assert firsts == {
+        "well": ("infrastructure.host.checked", "pass"),  # or what was recorded of a lost host would stay so
+        "lost": ("infrastructure.host.checked", "fail"),
+        "broken": ("infrastructure.host.checked", "fail"),
+        "silent": ("infrastructure.host.checked", "fail"),
     }
     assert collected["lost"][0]["reason"] == "the host cannot be reached: no route"
     assert collected["broken"][0]["reason"] == "the checks could not be run: no Python sh: python3: not found"

@@ -119,12 +119,12 @@ def test_health_playbook_when_all_is_well(host, tmp_path):
     before = len(records())
     run = health(tmp_path, slipway_run="scenario-well")
     assert run.code == 0, run.output
-    assert "9 checks: 9 pass" in run.stdout
-    assert {name: len(results) for name, results in by_host(tmp_path).items()} == {"app1": 5, "monitor1": 4}
+    assert "11 checks: 11 pass" in run.stdout
+    assert {name: len(results) for name, results in by_host(tmp_path).items()} == {"app1": 6, "monitor1": 5}
     suites = ET.parse(tmp_path / "health.xml").getroot()
-    assert (suites.get("tests"), suites.get("failures"), suites.get("errors")) == ("9", "0", "0")
+    assert (suites.get("tests"), suites.get("failures"), suites.get("errors")) == ("11", "0", "0")
     new = records()[before:]
-    assert len(new) == 9
+    assert len(new) == 11
     assert {record["run"] for record in new} == {"scenario-well"}
 
 
@@ -145,7 +145,7 @@ def test_health_playbook_tells_failures_and_counts_unreachable_and_refused_hosts
     assert "No such container" in results["gone1"][0]["reason"]
     assert "did you mean 'disk'" in results["wrong1"][0]["reason"]
     assert "well-2 is exited" in " ".join(run.stdout.split())
-    assert [result["verdict"] for result in results["monitor1"]] == ["pass"] * 4
+    assert [result["verdict"] for result in results["monitor1"]] == ["pass"] * 5
     suites = ET.parse(tmp_path / "health.xml").getroot()
-    assert (suites.get("tests"), suites.get("failures")) == ("12", "4")
+    assert (suites.get("tests"), suites.get("failures")) == ("14", "4")
     assert {record["subject"] for record in records() if record["verdict"] == "fail"} >= {"gone1", "lost1", "wrong1"}
