@@ -40,6 +40,20 @@ def workers(app: str) -> set[str]:
     return {name for name in containers(app) if "worker" in name}
 
 
+@pytest.mark.parametrize(
+    ("version", "step", "verdict", "how"),
+    [("3.1.0", "6/8 Watch", "fail", {}), ("1.0.0", "7/8 Drain", "pass", BAD_WORKER)],
+    ids=["leaks errors", "has a worker that starts again for ever"],
+)
+def test_a_bad_first_release_is_refused_by_what_it_did(version: str, step: str, verdict: str, how: Any) -> None:
+    """By the watch's own limit; what nobody answered after it was taken away is not counted."""
+    run = deploy(version, **how)
+    assert run.code != 0 and f"{step} failed" in run.said and "nothing was live before" in run.said, run.output
+    failed = evidence("delivery.deploy.failed_requests")
+    assert failed["verdict"] == verdict and "503" not in (failed["reason"] or ""), failed
+    assert not any(containers(app) for app in APPS)
+
+
 def test_the_first_release_goes_live_on_every_edge() -> None:
     run = deploy("1.0.0")
     assert run.code == 0, run.output
