@@ -57,8 +57,8 @@ options:
         output."
       - "B(file): C(path), absolute, may be a pattern whose newest file counts; C(exists) (V(true)); C(age) and
         C(size), limits (s and By when they have no unit)."
-      - "B(disk): C(path) (V(/)); C(used) (V(< 90 %)), C(free) (By when it has no unit) and C(inodes) (V(< 90 %)),
-        limits, counted as C(df) does."
+      - "B(disk): C(path) (V(/)), or with C(others) (V(false)) every writable file system of the host but that one;
+        C(used) (V(< 90 %)), C(free) (By when it has no unit) and C(inodes) (V(< 90 %)), limits, counted as C(df) does."
       - "B(backup): the backups that this host makes, or the one named C(of); C(engine) (V(postgresql)); C(age) of the
         newest, default the limit that its role was given; C(full_age), C(verified), C(drill), C(rto) and C(rpo), limits
         (s when they have no unit) on what M(slipway.ops.backup_info) tells."
