@@ -28,10 +28,12 @@ def readiness(
     return Words(language).localised(assess(policy, records, waivers, with_time))
 
 
-def readiness_summary(assessment: Mapping[str, Any], language: str = "en") -> list[str]:
+def readiness_summary(
+    assessment: Mapping[str, Any], language: str = "en", damaged: Sequence[Mapping[str, Any]] = ()
+) -> list[str]:
     """A verdict as lines of at most 80 columns."""
     words = Words(language)
-    return summary(assessment, words, Page(assessment, {}, words).sentence)
+    return summary(assessment, words, Page(assessment, {}, words).sentence, damaged)
 
 
 def readiness_report(

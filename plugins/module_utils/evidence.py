@@ -27,9 +27,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .evidence_record import ARTIFACT, RUN, EvidenceError, encoded, parse_time, validated
+from .evidence_record import ARTIFACT, CLOCK_SKEW, RUN, EvidenceError, encoded, parse_time, validated
 from .host.files import make_directory
-from .result import VERDICTS
+from .result import VERDICTS, timestamp
 
 # Others may pass through to the metrics, and see nothing else.
 ROOT_MODE = 0o2751
@@ -84,10 +84,15 @@ def key(record: Mapping[str, Any]) -> Key:
 
 
 def newest(records: Iterable[Record]) -> dict[Key, Record]:
-    """The record with the latest ``at`` per key; of two with the same time the one written last."""
+    """The record with the latest ``at`` per key; of two with the same time the one written last.
+
+    One of the future, as a clock that was wrong has left it, gives way to whatever was written after it.
+    """
     latest: dict[Key, Record] = {}
+    horizon = timestamp(datetime.datetime.now(datetime.timezone.utc) + CLOCK_SKEW)
     for record in records:
-        if key(record) not in latest or record["at"] >= latest[key(record)]["at"]:
+        former = latest.get(key(record))
+        if former is None or record["at"] >= former["at"] or former["at"] > horizon:
             latest[key(record)] = record
     return latest
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
+from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
 
 DIRECTORY = "/var/lib/slipway/results"
 CLOCKED = ("data.backup.", "data.drill.")  # what timers measure again and again, so that a pass follows what failed
@@ -94,7 +95,8 @@ class Spool:
 
     def _remember(self, records: Iterable[Mapping[str, Any]]) -> None:
         newest: dict[tuple[str, str], Mapping[str, Any]] = {}
-        for record in sorted([*self.latest(), *records], key=lambda record: record["at"]):
+        now = timestamp()  # what a wrong clock left of the future gives way to everything else
+        for record in sorted([*self.latest(), *records], key=lambda record: (record["at"] <= now, record["at"])):
             newest[record["id"], record["subject"]] = record
         self._place(json.dumps(list(newest.values()), ensure_ascii=False), _LATEST)
 

@@ -184,6 +184,12 @@ def test_the_latest_is_by_time_of_measurement_not_of_writing(store):
     assert [one["measured"] for one in store.latest().records] == [3]
 
 
+def test_what_a_wrong_clock_left_gives_way_to_what_was_measured_after_it():
+    ahead, then = record(measured=1, at="2999-01-01T00:00:00.000Z"), record(measured=2, at="2026-11-20T12:00:00.000Z")
+    assert [one["measured"] for one in evidence.newest([ahead, then]).values()] == [2]
+    assert [one["measured"] for one in evidence.newest([then, ahead]).values()] == [1]  # and is seen until then
+
+
 def test_latest_reads_only_what_was_added(store, monkeypatch):
     store.append([record("a", measured=1)], "run")
     store.keep_latest()

@@ -210,6 +210,10 @@ def test_the_summary_fits_a_job_log(language):
     assert not any("\x1b" in line or "\n" in line for line in lines)
     assert lines[0].startswith("NO-GO: ")
     assert any("data.restore.duration" in line for line in lines)
+    assert "records/2026-11.jsonl" not in "".join(lines)
+    damaged = [{"file": "records/2026-11.jsonl", "offset": 120, "bytes": 9}]
+    last = FILTERS["readiness_summary"](verdict(language, evidence), language, damaged)[len(lines) :]
+    assert "records/2026-11.jsonl:120" in "".join(last) and max(columns(line) for line in last) <= 80
 
 
 def test_the_verdict_carries_sentences():

@@ -49,6 +49,13 @@ def test_results_from_elsewhere_are_remembered_and_not_spooled(tmp_path):
     assert len(spool.read().files) == 1
 
 
+def test_a_result_of_the_future_gives_way_to_the_next(tmp_path):
+    spool = Spool(str(tmp_path))
+    spool.remember([record(1, "2999-01-01T00:00:00.000Z")])
+    spool.remember([record(2, "2026-11-20T00:00:00.000Z")])
+    assert [item["measured"] for item in spool.latest()] == [2]
+
+
 def test_a_damaged_file_is_named_and_stays(tmp_path):
     spool = Spool(str(tmp_path))
     spool.leave([record()], "a")

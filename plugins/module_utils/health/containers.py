@@ -84,9 +84,11 @@ def trouble_of(container: Described, *, needs_health: bool = False, now: float |
         return f"{name} runs but has no health check"
     if state in ("healthy", "running"):
         return None
-    log = ((status.get("Health") or {}).get("Log") or [{}])[-1].get("Output", "").strip()
-    ended = f", exit code {status.get('ExitCode')}" if state in ("exited", "dead", "restarting") else ""
-    return f"{name} is {state}{ended}{': ' + log[:200] if log else ''}; {see}"
+    if state in ("exited", "dead", "restarting"):
+        return f"{name} is {state}, exit code {status.get('ExitCode')}; {see}"
+    probe = ((status.get("Health") or {}).get("Log") or [{}])[-1].get("Output", "").strip()
+    last = " ".join(probe.splitlines()[-1].split())[:200] if probe else ""  # of a traceback the one that says why
+    return f"{name} is {state}{': ' + last if last else ''}; {see}"
 
 
 def published(container: Described) -> str | None:

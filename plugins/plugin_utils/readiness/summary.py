@@ -18,8 +18,10 @@ BAR = 24
 SHOWN_REASONS = 3
 
 
-def summary(assessment: Mapping[str, Any], words: Words, sentence: str) -> list[str]:
-    """The lines: the verdict, a bar per tier and area, then what is not satisfied, with reasons."""
+def summary(
+    assessment: Mapping[str, Any], words: Words, sentence: str, damaged: Sequence[Mapping[str, Any]] = ()
+) -> list[str]:
+    """The lines: the verdict, a bar per tier and area, what is not satisfied, with reasons, and what is damaged."""
     scores = [(words["tiers"][tier], score) for tier, score in assessment["tiers"].items() if score["total"]]
     areas = [(words["areas"][area], score) for area, score in assessment["areas"].items()]
     widest = max(columns(name) for name, _ in [*scores, *areas])
@@ -30,6 +32,9 @@ def summary(assessment: Mapping[str, Any], words: Words, sentence: str) -> list[
     open_ones = [one for one in assessment["requirements"] if one["state"] not in SATISFIED]
     for one in sorted(open_ones, key=lambda one: (one["tier"], not one["blocking"])):
         lines += ["", *_requirement_lines(one, words)]
+    if damaged:
+        where = ", ".join(f"{one['file']}:{one['offset']}" for one in damaged[:SHOWN_REASONS])
+        lines += ["", *wrapped(f"! {words('damaged', n=len(damaged))}: {where}", "  ")]
     return lines
 
 
