@@ -1,0 +1,106 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the server tells and does itself: collections, replication, dropping and indexes."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.tools import gist
+
+SCRATCH = "slipway_drill_"  # begins the names of a drill's databases
+SYSTEM = ("admin", "config", "local")
+_PATIENCE = 20000  # milliseconds
+
+
+class Server:
+    """A connection to a server. What goes wrong is told without the password."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def version(self) -> str:
+        return str(self._client.admin.command("buildInfo").get("version", ""))
+
+    def has_oplog(self) -> bool:
+        """Whether it is a member of a replica set whose oplog can be dumped along."""
+        answer = self._client.admin.command("hello")
+        if not answer.get("setName") or answer.get("msg") == "isdbgrid":
+            return False
+        return "oplog.rs" in self._client.local.list_collection_names()
+
+    def databases(self) -> list[str]:
+        return sorted(self._client.list_database_names())
+
+    def collections(self, only: str = "") -> list[str]:
+        """Every collection with data of its own, as ``database.collection``."""
+        mine = [only] if only else [name for name in self.databases() if is_data(name)]
+        return sorted(
+            f"{database}.{one['name']}"
+            for database in mine
+            for one in self._client[database].list_collections()
+            if one.get("type", "collection") == "collection" and not one["name"].startswith("system.")
+        )
+
+    def drop(self, database: str) -> None:
+        self._client.drop_database(database)
+
+    def make_indexes(self, collections: Mapping[str, Collection]) -> None:
+        """Servers that speak the protocol take indexes as they are meant, not always as mongorestore sends them."""
+        for name, collection in collections.items():
+            database, _, inner = name.partition(".")
+            wanted = [index for index in collection.indexes if index["name"] != "_id_"]
+            if wanted:
+                self._client[database].command("createIndexes", inner, indexes=wanted)
+
+    def indexes(self, name: str) -> list[dict[str, Any]]:
+        database, _, inner = name.partition(".")
+        found = [
+            {key: _plain(value) for key, value in index.items() if key not in ("v", "ns")}
+            for index in self._client[database][inner].list_indexes()
+        ]
+        return sorted(found, key=lambda index: str(index["name"]))
+
+
+def is_data(database: str) -> bool:
+    """Whether a database is somebody's data, and not the server's own or a drill's."""
+    return database not in SYSTEM and not database.startswith(SCRATCH)
+
+
+@contextmanager
+def connected(uri: str) -> Iterator[Server]:
+    """The server of a URI, for as long as the block lasts."""
+    try:
+        pymongo = importlib.import_module("pymongo")
+    except ImportError as error:
+        raise MongodbError("python3-pymongo is not installed on this host: run the role mongodump") from error
+    try:
+        client = pymongo.MongoClient(uri, serverSelectionTimeoutMS=_PATIENCE, appname="slipway")
+        try:
+            yield Server(client)
+        finally:
+            client.close()
+    except pymongo.errors.PyMongoError as error:
+        raise MongodbError(f"the server cannot be asked: {gist(str(error)) or type(error).__name__}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return int(value) if isinstance(value, float) and value == int(value) else value
+
+
+def scratch_names(databases: Iterable[str]) -> dict[str, str]:
+    """The names that a drill restores databases under; MongoDB's have 63 bytes at most."""
+    names = {name: f"{SCRATCH}{name}" for name in databases}
+    long = [name for name, other in names.items() if len(other.encode()) > 63]
+    if long:
+        raise MongodbError(f"{', '.join(long)} cannot be drilled: with {SCRATCH} before it the name is too long")
+    return names

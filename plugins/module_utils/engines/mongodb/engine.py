@@ -1,0 +1,32 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""MongoDB, and what speaks its protocol, as an engine: mongodump makes its backups."""
+
+from __future__ import annotations
+
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Limits, Report
+from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Kind, Settings, Tell
+from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import backup, rehearsal, store
+from ansible_collections.slipway.ops.plugins.module_utils.result import Result
+
+
+def back_up(kind: Kind, settings: Settings, only: str | None, tell: Tell) -> list[Result]:
+    """A dump is always whole: an incremental one is a full one."""
+    wanted = store.plan(settings)
+    if only not in (None, wanted.name):
+        return []
+    return backup.verify(wanted, tell) if kind == "verify" else backup.back_up(wanted, tell)
+
+
+def statuses(settings: Settings, now: float) -> list[Status]:
+    return store.statuses(store.plan(settings), now)
+
+
+def drill(settings: Settings, run: str, tell: Tell) -> Report:
+    limits = {name: settings["limits"][name] for name in ("rto", "rpo", "age") if name in settings["limits"]}
+    return rehearsal.drill(store.plan(settings), Limits(**limits), run, tell)
+
+
+def sweep(settings: Settings) -> None:
+    rehearsal.sweep(store.plan(settings))
