@@ -8,23 +8,13 @@ import os
 from pathlib import Path
 
 import pytest
-from playbook import ROOT, Run, module, play
+from playbook import Run, module, play
 from rollback import assert_measured, warm_rollback
 
 SCENARIO = Path(__file__).resolve().parents[1]
 INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory"
 APPS = ["slipway-site-app1", "slipway-site-app2"]
 CA = "/usr/local/share/ca-certificates/slipway-internal-ca.crt"
-
-
-@pytest.fixture(scope="module")
-def released() -> None:
-    """Two releases, so that both colours run and one of them is live."""
-    published = play("publish", INVENTORY, "--extra-vars", f"@{ROOT}/inventories/demo/images.yml")
-    assert published.code == 0, published.output
-    for version in ("1.0.0", "2.0.0"):
-        run = play("deploy", INVENTORY, service="sample", version=version)
-        assert run.code == 0, run.output
 
 
 def version(host) -> str:
