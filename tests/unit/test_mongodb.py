@@ -294,3 +294,17 @@ def test_what_is_kept_is_read_again_as_it_was(wanted: Plan) -> None:
     (wanted.directory / f"{dump.label}.json").write_text("{")
     with pytest.raises(MongodbError, match="cannot be read"):
         Open(wanted).dumps()
+
+
+def test_an_archive_counts_only_with_its_description(wanted: Plan) -> None:
+    dump = made(wanted, 1)
+    store = Open(wanted)
+    fresh = replace(dump, label="20990101T000000Z")
+    store.partial(fresh.label).write_bytes(b"whole")
+    (wanted.directory / f".{fresh.label}.json").mkdir()  # as if the disk were full
+    with pytest.raises(OSError):
+        store.keep(fresh)
+    assert store.partial(fresh.label).exists() and not store.archive(fresh.label).exists()
+    (wanted.directory / f".{fresh.label}.json").rmdir()
+    store.forget(fresh.label)
+    assert {path.name for path in wanted.directory.iterdir()} == {f"{dump.label}.archive.age", f"{dump.label}.json"}

@@ -110,7 +110,7 @@ def _dump(store: Store, tell: Tell) -> Dump:
         return dump
     except (MongodbError, OSError) as error:
         free = shutil.disk_usage(store.directory).free
-        partial.unlink(missing_ok=True)
+        store.forget(label)
         if free < 2**20:
             raise MongodbError(f"the disk of {store.directory} is full ({error}): enlarge it") from error
         raise

@@ -152,10 +152,15 @@ class Store:
 
     def keep(self, dump: Dump) -> None:
         """Makes a partial archive count."""
-        self.partial(dump.label).rename(self.archive(dump.label))
         description = self.directory / f".{dump.label}.json"
-        description.write_text(json.dumps(asdict(dump), indent=1), encoding="utf-8")
+        description.write_text(json.dumps(asdict(dump), indent=1), encoding="utf-8")  # before the disk is full
+        self.partial(dump.label).rename(self.archive(dump.label))
         description.rename(self.directory / f"{dump.label}.json")
+
+    def forget(self, label: str) -> None:
+        """Removes what was not kept."""
+        for path in (self.partial(label), self.directory / f".{label}.json"):
+            path.unlink(missing_ok=True)
 
     def expire(self, now: float) -> list[str]:
         """Removes dumps beyond their days, never the newest that can be restored, and what killed runs left."""

@@ -1,0 +1,166 @@
+"""Dumps of a real server by the real tools: made, drilled, restored, and sabotaged."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from playbook import play
+
+INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
+STORE = "/var/lib/mongodump"
+FAILED = 3  # what was to be shown is not so; 1 is for what could not be tried
+PASSWORD = "only-for-this-scenario"
+
+
+@pytest.fixture
+def mongo(host):
+    """What is in the server, after something is done to it."""
+    return lambda *words: json.loads(host.check_output(f"python3 /root/mongo.py {' '.join(words)}"))
+
+
+@pytest.fixture
+def dump(host):
+    """A fresh dump, the newest; of those before nothing is left."""
+    host.check_output(f"rm -f {STORE}/*")
+    assert host.run("slipway-backup full").rc == 0
+    return host.check_output(f"ls {STORE}/*.age")
+
+
+@pytest.fixture
+def drilled(host):
+    """Why a drill fails."""
+
+    def run() -> str:
+        ended = host.run("slipway-drill mongodb")
+        assert ended.rc == FAILED
+        return next(line for line in ended.stdout.splitlines() if " FAILED: " in line)
+
+    return run
+
+
+def test_the_playbooks_back_up_and_drill(host, mongo):
+    before = mongo("tell")
+    made = play("backup", INVENTORY, engine="mongodb", type="full")
+    assert made.code == 0, made.stdout
+    assert "2300 documents of 2 collections" in made.stdout and PASSWORD not in made.stdout
+    drill = play("drill", INVENTORY)
+    assert drill.code == 0, drill.stdout
+    assert "2 of 2 tables the same, 2300 rows" in drill.stdout
+    assert mongo("tell") == before
+
+
+def test_a_dump_cannot_be_read_without_its_key(host, dump):
+    assert host.run(f"grep -a 'model 7' {dump}").rc == 1
+    assert host.check_output(f"head -c 21 {dump}") == "age-encryption.org/v1"
+    assert host.file(dump).mode & 0o077 == 0 or host.file(STORE).mode & 0o077 == 0
+    host.check_output("age-keygen -o /root/other.age 2>/dev/null")
+    host.check_output("cp /etc/slipway/mongodump/identity.age /root/right.age")
+    host.check_output("cat /root/other.age > /etc/slipway/mongodump/identity.age; rm /root/other.age")
+    try:
+        ended = host.run("slipway-drill mongodb")
+        assert ended.rc == FAILED
+        assert "age ended with status 1; it says: age: error: no identity matched" in ended.stdout
+        assert host.run("slipway-mongodb-restore --into app=copy").rc == 1
+    finally:
+        host.check_output("cat /root/right.age > /etc/slipway/mongodump/identity.age; rm /root/right.age")
+
+
+def test_a_restore_beside_and_over_is_the_same_with_indexes(host, mongo, dump):
+    before = mongo("tell")
+    refused = host.run("slipway-mongodb-restore")
+    assert refused.rc == 1 and "app, files is there already" in refused.stderr
+    assert mongo("tell") == before
+    host.check_output("slipway-mongodb-restore --into app=copy")
+    assert mongo("tell")["copy.models"] == before["app.models"] == [2000, ["_id_", "name_1", "score_-1_name_1"]]
+    mongo("drop", "copy")
+    mongo("drop", "app.models")
+    host.check_output("slipway-mongodb-restore --replace")
+    assert mongo("tell") == before
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "reason"),
+    [
+        ("dd if=/dev/zero of={dump} bs=1 seek=2000 count=64 conv=notrunc status=none", "so it is corrupted"),
+        ("truncate --size=-100 {dump}", "it is truncated"),
+        ("rm {dump}", "is missing"),
+        ('sed -i \'s/"began": [0-9.]*/"began": 1000000000.0/\' {store}/*.json', "old, more than 1d2h"),
+    ],
+)
+def test_damage_fails_the_drill_and_leaves_nothing(host, mongo, dump, drilled, sabotage, reason):
+    before = mongo("tell")
+    host.check_output(sabotage.format(dump=dump, store=STORE))
+    assert reason in drilled()
+    assert mongo("tell") == before
+    if "began" not in sabotage:
+        assert host.run("slipway-backup verify").rc == FAILED
+        assert host.run("slipway-mongodb-restore --replace").rc == 1
+        assert mongo("tell") == before
+    else:
+        assert "fail  mongodb modelops" in host.run("slipway-backup status").stdout
+
+
+def test_a_listed_collection_that_is_gone_fails_the_dump(host, mongo, dump):
+    mongo("drop", "app.models")
+    try:
+        ended = host.run("slipway-backup full")
+        assert ended.rc == FAILED and "the dump lacks app.models, so it was not kept" in ended.stdout
+        assert host.check_output(f"ls {STORE}/*.age") == dump
+    finally:
+        host.check_output("slipway-mongodb-restore --replace")
+    mongo("drop", "files")
+    shrunk = host.run("slipway-backup full")
+    assert shrunk.rc == 0, "it is told, and the dump is the newest there is"
+    spooled = host.check_output("cat /var/lib/slipway/results/*")
+    assert "files.meta was in the last dump and is in this one no more" in spooled
+    mongo("fill")
+
+
+def test_a_server_that_is_killed_in_the_middle_fails_the_dump(host, mongo, dump):
+    mongo("grow", "30")
+    try:
+        host.check_output("systemctl start --no-block slipway-backup-mongodb@full.service")
+        until = time.monotonic() + 30
+        while host.run(f"test -s {STORE}/.*.partial").rc != 0:
+            assert time.monotonic() < until, "no dump began"
+        host.check_output("systemctl kill --signal=SIGKILL ferretdb.service")
+        while host.run("systemctl is-active slipway-backup-mongodb@full.service").stdout.strip() == "activating":
+            time.sleep(0.2)
+        said = host.check_output("journalctl -u slipway-backup-mongodb@full.service --output=cat")
+        assert "fail: mongodump ended with status" in said and PASSWORD not in said
+        assert host.check_output(f"ls {STORE}/*.age") == dump
+    finally:
+        host.check_output("systemctl start ferretdb.service")
+        time.sleep(2)
+        mongo("drop", "large")
+
+
+def test_a_full_disk_fails_the_dump_and_the_last_one_stays(host, mongo, dump):
+    host.check_output(
+        f"mkdir -p /tmp/kept && cp {STORE}/* /tmp/kept && mount -t tmpfs -o size=256k,mode=0700 none {STORE}"
+    )
+    try:
+        host.check_output(f"cp /tmp/kept/* {STORE}")
+        mongo("grow", "3")
+        host.check_output(f"head -c 200000 /dev/urandom > {STORE}/filler || true")
+        ended = host.run("slipway-backup full")
+        assert ended.rc == FAILED and "fail: " in ended.stdout
+        assert "No space left" in ended.stdout or "no space left" in ended.stdout
+        assert host.check_output(f"ls {STORE}/*.age") == dump
+    finally:
+        host.check_output(f"umount {STORE}; rm -r /tmp/kept")
+        mongo("drop", "large")
+
+
+def test_no_secret_is_in_argv_or_readable(host, dump):
+    host.check_output("systemctl start slipway-backup-mongodb@full.service")
+    host.check_output("systemctl start slipway-drill@mongodb.service")
+    assert (
+        host.run(f"grep -rl {PASSWORD} /etc/slipway/backup /etc/slipway/drill /var/lib/slipway /run/slipway-*").rc == 1
+    )
+    for name in ("server.json", "identity.age"):
+        assert host.file(f"/etc/slipway/mongodump/{name}").mode == 0o600
+    assert host.run(f"journalctl -u 'slipway-*' | grep {PASSWORD}").rc == 1
