@@ -291,7 +291,7 @@ class TestVerification:
         ran = backup("verify")
         backup1.check_output(f"cp -p /tmp/kept {file}")
         result = results("data.backup.verified")
-        assert (ran.rc, result["verdict"]) == (1, "fail")
+        assert (ran.rc, result["verdict"]) == (3, "fail")
         assert f"{label} is invalid" in result["reason"] and "bundle/1" in result["reason"]
 
     @pytest.mark.parametrize(

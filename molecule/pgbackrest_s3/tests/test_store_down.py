@@ -33,7 +33,7 @@ def test_it_is_said_and_made_up_for():
         missed = [switch() for _ in range(3)]
         made = backup("incr")
         told = results("data.backup.incr")
-        assert made.rc == 1 and verdicts("data.backup.incr") == ["pass", "fail"], made.stdout
+        assert made.rc == 3 and verdicts("data.backup.incr") == ["pass", "fail"], made.stdout
         assert "unable to connect to 'objects1:7070" in told[2]["reason"] and "\n" not in told[2]["reason"], told
         disk, store = module(INVENTORY, "db1", "slipway.ops.backup_info", engines=["postgresql"])["db1"]["backups"]
         assert (disk["kind"], disk["trouble"], store["verdict"]) == ("incr", None, "fail")

@@ -131,7 +131,7 @@ def fails(*words: str) -> str:
     """The reason why the drill fails, which has these words in one line; nothing of it stays."""
     code, found = drill()
     reason = found["result"]["reason"] or ""
-    assert (code, found["result"]["verdict"]) == (1, "fail"), found["result"]
+    assert (code, found["result"]["verdict"]) == (3, "fail"), found["result"]
     assert all(word in reason for word in words) and "\n" not in reason, reason
     assert KEY not in reason and leftovers() == ""
     return reason

@@ -42,7 +42,7 @@ def recover(**variables):
     [
         ({}, "/var/lib/postgresql/17/main on db1 has the live server postgresql@17-main.service"),
         ({"pgbackrest_stanza": "other"}, "backup1 has no backup of other that could be restored"),
-        ({"recover_host": "db7"}, "recover_host=db7 is none of db1"),
+        ({"recover_host": "db7"}, "db7 is no host of this inventory"),
     ],
     ids=["live server", "no backup", "no such host"],
 )
