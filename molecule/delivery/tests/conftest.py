@@ -13,9 +13,9 @@ from operator_eyes import APPS, container, on
 VERSIONS = ("1.0.0", "2.0.0", "3.0.0", "3.1.0", "3.3.0")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def images() -> None:
-    """The releases are on the app hosts already: this scenario has no registry."""
+    """The releases are on the app hosts, as if pulled: this scenario has no registry. Releases remove old images."""
     names = [f"slipway/sample-service:{version}" for version in VERSIONS]
     for app in APPS:
         if len(on(app, "docker", "images", "-q", "slipway/sample-service").splitlines()) >= len(names):

@@ -70,7 +70,7 @@ def test_what_cannot_be_is_refused_before_anything_changes():
     for run, words in (
         (upgrade(), "no restore drill of main is on record. Run drill.yml first"),
         (upgrade(15), "has PostgreSQL 15 already"),
-        (upgrade(17, upgrade_mode="move"), "upgrade_mode (move) is copy or link"),
+        (upgrade(17, upgrade_mode="move"), "upgrade_mode is 'move', wanted is one of copy, link"),
         (upgrade(15, rollback=True), "has no upgrade of main that could be taken back"),
     ):
         assert words in run.said and run.changed == 0, run.output
