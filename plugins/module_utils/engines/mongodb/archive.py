@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 
@@ -103,14 +103,14 @@ def _announced(document: bytes) -> tuple[str, list[dict[str, Any]]]:
     told = fields(document)
     try:
         metadata = json.loads(told.get("metadata") or "{}")
-        indexes = sorted(map(_index, metadata.get("indexes") or []), key=lambda index: str(index["name"]))
+        indexes = sorted(map(index, metadata.get("indexes") or []), key=lambda one: str(one["name"]))
     except (ValueError, KeyError, AttributeError) as error:
         raise MongodbError(f"the archive's description of {_name(told)} cannot be read: it is damaged") from error
     return _name(told), indexes
 
 
-def _index(definition: dict[str, Any]) -> dict[str, Any]:
-    """Without what the server says of itself, and numbers as plain numbers."""
+def index(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """An index of an archive or a server, without what the server says of itself, and numbers as plain numbers."""
     return {name: _plain(value) for name, value in definition.items() if name not in ("v", "ns")}
 
 

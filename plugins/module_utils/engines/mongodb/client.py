@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError
-from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection, index
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.tools import gist
 
 SCRATCH = "slipway_drill_"  # begins the names of a drill's databases
@@ -54,17 +54,13 @@ class Server:
         """Servers that speak the protocol take indexes as they are meant, not always as mongorestore sends them."""
         for name, collection in collections.items():
             database, _, inner = name.partition(".")
-            wanted = [index for index in collection.indexes if index["name"] != "_id_"]
+            wanted = [one for one in collection.indexes if one["name"] != "_id_"]
             if wanted:
                 self._client[database].command("createIndexes", inner, indexes=wanted)
 
     def indexes(self, name: str) -> list[dict[str, Any]]:
         database, _, inner = name.partition(".")
-        found = [
-            {key: _plain(value) for key, value in index.items() if key not in ("v", "ns")}
-            for index in self._client[database][inner].list_indexes()
-        ]
-        return sorted(found, key=lambda index: str(index["name"]))
+        return sorted(map(index, self._client[database][inner].list_indexes()), key=lambda one: str(one["name"]))
 
 
 def is_data(database: str) -> bool:
@@ -87,14 +83,6 @@ def connected(uri: str) -> Iterator[Server]:
             client.close()
     except pymongo.errors.PyMongoError as error:
         raise MongodbError(f"the server cannot be asked: {gist(str(error)) or type(error).__name__}") from error
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return int(value) if isinstance(value, float) and value == int(value) else value
 
 
 def scratch_names(databases: Iterable[str]) -> dict[str, str]:

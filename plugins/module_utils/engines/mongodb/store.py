@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, moment
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.client import is_data
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.tools import contents
 
 ENGINE = "mongodb"
@@ -77,11 +78,7 @@ class Dump:
 def is_data_collection(name: str) -> bool:
     """Whether it is somebody's data, by the name of the database and the collection."""
     database, _, inner = name.partition(".")
-    return (
-        bool(database)
-        and database not in ("admin", "config", "local")
-        and not (database.startswith("slipway_drill_") or inner.startswith("system."))
-    )
+    return bool(database) and is_data(database) and not inner.startswith("system.")
 
 
 class Store:
