@@ -43,10 +43,10 @@ class Tree:
 
     @cached_property
     def files(self) -> dict[str, Path]:
-        """Every tracked or new file by its path from the root; ignored files and links do not count."""
+        """Every tracked or new file by its path from the root; ignored files, links and the record do not count."""
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(command, cwd=self.root, capture_output=True, check=True, text=True).stdout
-        found = {name: self.root / name for name in listed.split("\0") if name}
+        found = {name: self.root / name for name in listed.split("\0") if name and name not in RECORDED}
         return {name: path for name, path in sorted(found.items()) if path.is_file() and not path.is_symlink()}
 
     @cached_property

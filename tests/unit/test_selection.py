@@ -17,7 +17,8 @@ FILES = {
     "molecule/web/molecule.yml": "platforms: []\n",
     "molecule/web/converge.yml": "- tasks:\n    - ansible.builtin.include_role: {name: slipway.ops.web}\n",
     "molecule/web/tests/test_web.py": "from playbook import play\nfrom web_eyes import see\n\nplay('health', see)\n",
-    "molecule/web/tests/web_eyes.py": "see = 1\n",
+    "molecule/web/tests/web_eyes.py": "see = 'dumps/*.json', '*.json'\n",
+    "tests/passed.json": "{}\n",
     "molecule/store/molecule.yml": "platforms: []\n",
     "molecule/store/converge.yml": "- hosts: all\n  roles: [slipway.ops.store] # not slipway.ops.web\n",
     "roles/web/tasks/main.yml": "- slipway.ops.tree: {files: []}\n- fail: {msg: run playbooks/site.yml first}\n",
@@ -83,6 +84,7 @@ def touched(root: Path, name: str) -> set[str]:
         ("roles/web/README.md", set()),
         ("plugins/module_utils/tree/other.py", set()),
         ("playbooks/site.yml", set()),
+        ("tests/passed.json", set()),  # what the run writes itself
     ],
 )
 def test_a_change_touches_what_depends_on_it(root: Path, name: str, parts: set[str]) -> None:
