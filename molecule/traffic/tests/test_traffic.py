@@ -129,7 +129,7 @@ def test_check_mode_touches_nothing(host, traffic):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"url": "www.example.test"}, "names no host"),
+        ({"url": "www.example.test"}, "is not a URL such as"),
         ({"url": "https://nowhere.invalid/", "address": ""}, "cannot be resolved on edge1"),
         ({"ca_file": "/nope.pem"}, "does not exist on edge1"),
         ({"rates": {"keep_alive": 5000}}, "not exceed 1000"),
