@@ -11,8 +11,8 @@ version_added: 0.1.0
 author: The Slipway authors (@slipway)
 description:
   - A role has a card, C(meta/card.yml), with the groups that it serves, the units that it runs, its ports, metrics and
-    logs. Beside it may be C(meta/checks.yml.j2), what M(slipway.ops.health_check) measures of it, and
-    C(meta/policy.yml), what must be proven of it.
+    logs. Beside it may be C(meta/checks.yml.j2), what M(slipway.ops.health_check) measures of it, C(meta/policy.yml),
+    what must be proven of it, and C(meta/alerts.yml), groups of Prometheus' alerting rules.
   - Looks among the roles of this collection and those of C(roles_path), so that a role of your own with a card is
     known too.
   - Cards are read with the role's defaults beneath the host's variables.
@@ -20,9 +20,11 @@ options:
   _terms:
     description:
       - What to read. V(checks), V(units), V(ports), V(metrics), V(logs) and V(engines) are of the roles that the host's
-        groups bring, V(policy) of those that any host of the inventory has.
+        groups bring, V(policy) and V(alerts) of those that any host of the inventory has.
+      - V(targets) is V(metrics) of every host - of group V(slipway), if there is one. Each has C(host) and
+        C(reached_at), the host's C(prometheus_address) or its name.
     required: true
-    choices: [checks, policy, units, ports, metrics, logs, engines]
+    choices: [checks, policy, units, ports, metrics, logs, engines, alerts, targets]
 """
 
 EXAMPLES = r"""
@@ -44,7 +46,7 @@ from typing import Any
 
 import yaml
 from ansible import constants
-from ansible.errors import AnsibleLookupError
+from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
 from ansible_collections.slipway.ops.plugins.module_utils.cards import (
@@ -57,8 +59,11 @@ from ansible_collections.slipway.ops.plugins.module_utils.cards import (
     unit_checks,
     wanted,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.monitoring.alerts import read_alerts
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
+OF_ALL_HOSTS = ("policy", "alerts")
+Variables = Mapping[str, Any]
 
 
 class _Role:
@@ -73,27 +78,43 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[Any]:
         self.set_options(var_options=variables, direct=kwargs)
-        self._variables = variables or {}
+        own = variables or {}
         readers = {
             "checks": self._checks,
             "policy": self._policy,
+            "alerts": self._alerts,
             "engines": self._engines,
             **dict.fromkeys(ENTRIES, self._entries),
         }
         try:
-            return [item for term in terms for item in self._read(term, readers)]
+            return [item for term in terms for item in self._read(term, own, readers)]
         except CardError as error:
             raise AnsibleLookupError(str(error)) from error
 
-    def _read(self, term: str, readers: Mapping[str, Any]) -> Iterator[Any]:
+    def _read(self, term: str, variables: Variables, readers: Mapping[str, Any]) -> Iterator[Any]:
+        if term == "targets":
+            yield from self._targets(variables, readers)
+            return
         if term not in readers:
-            raise AnsibleLookupError(f"cards tell {', '.join(readers)}, not {term}")
+            raise AnsibleLookupError(f"cards tell {', '.join([*readers, 'targets'])}, not {term}")
         for meta in self._metas():
             card = read_card(meta.parent.name, self._load(meta / "card.yml"))
             defaults = self._load(meta.parent / "defaults/main.yml") or {}
-            role = _Role(card, meta, ChainMap(card.vars, dict(self._variables), defaults))
-            if serves(card, self._template(role, card.groups), self._names(term)):
+            role = _Role(card, meta, ChainMap(card.vars, dict(variables), defaults))
+            if serves(card, self._template(role, card.groups), _names(term, variables)):
                 yield from readers[term](role, term)
+
+    def _targets(self, variables: Variables, readers: Mapping[str, Any]) -> Iterator[Any]:
+        hostvars, groups = variables["hostvars"], variables["groups"]
+        for host in groups.get("slipway", groups["all"]):
+            theirs = {**hostvars.raw_get(host), "hostvars": hostvars}
+            try:
+                templar = self._templar.copy_with_new_env(available_variables=theirs)
+                reached_at = templar.template(theirs.get("prometheus_address")) or host
+                for entry in self._read("metrics", theirs, readers):
+                    yield {"host": host, "reached_at": reached_at} | entry
+            except AnsibleError as error:
+                raise AnsibleLookupError(f"what Prometheus scrapes of {host} cannot be worked out: {error}") from error
 
     def _metas(self) -> list[Path]:
         """The ``meta`` of every role with a card; of two roles with one name the collection's counts."""
@@ -102,18 +123,6 @@ class LookupModule(LookupBase):
             for card in roles.glob("*/meta/card.yml"):
                 found.setdefault(card.parents[1].name, card.parent)
         return [found[name] for name in sorted(found)]
-
-    def _names(self, term: str) -> set[str]:
-        """The names that a card's groups are looked for among: the host's own, or all that have hosts."""
-        own = {"all", self._variables["inventory_hostname"], *self._variables.get("group_names", [])}
-        if term != "policy":
-            return own
-        groups = self._variables.get("groups", {})
-        return (
-            own
-            | {name for name, hosts in groups.items() if hosts}
-            | {host for hosts in groups.values() for host in hosts}
-        )
 
     def _checks(self, role: _Role, term: str) -> list[Any]:
         rendered = self._text(role, role.meta / "checks.yml.j2")
@@ -126,6 +135,13 @@ class LookupModule(LookupBase):
     def _policy(self, role: _Role, term: str) -> list[Any]:
         path = role.meta / "policy.yml"
         return wanted(self._template(role, self._load(path))) if path.exists() else []
+
+    def _alerts(self, role: _Role, term: str) -> list[Any]:
+        path = role.meta / "alerts.yml"
+        if not path.exists():
+            return []
+        # Their own templates, {{ $labels.host }}, are Prometheus'.
+        return [{"role": role.card.role, "groups": read_alerts(role.card.role, self._loader.load_from_file(str(path)))}]
 
     def _engines(self, role: _Role, term: str) -> list[str]:
         return [role.card.engine] if role.card.engine else []
@@ -147,3 +163,14 @@ class LookupModule(LookupBase):
 
     def _template(self, role: _Role, value: Any) -> Any:
         return self._templar.copy_with_new_env(available_variables=role.variables).template(value)
+
+
+def _names(term: str, variables: Variables) -> set[str]:
+    """The names that a card's groups are looked for among: the host's own, or all that have hosts."""
+    own = {"all", variables["inventory_hostname"], *variables.get("group_names", [])}
+    if term not in OF_ALL_HOSTS:
+        return own
+    groups = variables.get("groups", {})
+    return (
+        own | {name for name, hosts in groups.items() if hosts} | {host for hosts in groups.values() for host in hosts}
+    )

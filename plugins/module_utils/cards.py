@@ -15,7 +15,7 @@ Entry = dict[str, Any]
 ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "units": (("name",), ("id", "area", "severity", "missing", "check")),
     "ports": (("name", "port"), ("protocol", "from")),
-    "metrics": (("job", "port"), ("path", "scheme")),
+    "metrics": (("job", "port"), ("path", "scheme", "address", "username", "password")),
     "logs": ((), ("path", "unit")),
 }
 

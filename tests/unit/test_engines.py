@@ -14,7 +14,7 @@ from ansible_collections.slipway.ops.plugins.plugin_utils.program import PACKAGE
 ROOT = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 FLOORS = (
     {"core", "host", "net"},
-    {"evidence", "checks", "config_tree"},
+    {"evidence", "checks", "config_tree", "monitoring"},
     {"service", "edge", "data"},
     {"release", "engines"},
     {"program"},
