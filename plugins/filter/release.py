@@ -4,16 +4,26 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import yaml
-from ansible_collections.slipway.ops.plugins.module_utils.release import compose, plan, probe, publish, report, request
+from ansible_collections.slipway.ops.plugins.module_utils.release import (
+    compose,
+    guards,
+    plan,
+    probe,
+    publish,
+    report,
+    request,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import parse_service
 from ansible_collections.slipway.ops.plugins.module_utils.units import byte_size
+from ansible_collections.slipway.ops.plugins.plugin_utils.locking import owner
 
 
 class _Dumper(yaml.SafeDumper):
@@ -53,6 +63,20 @@ def release_request(
     """The run's id and hosts, and its ``problem`` when it cannot be meant."""
     read = request.read_request(hostvars, groups, request.Request("", action, str(name), str(version), [], []))
     return asdict(read) | {"hosts": read.hosts}
+
+
+def release_guards(
+    variables: Mapping[str, Any], change: str = "", approved_by: str = "", override: str = ""
+) -> dict[str, Any]:
+    """Whether a release may begin now by the guards among a host's variables, and its ``problem`` when it may not."""
+    said = guards.Said(owner(dict(variables)), str(change), str(approved_by), str(override))
+    try:
+        wanted = guards.read_guards(variables)
+        passage = guards.pass_guards(wanted, said, datetime.datetime.now(datetime.timezone.utc))
+    except guards.GuardError as error:
+        passage, wanted = guards.Passage(str(error)), guards.Guards()
+    told = {name: value for name, value in asdict(said).items() if value and name != "by"}
+    return asdict(passage) | {"guarded": wanted.any, "said": told}
 
 
 def retire_problem(
@@ -146,6 +170,7 @@ class FilterModule:
             release_events,
             release_failure,
             release_files,
+            release_guards,
             release_plan,
             release_probe,
             release_report,

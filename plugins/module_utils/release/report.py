@@ -96,7 +96,7 @@ def records(outcome: Outcome) -> list[dict[str, Any]]:
     if outcome.plan["nothing"] or outcome.check:
         return []
     kind = str(outcome.request["action"])
-    found = [_result(outcome, kind), _duration(outcome, kind)]
+    found = [_result(outcome, kind), _duration(outcome, kind), *_guards(outcome)]
     if outcome.traffic:
         found.append(_failed_requests(outcome, kind))
     seconds = outcome.switch_seconds()
@@ -147,6 +147,20 @@ def _result(outcome: Outcome, kind: str) -> Result:
         return result
     why = f": {outcome.unrecorded}" if outcome.unrecorded else ""
     return _fail(result, f"{outcome.version} is live, but not every host recorded it{why}.")
+
+
+def _guards(outcome: Outcome) -> list[Result]:
+    guards = outcome.request.get("guards") or {}
+    if not guards.get("guarded"):
+        return []
+    claim = "The release kept to windows, freezes, change number and approval"
+    kept = "; ".join(guards["kept"]) or "nothing was in the way"
+    result = _record(outcome, _Measure("deploy.guards", claim, kept, None, "1"))
+    return [_fail(result, _overridden(guards), "warn") if guards["overridden"] else result]
+
+
+def _overridden(guards: Mapping[str, Any]) -> str:
+    return f"Overridden ({guards['said']['override']}): {' '.join(guards['overridden'])}"
 
 
 def _duration(outcome: Outcome, kind: str) -> Result:
@@ -208,6 +222,8 @@ def summary(outcome: Outcome) -> list[str]:
     if outcome.failed:
         lines.append(_row("why", outcome.failed))
     lines += [_row("note", note) for note in plan["notes"]]
+    if (guards := outcome.request.get("guards") or {}).get("overridden"):
+        lines.append(_row("note", _overridden(guards)))
     if not (outcome.failed or outcome.recorded or outcome.check):
         lines.append(_row("note", "not every host could record it; the next run will"))
         lines += [_row("why", outcome.unrecorded)] if outcome.unrecorded else []

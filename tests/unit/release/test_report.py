@@ -184,3 +184,23 @@ def test_a_live_release_that_a_host_did_not_record_was_released_and_says_why() -
     found = outcome(recorded=False, unrecorded="8/8 Record failed on a2: No space left on device")
     assert "2.0 is live" in summary(found)[0] and "No space left" in "\n".join(summary(found))
     assert "No space left" in by_id(found)["delivery.deploy.result"]["reason"]
+
+
+def guarded(**change: Any) -> Outcome:
+    guards = {"guarded": True, "kept": ["change CHG0001234"], "overridden": [], "said": {"change": "CHG0001234"}}
+    request = {"action": "deploy", "service": "shop", "apps": ["a1"], "edges": ["e1"], "run": "r"}
+    return outcome(request=request | {"guards": guards | change})
+
+
+def test_what_a_guarded_release_kept_to_is_evidence() -> None:
+    record = by_id(guarded())["delivery.deploy.guards"]
+    assert (record["verdict"], record["measured"]) == ("pass", "change CHG0001234")
+    assert "delivery.deploy.guards" not in by_id(guarded(guarded=False)) | by_id(outcome())
+
+
+def test_an_override_is_evidence_with_its_reason_and_the_summary_says_it() -> None:
+    past = guarded(overridden=["It is Mon 12:00."], said={"override": "orders are lost"})
+    record = by_id(past)["delivery.deploy.guards"]
+    assert (record["verdict"], record["reason"]) == ("warn", "Overridden (orders are lost): It is Mon 12:00.")
+    validated(record, "run")
+    assert any("Overridden (orders are lost)" in line for line in summary(past))

@@ -1,0 +1,87 @@
+"""deploy.yml keeps its guards before any host is asked: hosts nobody can reach show whether it got that far."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from playbook import Run, play
+
+SERVICE = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8100}, "edge_port": 18000}
+Release = Callable[..., Run]
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Release:
+    """A deploy, or another verb, of an inventory with these guards; ``said`` is what stands on the command line."""
+
+    def run(guards: dict[str, Any], verb: str = "deploy", **said: str) -> Run:
+        nobody = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+        hosts = {"edge": {"hosts": {"edge1": None}, "vars": guards}, "app": {"hosts": {"app1": None}}}
+        content = {"all": {"vars": nobody | {"app_services": [SERVICE]}, "children": hosts}}
+        inventory = tmp_path / "hosts.yml"
+        inventory.write_text(yaml.safe_dump(content))
+        version = {"version": "2.0.0"} if verb == "deploy" else {}
+        return play(verb, inventory, timeout=120, service="shop", **version, **said)
+
+    return run
+
+
+def window(hours: int) -> dict[str, Any]:
+    """An hour and a half that begins so many hours from now."""
+    start = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours)
+    times = (start, start + datetime.timedelta(minutes=90))
+    return {"deploy_windows": [dict(zip(("from", "to"), (f"{time:%H:%M}" for time in times), strict=True))]}
+
+
+def refused(run: Run) -> str:
+    assert run.code != 0 and "UNREACHABLE" not in run.output and "Traceback" not in run.output, run.output
+    assert "Nothing was changed." in run.said
+    return run.said
+
+
+def begun(run: Run) -> bool:
+    """Whether it went on to its hosts."""
+    return "UNREACHABLE" in run.output
+
+
+def test_a_release_outside_its_window_is_refused_and_inside_it_begins(release: Release) -> None:
+    said = refused(release(window(3)))
+    assert "UTC, and releases begin in the window" in said and "it opens next on" in said
+    assert begun(release(window(-1)))
+
+
+def test_a_way_back_is_open_at_any_hour(release: Release) -> None:
+    assert begun(release(window(3), "rollback"))
+
+
+def test_change_approval_and_freeze_are_asked_for_one_by_one_and_an_override_goes_past_them(release: Release) -> None:
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    papers = {"deploy_change_pattern": r"CHG\d{7}", "deploy_approvers": ["lee"]}
+    assert "needs the number of its change" in refused(release(papers))
+    assert "needs the approval of one of lee" in refused(release(papers, change="CHG0001234"))
+    assert begun(release(papers, change="CHG0001234", approved_by="lee"))
+    frozen = papers | {"deploy_freezes": [{"from": today, "to": today, "reason": "year-end close"}]}
+    assert "year-end close" in refused(release(frozen, change="CHG0001234", approved_by="lee"))
+    assert "is no reason" in refused(release(frozen, override="please"))
+    assert begun(release(frozen, override="orders are lost, the fix cannot wait"))
+
+
+def test_what_the_inventory_says_is_no_word_of_the_operators(release: Release) -> None:
+    said = {"change": "CHG0001234", "override": "because the inventory says so"}
+    assert "needs the number of its change" in refused(release({"deploy_change_pattern": r"CHG\d{7}"} | said))
+
+
+@pytest.mark.parametrize(
+    ("guards", "words"),
+    [
+        ({"deploy_timezone": "Asia/Soul"}, "deploy_timezone 'Asia/Soul' is no time zone"),
+        ({"deploy_windows": [{"from": "02:00", "until": "04:00"}]}, "deploy_windows[0] is a mapping with from and to"),
+    ],
+)
+def test_a_guard_that_cannot_be_meant_lets_nobody_pass(release: Release, guards: dict[str, Any], words: str) -> None:
+    assert words in refused(release(guards))
