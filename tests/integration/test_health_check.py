@@ -6,7 +6,6 @@ import json
 
 import pytest
 from health_servers import (
-    Servers,
     answering,
     check,
     closed_port,
@@ -16,13 +15,6 @@ from health_servers import (
     sending,
     silent,
 )
-
-
-@pytest.fixture(scope="module")
-def servers():
-    running = Servers()
-    yield running
-    running.stop()
 
 
 def http(port, **options):

@@ -7,14 +7,7 @@ import json
 import zlib
 
 import pytest
-from health_servers import Authority, Servers, answering, check, request_head, sending
-
-
-@pytest.fixture(scope="module")
-def servers():
-    running = Servers()
-    yield running
-    running.stop()
+from health_servers import Authority, answering, check, request_head, sending
 
 
 def gzipped(body: bytes) -> bytes:

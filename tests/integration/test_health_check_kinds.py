@@ -10,19 +10,11 @@ from pathlib import Path
 import pytest
 from health_servers import (
     Authority,
-    Servers,
     answering,
     check,
     sending,
     silent,
 )
-
-
-@pytest.fixture(scope="module")
-def servers():
-    running = Servers()
-    yield running
-    running.stop()
 
 
 @pytest.fixture(scope="module")

@@ -5,25 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 
-import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
 from ansible_collections.slipway.ops.plugins.module_utils.health.engine import Pace, run
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
 from health_servers import (
     ONCE,
-    Servers,
     answering,
     check,
     request_head,
     silent,
 )
-
-
-@pytest.fixture(scope="module")
-def servers():
-    running = Servers()
-    yield running
-    running.stop()
 
 
 def test_a_check_is_tried_again_until_it_is_healthy(servers):

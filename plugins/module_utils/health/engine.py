@@ -28,6 +28,10 @@ from ansible_collections.slipway.ops.plugins.module_utils.result import Result, 
 from ansible_collections.slipway.ops.plugins.module_utils.units import to_duration
 
 VERSION = "0.1.0"
+_BEAT = 0.02
+"""Seconds between two looks at how late the loop is."""
+_SHARE = 0.5
+"""Of its time that an attempt may have lost to a busy host and still say that nothing answered."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,32 @@ def run(checks: Sequence[Check], pace: Pace, host: str) -> list[Result]:
 async def _run_all(checks: Sequence[Check], pace: Pace, host: str) -> list[Result]:
     asyncio.get_running_loop().set_default_executor(DaemonThreads())
     runner = _Runner(pace, host)
+    runner.lateness.begin()
     try:
         return await asyncio.gather(*map(runner.result, checks))
     finally:
+        runner.lateness.end()
         runner.client.close()
+
+
+class Lateness:
+    """Seconds in all that this process did not run when its time had come: no fault of what it measures."""
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self._next: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._next = loop.call_at(loop.time() + _BEAT, self._beat, loop.time() + _BEAT)
+
+    def _beat(self, due: float) -> None:
+        self.total += max(0.0, asyncio.get_running_loop().time() - due)
+        self.begin()
+
+    def end(self) -> None:
+        if self._next:
+            self._next.cancel()
 
 
 class _Runner:
@@ -62,6 +88,7 @@ class _Runner:
         self._gate = asyncio.Semaphore(pace.concurrency)
         self._started = time.monotonic()
         self.client = HttpClient()
+        self.lateness = Lateness()
 
     async def result(self, check: Check) -> Result:
         """The check's result: of its first healthy attempt, or of the last one that its deadline did not cut."""
@@ -105,12 +132,17 @@ class _Runner:
         """What the attempt found, and whether it had the time to: one cut by the deadline knows no reason."""
         timeout = (check.timeout or self._pace.timeout) * check.weight
         left = max(0.0, min(timeout, ends - time.monotonic()))
+        late = self.lateness.total
         try:
             return worst(await asyncio.wait_for(check.measure(self.client), left)), True
         except (TimeoutError, asyncio.TimeoutError):
             whole = left == timeout
             cut = "the timeout" if whole else "then the deadline had passed"
-            return Finding("fail", reason=f"no answer within {to_duration(left)}, {cut}"), whole
+            reason = f"no answer within {to_duration(left)}, {cut}"
+            if (lost := self.lateness.total - late) > left * _SHARE:
+                reason += f"; this host was busy and did not look for {to_duration(lost)} of it, so nothing is known"
+                return Finding("unknown", reason=reason), whole
+            return Finding("fail", reason=reason), whole
         except CheckFailed as error:
             finding = Finding("fail", reason=str(error))
         except CheckUnknown as error:
