@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import grp
 import pwd
 import re
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from ansible_collections.slipway.ops.plugins.module_utils.host.packages import seen_here
 
 DPKG_JOURNAL = Path("/var/lib/dpkg/updates")
 PLACES = (Path("/usr/lib/systemd/system"), Path("/usr/sbin"))
@@ -18,14 +21,17 @@ PLACES = (Path("/usr/lib/systemd/system"), Path("/usr/sbin"))
 @dataclass(frozen=True)
 class Host:
     """`container` is its kind, or empty; `has_locale` whether the locale is made; `installed` units and programs;
-    `dpkg_interrupted` whether it left its journal; `administrators` whom earlier runs made."""
+    `dpkg_interrupted` whether it left its journal; `administrators` whom earlier runs made; `packages` all that are
+    installed."""
 
     container: str
     has_locale: bool
     accounts: list[str]
+    groups: list[str]
     installed: list[str]
     dpkg_interrupted: bool
     administrators: list[str]
+    packages: list[str]
 
 
 def look(locale: str, names: Iterable[str], administrators: Iterable[str] = ()) -> Host:
@@ -35,9 +41,11 @@ def look(locale: str, names: Iterable[str], administrators: Iterable[str] = ()) 
         container="" if kind == "none" else kind,
         has_locale=has_locale(locale, _said("locale", "-a").split()),
         accounts=[account.pw_name for account in pwd.getpwall()],
+        groups=[group.gr_name for group in grp.getgrall()],
         installed=[name for name in names if any((place / name).exists() for place in PLACES)],
         dpkg_interrupted=dpkg_interrupted(DPKG_JOURNAL),
         administrators=named(map(Path, administrators)),
+        packages=seen_here(),
     )
 
 

@@ -61,6 +61,11 @@ accounts:
   type: list
   elements: str
   returned: success
+groups:
+  description: Names of the host's groups.
+  type: list
+  elements: str
+  returned: success
 installed:
   description: Those of O(names) that are there.
   type: list
@@ -72,6 +77,11 @@ dpkg_interrupted:
   returned: success
 administrators:
   description: The names in O(administrators), each once.
+  type: list
+  elements: str
+  returned: success
+packages:
+  description: The names of all packages that are installed, from dpkg's own file.
   type: list
   elements: str
   returned: success

@@ -28,6 +28,7 @@ def test_a_host_without_the_programs(tmp_path, monkeypatch):
     (tmp_path / "locale-gen").touch()
     seen = baseline.look("de_DE.UTF-8", ["locale-gen", "chrony.service"])
     assert (seen.container, seen.has_locale, seen.installed) == ("", False, ["locale-gen"])
+    assert "root" in seen.groups
     assert getpass.getuser() in seen.accounts
 
 
