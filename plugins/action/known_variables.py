@@ -10,7 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
-from ansible_collections.slipway.ops.plugins.module_utils.variable_names import describe, unknown_names
+from ansible_collections.slipway.ops.plugins.module_utils.inventory.variable_names import describe, unknown_names
 from ansible_collections.slipway.ops.plugins.plugin_utils import preflight
 
 SPOKEN = 6  # hosts that are named for one problem

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.ops.plugins.module_utils import lock
+from ansible_collections.slipway.ops.plugins.module_utils.host import lock
 
 
 class ActionModule(ActionBase):

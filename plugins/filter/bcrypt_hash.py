@@ -42,7 +42,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.bcrypt_hash import HashError, bcrypt_hash
+from ansible_collections.slipway.ops.plugins.module_utils.core.bcrypt_hash import HashError, bcrypt_hash
 
 
 def _filter(password: str, identity: str, cost: int = 10) -> str:

@@ -33,7 +33,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, byte_size
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError, byte_size
 
 
 def _filter(value: str | int | float) -> int:

@@ -32,7 +32,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, duration
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError, duration
 
 
 def _filter(value: str | int | float) -> float:

@@ -48,9 +48,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import parse_time
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import parse_time
 from ansible_collections.slipway.ops.plugins.module_utils.health.engine import VERSION
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 
 RECENT = datetime.timedelta(days=8)
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError, byte_size
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import PatroniError, settings
-from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, byte_size
 
 
 def patroni_dynamic(

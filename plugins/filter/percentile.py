@@ -39,7 +39,7 @@ _value:
 from collections.abc import Iterable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.percentile import percentile
+from ansible_collections.slipway.ops.plugins.module_utils.core.percentile import percentile
 
 
 def _filter(samples: Iterable[float], percent: float) -> float:

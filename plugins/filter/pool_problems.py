@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_plan import pool_problems
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.plan import pool_problems
 
 
 class FilterModule:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_plan import pools_of
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.plan import pools_of
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import ServiceError, services_of
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError, byte_size
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import (
     PostgresqlError,
     access,
     model,
     settings,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, byte_size
 
 
 def postgresql_settings(

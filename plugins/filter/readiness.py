@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import EvidenceError, parse_time
-from ansible_collections.slipway.ops.plugins.module_utils.readiness import assess
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError, parse_time
+from ansible_collections.slipway.ops.plugins.module_utils.readiness.verdict import assess
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.report import Page, render
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.summary import summary
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words

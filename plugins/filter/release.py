@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 import yaml
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import byte_size
 from ansible_collections.slipway.ops.plugins.module_utils.release import (
     compose,
     guards,
@@ -22,7 +23,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.release import (
 )
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import parse_service
-from ansible_collections.slipway.ops.plugins.module_utils.units import byte_size
 from ansible_collections.slipway.ops.plugins.plugin_utils.locking import owner
 
 

@@ -35,7 +35,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, to_byte_size
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError, to_byte_size
 
 
 def _filter(size: str | int | float, decimal: bool = False) -> str:

@@ -32,7 +32,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, to_duration
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError, to_duration
 
 
 def _filter(seconds: str | int | float) -> str:

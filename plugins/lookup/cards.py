@@ -49,7 +49,7 @@ from ansible import constants
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
-from ansible_collections.slipway.ops.plugins.module_utils.cards import (
+from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import (
     ENTRIES,
     Card,
     CardError,

@@ -118,7 +118,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.data.ask import ask
 from ansible_collections.slipway.ops.plugins.module_utils.data.metrics import publish
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import results, worst
 from ansible_collections.slipway.ops.plugins.module_utils.data.table import table
-from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import Spool
 
 MEASURED = ("data.backup.verified", "data.drill.")
 

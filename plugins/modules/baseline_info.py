@@ -90,7 +90,7 @@ packages:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.baseline import look
+from ansible_collections.slipway.ops.plugins.module_utils.host.baseline import look
 
 
 def main() -> None:

@@ -148,8 +148,8 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
-    from ansible_collections.slipway.ops.plugins.module_utils.certificate import CertificateError
-    from ansible_collections.slipway.ops.plugins.module_utils.certificate_store import Store, Wanted
+    from ansible_collections.slipway.ops.plugins.module_utils.certificates.certificate import CertificateError
+    from ansible_collections.slipway.ops.plugins.module_utils.certificates.store import Store, Wanted
 
     CRYPTOGRAPHY_ERROR = None
 except ImportError:

@@ -109,7 +109,7 @@ waited:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils import lock
+from ansible_collections.slipway.ops.plugins.module_utils.host import lock
 
 ARGUMENTS = {**lock.ARGUMENTS, "state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
 

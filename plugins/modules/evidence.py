@@ -104,9 +104,9 @@ store:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.evidence import Store
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_metrics import publish
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import EvidenceError, encoded
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.metrics import publish
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError, encoded
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Store
 
 
 def main() -> None:

@@ -124,11 +124,11 @@ store:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.evidence import Store
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_query import Query, described, tail
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import EvidenceError
-from ansible_collections.slipway.ops.plugins.module_utils.result import AREAS
-from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, duration
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import AREAS
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError, duration
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.query import Query, described, tail
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Store
 
 
 def main() -> None:

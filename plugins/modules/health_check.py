@@ -229,12 +229,12 @@ import socket
 from collections import Counter
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import VERDICTS
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError, duration
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import DefinitionError, define, secrets
 from ansible_collections.slipway.ops.plugins.module_utils.health.engine import Pace, run
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
 from ansible_collections.slipway.ops.plugins.module_utils.health.summary import counts, sentence, table, worst_verdict
-from ansible_collections.slipway.ops.plugins.module_utils.result import VERDICTS
-from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, duration
 
 SHOWN = 50  # results in the message; all of them are in `results`
 

@@ -103,7 +103,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pat
     followed,
     switch,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import Spool
 
 VERSION = "0.1.0"
 

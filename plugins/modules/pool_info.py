@@ -80,13 +80,13 @@ old_workers:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_pools import (
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import (
     Edge,
     describe_pools,
     too_few_up,
     wait_for_servers,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError
 
 
 def _not_up(edge: Edge, pool: str, set_name: str, wait: float) -> str | None:

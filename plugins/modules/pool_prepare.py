@@ -96,9 +96,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Worker
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_live import LiveMap
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_prepare import Wanted, prepare
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.live import LiveMap
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.prepare import Wanted, prepare
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError, Worker
 
 
 def main() -> None:

@@ -150,14 +150,14 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_pools import (
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import (
     Edge,
     drain,
     switch,
     too_few_up,
     wait_for_servers,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError
 
 
 def main() -> None:

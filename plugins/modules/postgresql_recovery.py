@@ -87,10 +87,10 @@ import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import RestoreError, recovery
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.cluster import Cluster
-from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_duration
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import Spool
 
 
 def main() -> None:

@@ -177,7 +177,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgb
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import RestoreError, postgresql
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.cluster import Cluster
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.target import TYPES, target
-from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import Spool
 
 _FAILURES = (RestoreError, PatroniError, PostgresqlError, PgbackrestError, Error, OSError)
 

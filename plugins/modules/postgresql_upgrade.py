@@ -155,7 +155,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upg
     report,
     way_back,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import Spool
 
 _FAILURES = (UpgradeError, PostgresqlError, PatroniError, OSError, psycopg2.Error if psycopg2 else OSError)
 

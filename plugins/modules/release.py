@@ -116,10 +116,10 @@ removed:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history
 from ansible_collections.slipway.ops.plugins.module_utils.release.host import Host, ReleaseError
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError
-from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
 
 ARGUMENTS = {
     "service": {"type": "str", "required": True},

@@ -79,7 +79,7 @@ probe:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils import lock
+from ansible_collections.slipway.ops.plugins.module_utils.host import lock
 from ansible_collections.slipway.ops.plugins.module_utils.release.look import ARGUMENTS, LookError, look
 from ansible_collections.slipway.ops.plugins.module_utils.traffic import order
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.plan import TrafficError

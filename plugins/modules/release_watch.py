@@ -97,8 +97,8 @@ doubts:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_pools import Edge
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import Edge
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.release.watch import Look, decide
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.control import Control, default_root
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.plan import TrafficError

@@ -72,8 +72,8 @@ files:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import EvidenceError, validated
-from ansible_collections.slipway.ops.plugins.module_utils.spool import CLOCKED, DIRECTORY, Spool
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError, validated
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import CLOCKED, DIRECTORY, Spool
 
 
 def main() -> None:

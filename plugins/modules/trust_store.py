@@ -49,8 +49,8 @@ paths:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.certificates.pem import PemError, authority
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
-from ansible_collections.slipway.ops.plugins.module_utils.pem import PemError, authority
 
 LOCAL = Path("/usr/local/share/ca-certificates")
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result, Verdict
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict
 
 SOURCE = "drift 0.1.0"
 DIFF_CHARACTERS = 20000  # of one difference, in the artifact

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.slipway.ops.plugins.module_utils import lock
+from ansible_collections.slipway.ops.plugins.module_utils.host import lock
 
 Attempt = Callable[[dict[str, Any]], dict[str, Any]]
 

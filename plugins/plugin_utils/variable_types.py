@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.slipway.ops.plugins.module_utils.variable_names import nearest
+from ansible_collections.slipway.ops.plugins.module_utils.inventory.variable_names import nearest
 
 Option = Mapping[str, Any]
 

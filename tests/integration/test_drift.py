@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.slipway.ops.plugins.module_utils.evidence import Store
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Store
 from playbook import Run, play
 
 TASKS = [

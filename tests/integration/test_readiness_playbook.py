@@ -6,8 +6,8 @@ import datetime
 import json
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.evidence import Store
-from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Store
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import strings
 from playbook import play
 

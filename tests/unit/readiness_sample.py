@@ -11,8 +11,8 @@ from typing import Any
 
 import readiness_sample_data as data
 import yaml
-from ansible_collections.slipway.ops.plugins.module_utils.cards import wanted
-from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import wanted
 
 NOW = datetime.datetime(2026, 11, 21, 12, 0, tzinfo=datetime.timezone.utc)
 ROOT = Path(__file__).resolve().parents[2]

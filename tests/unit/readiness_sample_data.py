@@ -6,13 +6,13 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Phase
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Compared, Report
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import results as measured
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Limits as BackupLimits
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import results as state
-from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
 
 GIB = 2**30
 SIZE = round(31.2 * GIB)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.slipway.ops.plugins.module_utils.cards import CardError
+from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import CardError
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.alerts import (
     change_problems,
     changed,

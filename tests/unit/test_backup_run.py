@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.slipway.ops.plugins.action import backup_run
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, program, service
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import program as drill
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 RESULT = {"id": "data.backup.incr", "verdict": "pass", "reason": None}

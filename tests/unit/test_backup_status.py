@@ -20,8 +20,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.data.status import (
 )
 from ansible_collections.slipway.ops.plugins.module_utils.data.survey import survey
 from ansible_collections.slipway.ops.plugins.module_utils.data.table import table
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
-from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import validated
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import Spool
 
 NOW = 1_795_000_000.0
 HOUR, DAY = 3600.0, 86400.0

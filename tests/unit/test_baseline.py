@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils import baseline
+from ansible_collections.slipway.ops.plugins.module_utils.host import baseline
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.bcrypt_hash import (
+from ansible_collections.slipway.ops.plugins.module_utils.core.bcrypt_hash import (
     HashError,
     _crypt,
     bcrypt_hash,

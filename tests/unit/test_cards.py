@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.slipway.ops.plugins.module_utils.cards import (
+from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import (
     Card,
     CardError,
     entries,

@@ -9,10 +9,10 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils import certificate as x
-from ansible_collections.slipway.ops.plugins.module_utils import pem
-from ansible_collections.slipway.ops.plugins.module_utils.certificate import Bundle, CertificateError
-from ansible_collections.slipway.ops.plugins.module_utils.certificate_store import PENDING_KEY, Store, Wanted
+from ansible_collections.slipway.ops.plugins.module_utils.certificates import certificate as x
+from ansible_collections.slipway.ops.plugins.module_utils.certificates import pem
+from ansible_collections.slipway.ops.plugins.module_utils.certificates.certificate import Bundle, CertificateError
+from ansible_collections.slipway.ops.plugins.module_utils.certificates.store import PENDING_KEY, Store, Wanted
 from ansible_collections.slipway.ops.plugins.module_utils.net.names import subject_alt_names
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization

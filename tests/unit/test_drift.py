@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
-from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import validated
 from ansible_collections.slipway.ops.plugins.plugin_utils import drift
 
 GOOD = {"changed": 1, "failures": 0, "ok": 3, "unreachable": 0}

@@ -20,7 +20,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.dri
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill import rehearsal as postgresql
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill.scratch import MARK, Scratch
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill.tables import Table
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import validated
 
 GIB = 2**30
 SAME = Compared("shop.public.orders", 10, "7", 10, "7")

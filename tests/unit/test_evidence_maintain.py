@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.evidence import Reading, Store
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_maintain import prune
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_metrics import exposition, publish
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import EvidenceError
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.maintain import prune
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.metrics import exposition, publish
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Reading, Store
+from ansible_collections.slipway.ops.plugins.plugin_utils.program import PACKAGE, files
 
 NOW = datetime.datetime(2026, 11, 21, 12, 0, tzinfo=datetime.timezone.utc)
 SOURCES = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
@@ -128,16 +129,15 @@ def test_publishing_says_what_could_not_be_written(store):
 
 def test_it_runs_as_the_role_installs_it(store, tmp_path):
     """Outside the collection, with nothing but its neighbours and the standard library."""
-    package = tmp_path / "lib" / "slipway_evidence"
-    (package / "host").mkdir(parents=True)
-    (package / "__init__.py").touch()
-    own = ("result", "evidence", "evidence_record", "evidence_metrics", "evidence_maintain")
-    for name in (*own, "host/__init__", "host/files"):
-        (package / f"{name}.py").write_text((SOURCES / f"{name}.py").read_text())
+    lib = str(tmp_path / "lib")
+    for file in files(SOURCES, ["evidence.maintain"], lib):
+        path = Path(file["path"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(Path(file["src"]).read_text() if "src" in file else file["content"])
     store.append([record()], "run")
-    command = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(package.parent)!r});"]
+    command = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {lib!r});"]
     command[-1] += f"sys.argv = ['x', {str(store.root)!r}, '--keep-days', '400'];"
-    command[-1] += "from slipway_evidence.evidence_maintain import main; sys.exit(main())"
+    command[-1] += f"from {PACKAGE}.evidence.maintain import main; sys.exit(main())"
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "1 are current, 0 lines are damaged" in done.stdout
     assert "slipway_evidence_verdict" in (store.metrics / "slipway_evidence.prom").read_text()

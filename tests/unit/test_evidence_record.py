@@ -4,7 +4,7 @@ import datetime
 import json
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import (
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import (
     EvidenceError,
     encoded,
     parse_time,

@@ -7,11 +7,11 @@ import os
 import stat
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils import evidence
-from ansible_collections.slipway.ops.plugins.module_utils.evidence import Store, newest
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_metrics import FILE, publish
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_query import Query, described, tail
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import EvidenceError
+from ansible_collections.slipway.ops.plugins.module_utils.evidence import store as evidence
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.metrics import FILE, publish
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.query import Query, described, tail
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Store, newest
 
 
 def record(subject="sample", **changes):

@@ -8,10 +8,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils import haproxy_pools as pools
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Stats, Worker, started_at
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_live import LiveMap
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_prepare import Prepared, Wanted, prepare
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy import pools
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.live import LiveMap
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.prepare import Prepared, Wanted, prepare
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import (
+    HaproxyError,
+    Stats,
+    Worker,
+    started_at,
+)
 
 COLUMNS = "pxname,svname,qcur,scur,status,weight,check_status,check_code,check_duration,last_chk,addr"
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.slipway.ops.plugins.filter.pools import pools
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_plan import pool_problems, pools_of
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.plan import pool_problems, pools_of
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import parse_service
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils import haproxy_runtime as runtime
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy import unit as runtime
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError
 
 HEADER = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state ... srv_port srvrecord srv_use_ssl ...\n"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import Server
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_pools import Pool
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import Pool
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import Server
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import worst
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.haproxy import judge
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import LimitError, parse_limit
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import within
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import LimitError, parse_limit
-from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.slipway.ops.plugins.filter import health_results, health_summary
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.health.junit import junit
 from ansible_collections.slipway.ops.plugins.module_utils.health.summary import (
     fleet_table,
@@ -13,7 +14,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.summary import 
     table,
     worst_verdict,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
 
 
 def result(verdict="pass", subject="http://shop/", **values):

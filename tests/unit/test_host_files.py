@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils import lock, spool
-from ansible_collections.slipway.ops.plugins.module_utils.host import files
+from ansible_collections.slipway.ops.plugins.module_utils.evidence import spool
+from ansible_collections.slipway.ops.plugins.module_utils.host import files, lock
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import create, make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.release import history
 from ansible_collections.slipway.ops.plugins.module_utils.release.host import write_files

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils import lock
+from ansible_collections.slipway.ops.plugins.module_utils.host import lock
 
 
 def wanted(run: str, process: str = "") -> dict[str, str]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.percentile import percentile
+from ansible_collections.slipway.ops.plugins.module_utils.core.percentile import percentile
 
 
 @pytest.mark.parametrize(

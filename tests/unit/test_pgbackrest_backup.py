@@ -18,7 +18,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgb
     perform,
     targets,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import validated
 from ansible_collections.slipway.ops.plugins.module_utils.host import run as programs
 
 TARGET = Target("main", 1, "nobody", "main")

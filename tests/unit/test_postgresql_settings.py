@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.slipway.ops.plugins.filter.postgresql import postgresql_problems, postgresql_settings
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import byte_size
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError, settings
-from ansible_collections.slipway.ops.plugins.module_utils.units import byte_size
 
 GIB = 2**30
 

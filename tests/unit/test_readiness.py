@@ -4,9 +4,9 @@ import datetime
 
 import pytest
 import readiness_sample as sample
-from ansible_collections.slipway.ops.plugins.module_utils.readiness import assess
-from ansible_collections.slipway.ops.plugins.module_utils.readiness_policy import PolicyError, load_policy
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_duration
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_duration
+from ansible_collections.slipway.ops.plugins.module_utils.readiness.policy import PolicyError, load_policy
+from ansible_collections.slipway.ops.plugins.module_utils.readiness.verdict import assess
 
 NOW = sample.NOW
 ROLLBACK = {"id": "delivery.rollback.duration", "title": "Rollback", "max_age": "30d"}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import datetime
 
-from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 
 
 def test_timestamp_is_utc_whatever_the_zone():

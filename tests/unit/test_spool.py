@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from ansible_collections.slipway.ops.plugins.module_utils import spool as module
-from ansible_collections.slipway.ops.plugins.module_utils.spool import Spool
+from ansible_collections.slipway.ops.plugins.module_utils.evidence import spool as module
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import Spool
 
 
 def record(number=1, at="2026-11-21T11:40:00.123Z", identifier="data.backup.incr"):

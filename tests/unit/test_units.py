@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.units import (
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import (
     UnitError,
     byte_size,
     convert,

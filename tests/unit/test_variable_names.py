@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ansible_collections.slipway.ops.plugins.module_utils.variable_names import describe, unknown_names
+from ansible_collections.slipway.ops.plugins.module_utils.inventory.variable_names import describe, unknown_names
 
 
 def test_a_misspelt_name_is_found_with_its_neighbour() -> None:

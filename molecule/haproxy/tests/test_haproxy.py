@@ -303,7 +303,8 @@ def test_switch_outlives_haproxy(host, end):
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, "/root/crash")
-from ansible_collections.slipway.ops.plugins.module_utils import haproxy_live, haproxy_pools as pools
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy import live as haproxy_live
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy import pools
 def die(*_args): os.kill(os.getpid(), signal.SIGKILL)
 setattr(*{"before": (pools.Edge, "route", die), "after": (haproxy_live.LiveMap, "commit", die)}[sys.argv[1]])
 edge = pools.Edge.at("/run/haproxy/admin.sock", "/run/haproxy-master.sock", "/var/lib/slipway/haproxy/live.map")

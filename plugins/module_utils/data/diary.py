@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 
 
 class Diary:

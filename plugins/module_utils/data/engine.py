@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Report
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 
 Kind = Literal["full", "incr", "verify"]
 Settings = Mapping[str, Any]

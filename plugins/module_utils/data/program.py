@@ -14,6 +14,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.data import DataError, engine
 from ansible_collections.slipway.ops.plugins.module_utils.data.diary import Diary
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Kind
@@ -22,8 +23,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.data.service import RE
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import results
 from ansible_collections.slipway.ops.plugins.module_utils.data.survey import CONFIGURATION, configuration, here, survey
 from ansible_collections.slipway.ops.plugins.module_utils.data.table import table
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result
-from ansible_collections.slipway.ops.plugins.module_utils.spool import DIRECTORY, Spool
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import DIRECTORY, Spool
 
 KINDS = ("full", "incr", "verify")
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result, Verdict, timestamp
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_duration
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_duration
 
 SOURCE = "backup 0.1.0"
 _SEVERITY: tuple[Verdict, ...] = ("pass", "warn", "fail")

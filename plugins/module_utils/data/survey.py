@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, DataError, engine
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Limits, Status, judge, with_results
-from ansible_collections.slipway.ops.plugins.module_utils.spool import DIRECTORY, Spool
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import DIRECTORY, Spool
 
 CONFIGURATION = "/etc/slipway/backup"  # <engine>.json, readable by all: nothing in it is secret
 

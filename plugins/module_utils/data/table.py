@@ -7,8 +7,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size, to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size, to_duration
 
 _HEAD = ("", "backup of", "newest", "age", "full", "size", "took", "verified", "drill", "RTO", "RPO")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import parent_of, started_at
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import parent_of, started_at
 from ansible_collections.slipway.ops.plugins.module_utils.net.listening import address_problem
 
 CONFIGURATION = Path("/etc/nginx")

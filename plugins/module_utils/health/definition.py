@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import AREAS, Area
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import Finding
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import (
     choice,
@@ -18,7 +19,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.options import 
     seconds,
     text,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.result import AREAS, Area
 
 if TYPE_CHECKING:
     from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient

@@ -14,6 +14,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.health.background import DaemonThreads
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import (
@@ -24,8 +26,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.finding import 
     worst,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result, timestamp
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_duration
 
 VERSION = "0.1.0"
 _BEAT = 0.02

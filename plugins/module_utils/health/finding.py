@@ -10,8 +10,8 @@ import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
-from ansible_collections.slipway.ops.plugins.module_utils.result import Verdict
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limit
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Verdict
 
 # From the best to the worst; what could not be found out is worse than a warning and is never a pass.
 SEVERITY: tuple[Verdict, ...] = ("pass", "skip", "warn", "unknown", "fail")

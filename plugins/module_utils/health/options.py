@@ -10,9 +10,9 @@ from dataclasses import MISSING, field, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit, parse_limit
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limit, parse_limit
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import convert, duration
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import bare_host, split_host_port
-from ansible_collections.slipway.ops.plugins.module_utils.units import convert, duration
 
 Parser = Callable[[Any], Any]
 

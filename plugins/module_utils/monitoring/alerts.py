@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.cards import CardError
+from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import CardError
 
 SEVERITIES = ("critical", "warning", "info")
 CHANGES = ("for", "expr", "severity", "enabled")

@@ -7,8 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_pools import Edge, describe_pools
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import Edge, describe_pools
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError
 from ansible_collections.slipway.ops.plugins.module_utils.release.engine import EngineError
 from ansible_collections.slipway.ops.plugins.module_utils.release.host import Host

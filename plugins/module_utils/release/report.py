@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result, Verdict
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.report import LATE, lateness, proven_failures
 
 SOURCE = "deploy 0.1.0"

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit, parse_limit
-from ansible_collections.slipway.ops.plugins.module_utils.result import Area, Result, Verdict, timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limit, parse_limit
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Area, Result, Verdict, timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.plan import TrafficError
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.tally import FAILURES_KEPT, Successes, Tally
-from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError
 
 SOURCE = "traffic 0.1.0"
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}

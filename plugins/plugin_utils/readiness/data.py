@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_query import age
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import EvidenceError, parse_time
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import LimitError, parse_limit
-from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, convert
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import LimitError, parse_limit
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError, convert
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.query import age
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError, parse_time
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words, brief, quantity
 
 Record = Mapping[str, Any]

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import FIELDS, parse_time
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import LimitError, parse_limit
-from ansible_collections.slipway.ops.plugins.module_utils.readiness import SATISFIED, STATES
-from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, convert
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import LimitError, parse_limit
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError, convert
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import FIELDS, parse_time
+from ansible_collections.slipway.ops.plugins.module_utils.readiness.verdict import SATISFIED, STATES
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness import data, pictures
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.timelines import timelines
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words, bound, quantity

@@ -8,8 +8,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import parse_time
-from ansible_collections.slipway.ops.plugins.module_utils.readiness import SATISFIED
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import parse_time
+from ansible_collections.slipway.ops.plugins.module_utils.readiness.verdict import SATISFIED
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness import data
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words, columns
 

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import EvidenceError, parse_time
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError, parse_time
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words, quantity
 
 Record = Mapping[str, Any]

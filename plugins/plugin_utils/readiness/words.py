@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import LimitError, parse_limit
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size, to_duration
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import LimitError, parse_limit
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size, to_duration
 
 STRINGS = Path(__file__).with_name("strings.yml")
 LONG = 600  # seconds from which they are no longer counted

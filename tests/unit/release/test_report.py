@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import validated
 from ansible_collections.slipway.ops.plugins.module_utils.release.report import (
     Outcome,
     artifacts,

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import yaml
 from ansible_collections.slipway.ops.plugins.filter.services import services, services_problems, services_tree
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_plan import pools_of
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.plan import pools_of
 from ansible_collections.slipway.ops.plugins.module_utils.release.request import gate_checks
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import (

@@ -18,14 +18,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.data import DataError, engine
 from ansible_collections.slipway.ops.plugins.module_utils.data.diary import Diary
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import CONFIGURATION, REPORTS, DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Report, lines, metrics, results
 from ansible_collections.slipway.ops.plugins.module_utils.data.service import DRILL, RECORDED, RUNTIME
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import DIRECTORY, Spool
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result
-from ansible_collections.slipway.ops.plugins.module_utils.spool import DIRECTORY, Spool
 
 
 def load(name: str, directory: str = CONFIGURATION) -> dict[str, Any]:

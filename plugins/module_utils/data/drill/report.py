@@ -7,10 +7,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import BINARY, to_byte_size, to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Phase
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.growth import ASSUMED, Growth
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result, Verdict
-from ansible_collections.slipway.ops.plugins.module_utils.units import BINARY, to_byte_size, to_duration
 
 SOURCE = "slipway-drill 0.1.0"
 HUNDRED = 100.0 * BINARY["GiB"]

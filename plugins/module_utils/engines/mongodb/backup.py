@@ -8,6 +8,8 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection
@@ -25,8 +27,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.tools 
     tool_config,
     uri_of,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result, Verdict, timestamp
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size
 
 SOURCE = "slipway-backup 0.1.0"
 

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Limits, Report
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Kind, Settings, Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import backup, rehearsal, store
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 
 
 def back_up(kind: Kind, settings: Settings, only: str | None, tell: Tell) -> list[Result]:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import time
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size, to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Course, Phase, Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Limits, Report, difference
@@ -19,8 +21,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.client
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.restore import compare, databases, of, put
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.store import ENGINE, Dump, Plan, Store
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.tools import tool_config, uri_of
-from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size, to_duration
 
 PARTS = ("restore", "indexes")
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Report
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Kind, Settings, Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status
@@ -15,7 +16,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgb
     perform,
     targets,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result
 
 
 def back_up(kind: Kind, settings: Settings, only: str | None, tell: Tell) -> list[Result]:

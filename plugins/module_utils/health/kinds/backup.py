@@ -8,13 +8,13 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
 from ansible_collections.slipway.ops.plugins.module_utils.data.ask import ask
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, absence
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckUnknown, Finding, within
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import limit_in, option, text
 
 _NEVER = {

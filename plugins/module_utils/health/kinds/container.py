@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.containers import (
     SOCKET,
     Described,
@@ -17,7 +18,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.containers impo
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, Finding, within
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import (
     absolute_path,
     flag,

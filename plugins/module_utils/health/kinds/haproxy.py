@@ -7,8 +7,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Server
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_pools import Edge, Pool, pick
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import Edge, Pool, pick
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError, Server
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, Finding
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limit, parse_limit
+from ansible_collections.slipway.ops.plugins.module_utils.core.percentile import percentile
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, Finding, same, within
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import Answer, HttpClient, Request
 from ansible_collections.slipway.ops.plugins.module_utils.health.json_path import look_up, parse_path
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit, parse_limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import (
     absolute_path,
     any_address,
@@ -33,7 +34,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.options import 
 )
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port, split_host_port
 from ansible_collections.slipway.ops.plugins.module_utils.net.url import Url, parse_url
-from ansible_collections.slipway.ops.plugins.module_utils.percentile import percentile
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SEE_OTHER = (301, 302, 303)  # what was posted is not posted again

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import PatroniError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.client import Client
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.status import Cluster, problems
@@ -19,7 +20,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.finding import 
     within,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import integer, limit_in, option
 
 

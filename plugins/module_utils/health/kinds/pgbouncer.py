@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer import PgbouncerError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer.admin import (
     PORT,
@@ -24,7 +25,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.finding import 
     within,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import (
     absolute_path,
     limit_in,

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limit
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import known
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import (
     CheckFailed,
@@ -18,7 +20,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.finding import 
 )
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient, Request
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.http import http_url
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import (
     absolute_path,
     any_address,
@@ -27,7 +28,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.options import 
     option,
     text,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.units import known
 
 _SHOWN = 200
 

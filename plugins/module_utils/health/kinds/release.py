@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.containers import (
     SOCKET,
     Described,
@@ -27,7 +28,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.containers impo
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, Finding, within
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient, Request
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import (
     absolute_path,
     choice,

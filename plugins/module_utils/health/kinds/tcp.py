@@ -7,11 +7,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.connection import connect
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import Finding, within
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
-from ansible_collections.slipway.ops.plugins.module_utils.health.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import any_host, limit_in, option, port
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
 

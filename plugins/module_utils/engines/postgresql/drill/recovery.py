@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.connection import connect, rows
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill.recovery_log import (
@@ -26,7 +27,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.dri
 )
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill.scratch import Scratch
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill.tables import Point
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_duration
 
 ERRORS = Path("/var/spool/pgbackrest/archive")  # where asynchronous archiving leaves its errors
 POLL = 0.2

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size, to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Course, Phase, Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Compared, Limits, Report, difference
@@ -39,8 +41,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgb
     find,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.status import label, read
-from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size, to_duration
 
 ENGINE = "postgresql"
 LOCK = Path("/run/lock/slipway-drill-postgresql.lock")

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni import PatroniError, status
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.patroni.client import Client
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result, timestamp
 
 LIMIT = 20.0
 """Seconds that a planned switch may leave clients without a leader."""

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size, to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Kind
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.command import (
     LOCKED,
@@ -22,8 +24,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgb
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.status import label, read
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.verify import findings, judge
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import run
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result, Verdict
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size, to_duration
 
 SOURCE = "slipway-backup 0.1.0"
 WORDS = {"full": "A full backup", "incr": "An incremental backup", "verify": "A verification"}

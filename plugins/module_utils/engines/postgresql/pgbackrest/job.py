@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import seconds_of
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.command import reason
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.progress import Progress
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import as_user, environment
-from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size
 
 TICK = 3.0  # seconds between two lines at most
 

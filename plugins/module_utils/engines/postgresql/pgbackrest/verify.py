@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Verdict
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.info import Backup
-from ansible_collections.slipway.ops.plugins.module_utils.result import Verdict
 
 _BACKUP = re.compile(r"backup: (\S+), status: ([^,]+), total files checked: (\d+), total valid files: (\d+)")
 _WAL = re.compile(r"archiveId: \S+, total WAL checked: (\d+), total valid WAL: (\d+)")

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size, to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import moment
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError, tablespaces
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.drill.recovery_log import newest
@@ -34,8 +36,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.res
     history,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size, to_duration
 
 SOURCE = "postgresql_restore 0.1.0"
 SPARE = 512 * 2**20  # bytes of disk beside the restored cluster, for WAL

@@ -8,11 +8,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import moment
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import RestoreError, journal
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.cluster import Cluster
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_duration
 
 SOURCE = "postgresql_recovery 0.1.0"
 

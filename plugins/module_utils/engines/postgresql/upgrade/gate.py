@@ -8,7 +8,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_duration
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_duration
 
 LONGEST = 8 * 86400.0  # seconds: a weekly drill, and a day to make up for it
 _DRILL = "data.drill.postgresql.result"

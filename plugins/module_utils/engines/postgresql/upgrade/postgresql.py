@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import PostgresqlError, tablespaces
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.connection import SUPERUSER, connect, rows
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.keeper import Keeper, Member, Single
@@ -32,7 +33,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upg
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade.programs import CONFIGURATION, Side
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import as_user
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_byte_size
 
 SPARE = 512 * 2**20  # bytes of disk beside the copy, for WAL
 MODES = ("copy", "link")

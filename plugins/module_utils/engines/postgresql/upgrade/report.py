@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import moment
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade.journal import Upgrade
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade.postgresql import Wanted
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_duration
 
 SOURCE = "postgresql_upgrade 0.1.0"
 

@@ -8,6 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql import tablespaces
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade import (
     Untouched,
@@ -23,7 +24,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upg
     sides,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.upgrade.programs import CONFIGURATION
-from ansible_collections.slipway.ops.plugins.module_utils.units import to_duration
 
 
 def check_revert(wanted: Wanted, now: float) -> Upgrade:

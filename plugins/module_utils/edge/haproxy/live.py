@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError
 
 HEADER = "# Which set of each pool is live. Written by Slipway (pool_switch); the running HAProxy has the same map.\n"
 

@@ -13,9 +13,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .evidence import Store, key, newest, parsed, sync_directory, write_atomically
-from .evidence_metrics import publish
-from .evidence_record import EvidenceError
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.metrics import publish
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import (
+    Store,
+    key,
+    newest,
+    parsed,
+    sync_directory,
+    write_atomically,
+)
 
 ORPHAN_SECONDS = 86400.0
 

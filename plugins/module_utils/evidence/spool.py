@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
-from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
 
 DIRECTORY = "/var/lib/slipway/results"
 CLOCKED = ("data.backup.", "data.drill.")  # what timers measure again and again, so that a pass follows what failed

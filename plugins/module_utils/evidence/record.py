@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .result import AREAS, VERDICTS, timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import AREAS, VERDICTS, timestamp
 
 FIELDS = (
     "id",

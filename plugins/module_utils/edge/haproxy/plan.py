@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.edge.words import WordError, haproxy_word
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import (
     AddressError,
     join_host_port,

@@ -12,14 +12,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeVar
 
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import (
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.live import LiveMap
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import (
     HaproxyError,
     Server,
     Stats,
     Worker,
     old_workers,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_live import LiveMap
 
 POLL = 0.1
 """Seconds between two looks at servers or sessions."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from .evidence import Reading, Record, Store, write_atomically
-from .evidence_record import EvidenceError, parse_time
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError, parse_time
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Reading, Record, Store, write_atomically
 
 FILE = "slipway_evidence.prom"
 LEVELS = {"skip": -1, "pass": 0, "warn": 1, "fail": 2, "unknown": 3}

@@ -18,8 +18,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.slipway.ops.plugins.module_utils import certificate as x
-from ansible_collections.slipway.ops.plugins.module_utils.certificate import Bundle, CertificateError
+from ansible_collections.slipway.ops.plugins.module_utils.certificates import certificate as x
+from ansible_collections.slipway.ops.plugins.module_utils.certificates.certificate import Bundle, CertificateError
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.net.names import HostNameError, canonical
 

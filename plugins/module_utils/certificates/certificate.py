@@ -11,7 +11,7 @@ import datetime
 import ipaddress
 from dataclasses import dataclass, field
 
-from ansible_collections.slipway.ops.plugins.module_utils import pem
+from ansible_collections.slipway.ops.plugins.module_utils.certificates import pem
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization

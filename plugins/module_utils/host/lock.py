@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
-from ansible_collections.slipway.ops.plugins.module_utils.result import timestamp
 
 # What one attempt needs to know; modules/deploy_lock.py describes it.
 ARGUMENTS: dict[str, dict[str, Any]] = {

@@ -27,9 +27,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .evidence_record import ARTIFACT, CLOCK_SKEW, RUN, EvidenceError, encoded, parse_time, validated
-from .host.files import make_directory
-from .result import VERDICTS, timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import VERDICTS, timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import (
+    ARTIFACT,
+    CLOCK_SKEW,
+    RUN,
+    EvidenceError,
+    encoded,
+    parse_time,
+    validated,
+)
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 
 # Others may pass through to the metrics, and see nothing else.
 ROOT_MODE = 0o2751

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ansible_collections.slipway.ops.plugins.module_utils.units import convert, known
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import convert, known
 
 _ORDER: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .haproxy import HaproxyError, Worker
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError, Worker
 
 ADMIN = Worker("/run/haproxy/admin.sock")
 MASTER = Worker("/run/haproxy-master.sock")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from .evidence import Key, Record, Store, key
-from .evidence_record import EvidenceError, parse_time
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError, parse_time
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Key, Record, Store, key
 
 
 @dataclass

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from .evidence_record import EvidenceError, parse_time
-from .health.limit import Limit, LimitError, parse_limit
-from .result import AREAS, Area
-from .units import UnitError, duration
+from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limit, LimitError, parse_limit
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import AREAS, Area
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError, duration
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError, parse_time
 
 TIERS = (1, 2, 3)
 DEFAULTS: dict[str, Any] = {"tier": 1, "limit": None, "subjects": "all", "count": 1, "not_applicable": None}

@@ -10,8 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy import HaproxyError, Worker, parent_of, started_at
-from ansible_collections.slipway.ops.plugins.module_utils.haproxy_live import LiveMap
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.live import LiveMap
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import (
+    HaproxyError,
+    Worker,
+    parent_of,
+    started_at,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.net.listening import address_problem
 

@@ -15,12 +15,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .evidence import newest
-from .evidence_query import age
-from .evidence_record import CLOCK_SKEW, EvidenceError
-from .readiness_policy import TIERS, Requirement, Waiver, load_policy
-from .result import AREAS, VERDICTS, timestamp
-from .units import UnitError
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import AREAS, VERDICTS, timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.query import age
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import CLOCK_SKEW, EvidenceError
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import newest
+from ansible_collections.slipway.ops.plugins.module_utils.readiness.policy import (
+    TIERS,
+    Requirement,
+    Waiver,
+    load_policy,
+)
 
 # From what stops a release to what does not; a requirement is as good as its worst subject.
 STATES = ("fail", "unknown", "missing", "stale", "waived", "warn", "pass", "not_applicable")
