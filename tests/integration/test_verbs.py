@@ -22,6 +22,7 @@ SERVICE = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, 
 ASKED = {
     "deploy": {"service": "shop", "version": "2.0.0"},
     "rollback": {"service": "shop"},
+    "load": {"service": "shop"},
     "retire": {"service": "gone"},
 }
 
@@ -68,10 +69,13 @@ def test_an_inventory_without_hosts_for_it_is_refused(verb: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "variable"), [("restore", "restore_host"), ("publish", "publish_host"), ("readiness", "evidence_host")]
+    ("verb", "variable"),
+    [("restore", "restore_host"), ("publish", "publish_host"), ("readiness", "evidence_host"), ("load", "load_host")],
 )
 def test_a_host_that_is_none_is_refused(verb: str, variable: str, inventory: Path) -> None:
-    assert "db9 is no host of this inventory" in refused(play(verb, inventory, **{variable: "db9"}))
+    assert "db9 is no host of this inventory" in refused(
+        play(verb, inventory, **ASKED.get(verb, {}), **{variable: "db9"})
+    )
 
 
 def test_publishing_nothing_is_refused(inventory: Path) -> None:
