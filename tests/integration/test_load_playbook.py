@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.slipway.ops.plugins.module_utils.evidence import Store
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Store
 from playbook import Run, play
 
 SERVICE = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8100}, "edge_port": 18000}

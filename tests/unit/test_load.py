@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.ops.plugins.filter.load import load_problem, load_results
-from ansible_collections.slipway.ops.plugins.module_utils.evidence_record import validated
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import validated
 
 ORDER: dict[str, Any] = {
     "rates": {"keep_alive": 50, "fresh": 0},

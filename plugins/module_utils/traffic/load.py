@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.result import Result, Verdict
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError, convert
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.plan import MAX_RATE, TrafficError
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.report import (
     LATE,
@@ -17,7 +18,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.traffic.report import 
     lateness,
     results,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.units import UnitError, convert
 
 PREFIX = "delivery.load"
 SOURCE = "load 0.1.0"
