@@ -48,11 +48,16 @@ MODULE_UTILS = Path(__file__).resolve().parents[1] / "module_utils"
 
 class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict[str, str]]:
-        missing = [term for term in terms if not _is_module(term)]
-        if missing:
-            raise AnsibleLookupError(f"program_files: there is no module {', '.join(missing)} in {MODULE_UTILS}")
         self.set_options(var_options=variables, direct=kwargs)
-        return files(MODULE_UTILS, terms, self.get_option("target"))
+        return find(terms, self.get_option("target"))
+
+
+def find(modules: list[str], target: str) -> list[dict[str, str]]:
+    """The files of these modules and of all that they import."""
+    missing = [module for module in modules if not _is_module(module)]
+    if missing:
+        raise AnsibleLookupError(f"there is no module {', '.join(missing)} in {MODULE_UTILS}")
+    return files(MODULE_UTILS, modules, target)
 
 
 def _is_module(term: str) -> bool:

@@ -98,7 +98,7 @@ class Tree:
             named = set(OURS.findall(text))
             yield from (found for word in named for found in self._named(word))
             yield from self._by_path(name, text)
-            if "program_files" in named:  # its terms are modules
+            if {"program_files", "engine_files"} & named:  # its terms are modules
                 yield from (
                     found for word in PROGRAMS.findall(text) for found in self._module(f"{MODULE_UTILS}.{word}")
                 )

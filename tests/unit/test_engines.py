@@ -92,6 +92,15 @@ def test_an_engine_that_fails_keeps_no_other_from_its_backups(host: Path) -> Non
     assert stranger.returncode == 1 and "this host makes no backups of oracle" in stranger.stderr
 
 
+def test_an_engine_that_lacks_what_it_imports_names_itself_and_stops_no_other(host: Path) -> None:
+    place = host / "lib" / Path(*PACKAGE.split(".")) / "engines" / "former"
+    place.mkdir()
+    (place / "engine.py").write_text(f"from {PACKAGE}.data.status import what_is_no_more\n")
+    (host / "backup" / "former.json").write_text("{}")
+    told = backup(host, "status").stdout
+    assert "pass  store things" in told and "run the engine's role again" in told and "what_is_no_more" in told
+
+
 def test_drills_of_an_engine_are_made_because_it_has_a_directory(host: Path) -> None:
     argv = ["store", f"--configuration={host}/drill", f"--runtime={host}/run"]
     as_root = f"import os, sys; os.geteuid = lambda: 0; from {PACKAGE}.data.drill import program"

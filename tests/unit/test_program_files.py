@@ -55,6 +55,27 @@ def test_a_program_runs_from_what_is_installed_of_it_alone(tmp_path: Path, progr
     assert ran.returncode == 0 and "usage: slipway-" in ran.stdout, ran.stderr
 
 
+def test_engines_of_several_roles_share_a_host_and_its_commands(tmp_path: Path) -> None:
+    by_role = [
+        {file["path"]: file for file in lookup_loader.get("slipway.ops.engine_files").run([f"engines.{name}.engine"])}
+        for name in ("postgresql", "mongodb")
+    ]
+    shared = by_role[0].keys() & by_role[1].keys()
+    assert {"/usr/local/sbin/slipway-backup", "/usr/local/sbin/slipway-drill"} <= shared
+    assert [path for path in shared if by_role[0][path] != by_role[1][path]] == []
+    for file in (by_role[0] | by_role[1]).values():
+        path = tmp_path / file["path"].lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(Path(file["src"]).read_text() if "src" in file else file["content"])
+    for name in ("postgresql", "mongodb"):
+        (tmp_path / f"{name}.json").write_text("{}")
+    launcher = (tmp_path / "usr/local/sbin/slipway-backup").read_text()
+    place = next(word.partition("=")[2] for word in launcher.split() if word.startswith("PYTHONPATH="))
+    told = run(tmp_path / place.lstrip("/"), "data.program", "status", f"--configuration={tmp_path}", "--spool=/none")
+    assert told.returncode == 0, told.stderr
+    assert "fail  mongodb mongodb" in told.stdout and "fail  postgresql postgresql" in told.stdout
+
+
 def test_a_module_that_is_not_there_is_named() -> None:
     with pytest.raises(AnsibleError, match=r"there is no module engines\.postgresq\.program"):
         found("engines.postgresq.program")

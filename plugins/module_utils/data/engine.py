@@ -54,4 +54,8 @@ def load(name: str) -> Engine:
     """One of them."""
     if name not in names():
         raise DataError(f"{name} is no engine that is installed here; there are {', '.join(names()) or 'none'}")
-    return cast(Engine, importlib.import_module(f"{PACKAGE}.{name}.engine"))
+    try:
+        return cast(Engine, importlib.import_module(f"{PACKAGE}.{name}.engine"))
+    except ImportError as error:
+        # Engines share what other roles install: one that ran alone may have brought another version of it.
+        raise DataError(f"{name} was installed by another version ({error}); run the engine's role again") from error
