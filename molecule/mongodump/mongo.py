@@ -1,4 +1,4 @@
-"""What the scenario does to the server: `fill` it, `tell` what is in it, `grow COUNT`, `drop COLLECTION`."""
+"""What the scenario does to the server: `fill` it, `tell` what is there, `grow COUNT`, `insert` and `drop` things."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ if what == "fill":
 elif what == "grow":
     for at in range(int(words[0])):
         client.large.blobs.insert_many({"at": at, "body": f"{at} " + "0123456789" * 2000} for _ in range(100))
+elif what == "insert":
+    for database, _, collection in (word.partition(".") for word in words):
+        client[database][collection].insert_one({"late": True})
 elif what == "drop":
     database, _, collection = words[0].partition(".")
     if collection:

@@ -10,7 +10,8 @@ short_description: Find the files of an engine, and of the commands that serve a
 version_added: 0.1.0
 author: The Slipway authors (@slipway)
 description:
-  - The commands C(slipway-backup) and C(slipway-drill) with all that they import, and engines with all that these do.
+  - The commands C(slipway-backup), C(slipway-drill) and C(slipway-restore) with all that they import, and engines with
+    all that these do.
   - Every engine's role installs the same commands in the same place and its own engine beside those of others, so that
     a host with several engines has one command for all of them.
 options:
@@ -39,11 +40,12 @@ from typing import Any
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.slipway.ops.plugins.lookup.program_files import find
 from ansible_collections.slipway.ops.plugins.module_utils.data import program as backup
+from ansible_collections.slipway.ops.plugins.module_utils.data import restore
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import program as drill
 from ansible_collections.slipway.ops.plugins.plugin_utils.program import PACKAGE
 
 TARGET = "/usr/local/lib/slipway/slipway_engines"
-COMMANDS = {"slipway-backup": backup, "slipway-drill": drill}
+COMMANDS = {"slipway-backup": backup, "slipway-drill": drill, "slipway-restore": restore}
 LAUNCHER = """\
 #!/bin/sh
 # Written by the roles of slipway.ops that keep data; changes here are lost.

@@ -15,6 +15,9 @@ description:
 options:
   _terms:
     description: Nothing.
+  roles_of:
+    description: Name of an engine. Its roles are found instead, whose C(meta/card.yml) says C(engine).
+    type: str
 """
 
 EXAMPLES = r"""
@@ -24,17 +27,26 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: Their names.
+  description: Their names, or those of the roles.
   type: list
   elements: str
 """
 
+from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import names
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 
 class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[str]:
-        return names()
+        self.set_options(var_options=variables, direct=kwargs)
+        engine = self.get_option("roles_of")
+        if not engine:
+            return names()
+        cards = {path.parents[1].name: path for path in ROLES.glob("*/meta/card.yml")}
+        return sorted(role for role, path in cards.items() if yaml.safe_load(path.read_text()).get("engine") == engine)

@@ -78,6 +78,16 @@ def test_a_host_that_is_none_is_refused(verb: str, variable: str, inventory: Pat
     )
 
 
+@pytest.mark.parametrize("verb", ["restore", "recover"])
+def test_one_engine_of_several_is_named_and_known(verb: str, tmp_path: Path) -> None:
+    hosts = {"hosts": {"db1": {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}}}
+    several = tmp_path / "hosts.yml"
+    several.write_text(yaml.safe_dump({"all": {"children": {"postgresql": hosts, "mongodb": hosts}}}))
+    said = refused(play(verb, several))
+    assert "Name one of mongodb, postgresql with -e engine" in said and "Nothing was done" in said
+    assert "engine=mongo is none of mongodb, postgresql" in refused(play(verb, several, engine="mongo"))
+
+
 def test_publishing_nothing_is_refused(inventory: Path) -> None:
     said = refused(play("publish", inventory))
     assert "Say what to publish with publish_images" in said and "Nothing was published" in said

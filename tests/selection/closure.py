@@ -29,6 +29,7 @@ COMMENT = re.compile(r"(?m)^\s*#.*$|\s#\s.*$|\{#.*?#\}")
 PROGRAMS = re.compile(r"'([a-z_]+(?:\.[a-z_]+)+)'")
 MODULE_UTILS = f"{COLLECTION}plugins.module_utils"
 PLAYBOOK = re.compile(r"playbooks/[a-z_]+\.yml")
+ENGINES = re.compile(r"engines/' ~ [a-z_]+ ~ '/")  # each engine's own
 IMPORTED = re.compile(r"import_playbook: *(\S+)")
 WORDS = re.compile(r"[\"']([a-z_]+)[\"']")
 RECORDED = {"tests/passed.json"}  # what the run writes itself
@@ -174,7 +175,7 @@ class Tree:
             bases = [str(here), f"{here}/templates", str(here.parent), ""]
         # A message of a playbook names others that it tells to run.
         imported = {PurePosixPath(place).name for place in IMPORTED.findall(text)}
-        for token in set(PATHS.findall(text)):
+        for token in set(PATHS.findall(ENGINES.sub("engines/*/", text))):
             for base in bases:
                 place = os.path.normpath(f"{base}/{token.lstrip('/')}").lstrip("/")
                 if place in self.files:

@@ -63,22 +63,75 @@ def test_a_dump_cannot_be_read_without_its_key(host, dump):
         ended = host.run("slipway-drill mongodb")
         assert ended.rc == FAILED
         assert "age ended with status 1; it says: age: error: no identity matched" in ended.stdout
-        assert host.run("slipway-mongodb-restore --into app=copy").rc == 1
+        assert host.run("slipway-restore mongodb --into app=copy").rc == 1
     finally:
         host.check_output("cat /root/right.age > /etc/slipway/mongodump/identity.age; rm /root/right.age")
 
 
-def test_a_restore_beside_and_over_is_the_same_with_indexes(host, mongo, dump):
+def test_a_restore_beside_is_the_same_with_indexes(mongo, dump):
     before = mongo("tell")
-    refused = host.run("slipway-mongodb-restore")
-    assert refused.rc == 1 and "app, files is there already" in refused.stderr
-    assert mongo("tell") == before
-    host.check_output("slipway-mongodb-restore --into app=copy")
-    assert mongo("tell")["copy.models"] == before["app.models"] == [2000, ["_id_", "name_1", "score_-1_name_1"]]
+    made = play("restore", INVENTORY, restore_into={"app": "copy"})
+    assert made.code == 0, made.stdout
+    assert "2000 documents of 1 collections are the same as in the dump, indexes too" in made.stdout
+    after = mongo("tell")
+    assert after.pop("copy.models") == before["app.models"] == [2000, ["_id_", "name_1", "score_-1_name_1"]]
+    assert after == before
     mongo("drop", "copy")
+
+
+def test_a_restore_over_is_confirmed_and_can_be_undone(host, mongo, dump):
+    whole = mongo("tell")
     mongo("drop", "app.models")
-    host.check_output("slipway-mongodb-restore --replace")
+    mongo("insert", "app.later", "files.meta")
+    damaged = mongo("tell")
+    refused = play("restore", INVENTORY)
+    assert refused.code != 0
+    assert "app, files is there and would be replaced: restore_confirm=db1/modelops" in refused.said
+    assert play("restore", INVENTORY, "--check", restore_confirm="db1/modelops").code == 0
+    assert mongo("tell") == damaged
+    made = play("restore", INVENTORY, restore_confirm="db1/modelops")
+    assert made.code == 0, made.stdout
+    assert mongo("tell") == whole | {"app.later": damaged["app.later"]}, "what is not in the dump stays"
+    assert "data.restore.mongodb.result" in host.check_output("cat /var/lib/slipway/results/*")
+    assert play("restore", INVENTORY, restore_undo=True).code != 0, "this replaces, too"
+    assert play("restore", INVENTORY, restore_undo=True, restore_confirm="db1/modelops").code == 0
+    assert mongo("tell") == damaged
+    assert (
+        "keeps what it replaced" in play("restore", INVENTORY, restore_undo=True, restore_confirm="db1/modelops").said
+    )
+    host.check_output("slipway-restore mongodb --confirm db1/modelops && slipway-restore mongodb discard")
+    mongo("drop", "app.later")
+    assert mongo("tell") == whole and host.run(f"ls {STORE}/former").rc != 0
+
+
+def test_a_restore_that_cannot_be_names_why_and_changes_nothing(host, mongo, dump):
+    before = mongo("tell")
+    for words, reason in (
+        ("--set 19990101T000000Z", "there is no dump 19990101T000000Z; there are"),
+        ("--into nothing=copy", "has no database nothing"),
+        ("--into app=copy --into files=copy", "two databases cannot both become copy"),
+        ("recover", "the server has app, files: recover.yml fills an empty server alone"),
+    ):
+        ended = host.run(f"slipway-restore mongodb {words}")
+        assert ended.rc == 1 and reason in ended.stderr and "Nothing was changed" in ended.stderr
+    assert "does not know restore_type" in play("restore", INVENTORY, restore_type="time", restore_target="x").said
     assert mongo("tell") == before
+
+
+def test_an_empty_server_on_a_bare_host_is_recovered(host, mongo, dump):
+    before = mongo("tell")
+    refused = play("recover", INVENTORY)
+    assert refused.code != 0 and "the server has app, files" in refused.said
+    mongo("drop", "app")
+    mongo("drop", "files")
+    host.check_output(
+        "rm -r /etc/slipway /usr/local/lib/slipway /usr/local/sbin/slipway-*; rm /etc/systemd/system/slipway-*"
+    )
+    made = play("recover", INVENTORY)
+    assert made.code == 0, made.stdout
+    assert mongo("tell") == before
+    assert "data.recover.mongodb.result" in host.check_output("cat /var/lib/slipway/results/*")
+    assert len(host.check_output(f"ls {STORE}/*.age").split()) == 2, "a dump followed"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +150,8 @@ def test_damage_fails_the_drill_and_leaves_nothing(host, mongo, dump, drilled, s
     assert mongo("tell") == before
     if "began" not in sabotage:
         assert host.run("slipway-backup verify").rc == FAILED
-        assert host.run("slipway-mongodb-restore --replace").rc == 1
+        ended = host.run("slipway-restore mongodb --confirm db1/modelops")
+        assert ended.rc == 1 and "Nothing was changed" in ended.stderr
         assert mongo("tell") == before
     else:
         assert "fail  mongodb modelops" in host.run("slipway-backup status").stdout
@@ -110,7 +164,7 @@ def test_a_listed_collection_that_is_gone_fails_the_dump(host, mongo, dump):
         assert ended.rc == FAILED and "the dump lacks app.models, so it was not kept" in ended.stdout
         assert host.check_output(f"ls {STORE}/*.age") == dump
     finally:
-        host.check_output("slipway-mongodb-restore --replace")
+        host.check_output("slipway-restore mongodb --confirm db1/modelops")
     mongo("drop", "files")
     shrunk = host.run("slipway-backup full")
     assert shrunk.rc == 0, "it is told, and the dump is the newest there is"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
@@ -19,6 +20,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report impo
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status
 
 Kind = Literal["full", "incr", "verify"]
+ACTIONS = ("restore", "undo", "discard", "recover")
 Settings = Mapping[str, Any]
 Tell = Callable[[str], None]
 
@@ -26,10 +28,29 @@ Tell = Callable[[str], None]
 PACKAGE = f"{__name__.rpartition('.data.')[0]}.engines"
 
 
+class Refused(DataError):
+    """What was asked for cannot be, or needs to be confirmed; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Restore:
+    """What an operator wants back: ``action`` is one of ``ACTIONS``, ``set`` the backup's label (the newest without),
+    ``into`` other names for things by their own (all under their own without), ``confirm`` was typed to replace what is
+    there. With ``look`` nothing is changed: it is told, or refused.
+
+    ``undo`` brings back what the last restore replaced, ``discard`` removes that, ``recover`` wants nothing there.
+    """
+
+    action: str = "restore"
+    set: str = ""
+    into: Mapping[str, str] = field(default_factory=dict)
+    confirm: str = ""
+    look: bool = False
+
+
 class Engine(Protocol):
     """A kind of store, on the host that makes its backups or has its data. ``settings`` are what its role left there,
-    ``tell`` takes a line for whoever waits. Restoring over what is live, and recovering a lost host, are its playbooks
-    ``restore`` and ``recover``."""
+    ``tell`` takes a line for whoever waits."""
 
     def back_up(self, kind: Kind, settings: Settings, only: str | None, tell: Tell) -> list[Result]:
         """Makes a backup of each thing (of the one called ``only``), or verifies it; what failed is in the results."""
@@ -42,6 +63,13 @@ class Engine(Protocol):
 
     def sweep(self, settings: Settings) -> None:
         """Removes what a drill that was killed left."""
+
+
+class Restorable(Protocol):
+    """What an engine does too that has no playbook of its own in ``playbooks/engines/<engine>``."""
+
+    def restore(self, settings: Settings, asked: Restore, tell: Tell) -> None:
+        """Brings back and compares; Refused before anything is changed, another DataError after."""
 
 
 def names() -> list[str]:

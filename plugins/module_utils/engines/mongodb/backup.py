@@ -39,7 +39,7 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
         store = Store(wanted)
         with store.alone():
             before = store.dumps()
-            dump = _dump(store, tell)
+            made = dump(store, tell)
             for label in store.expire(time.time()):
                 tell(f"{label} is beyond its {wanted.retention:g} days and removed")
     except (MongodbError, OSError) as error:
@@ -47,12 +47,12 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
         took = round(time.monotonic() - began, 2)
         return [_result(wanted, "full", claim, "fail", at=at, took=took, reason=f"{wanted.name}: {error}")]
     took = round(time.monotonic() - began, 2)
-    less = shrinkage(dump, before)
-    tell(f"{dump.label}: {dump.documents} documents of {len(dump.data())} collections, {to_byte_size(dump.stored)}")
+    less = shrinkage(made, before)
+    tell(f"{made.label}: {made.documents} documents of {len(made.data())} collections, {to_byte_size(made.stored)}")
     return [
         _result(wanted, "full", claim, "pass", at=at, took=took, measured=took, unit="s"),
-        _result(wanted, "documents", f"The dump of {wanted.name} has documents", "pass", measured=dump.documents),
-        _result(wanted, "collections", f"The dump of {wanted.name} has collections", "pass", measured=len(dump.data())),
+        _result(wanted, "documents", f"The dump of {wanted.name} has documents", "pass", measured=made.documents),
+        _result(wanted, "collections", f"The dump of {wanted.name} has collections", "pass", measured=len(made.data())),
         _result(
             wanted,
             "shrinkage",
@@ -87,7 +87,8 @@ def verify(wanted: Plan, tell: Tell) -> list[Result]:
     return [_result(wanted, "verified", claim, verdict, at=at, took=took, measured=took, unit="s", reason=reason)]
 
 
-def _dump(store: Store, tell: Tell) -> Dump:
+def dump(store: Store, tell: Tell) -> Dump:
+    """Made, read back, and kept in the store when nothing is missing."""
     wanted, began = store.plan, time.time()
     label = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(began))
     partial = store.partial(label)
@@ -105,9 +106,9 @@ def _dump(store: Store, tell: Tell) -> Dump:
         refuse_lacking(found, there, wanted.required)
         stored = partial.stat().st_size
         consistency = "oplog" if oplog else "collection"
-        dump = Dump(label, began, time.time(), version, consistency, digest(partial), stored, found)
-        store.keep(dump)
-        return dump
+        made = Dump(label, began, time.time(), version, consistency, digest(partial), stored, found)
+        store.keep(made)
+        return made
     except (MongodbError, OSError) as error:
         free = shutil.disk_usage(store.directory).free
         store.forget(label)

@@ -50,6 +50,12 @@ class Server:
     def drop(self, database: str) -> None:
         self._client.drop_database(database)
 
+    def drop_others(self, kept: Iterable[str], databases: Iterable[str]) -> None:
+        """Drops the collections of these databases that are not to be kept."""
+        for name in sorted({one for other in databases for one in self.collections(other)} - set(kept)):
+            database, _, inner = name.partition(".")
+            self._client[database].drop_collection(inner)
+
     def make_indexes(self, collections: Mapping[str, Collection]) -> None:
         """Servers that speak the protocol take indexes as they are meant, not always as mongorestore sends them."""
         for name, collection in collections.items():

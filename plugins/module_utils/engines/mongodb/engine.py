@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Limits, Report
-from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Kind, Settings, Tell
+from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Kind, Restore, Settings, Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import backup, rehearsal, store
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import restore as restoring
 
 
 def back_up(kind: Kind, settings: Settings, only: str | None, tell: Tell) -> list[Result]:
@@ -30,3 +31,7 @@ def drill(settings: Settings, run: str, tell: Tell) -> Report:
 
 def sweep(settings: Settings) -> None:
     rehearsal.sweep(store.plan(settings))
+
+
+def restore(settings: Settings, asked: Restore, tell: Tell) -> None:
+    restoring.restore(store.plan(settings), str(settings["host"]), asked, tell)

@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Mapping
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Compared
-from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell
-from ansible_collections.slipway.ops.plugins.module_utils.data.survey import CONFIGURATION, configuration
-from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError
+from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Refused, Restore, Tell
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError, backup
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.client import Server, connected
-from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.store import ENGINE, Dump, Plan, Store, plan
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.store import Dump, Plan, Store
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.tools import (
     contents,
     renaming,
@@ -24,6 +23,9 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.tools 
     tool_config,
     uri_of,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
+
+UNCHANGED = "Nothing was changed"
 
 
 def put(store: Store, dump: Dump, config: str, names: Mapping[str, str], drop: bool) -> None:
@@ -65,55 +67,120 @@ def databases(dump: Dump) -> list[str]:
     return sorted({name.partition(".")[0] for name in dump.data()})
 
 
-def restore(wanted: Plan, label: str, into: Mapping[str, str], replace: bool, tell: Tell) -> None:
-    """Restores databases under these names, and compares. Refuses to replace what is there unless told to."""
+def restore(wanted: Plan, host: str, asked: Restore, tell: Tell) -> None:
+    """Restores databases, under other names if asked to, and compares. Nothing is replaced that is not confirmed, and
+    what is replaced is dumped before."""
     store = Store(wanted)
+    former = Former(store)
     with store.alone():
-        dumps = {dump.label: dump for dump in store.dumps()}
-        if label and label not in dumps:
-            raise MongodbError(f"there is no dump {label}; there are {', '.join(dumps) or 'none'}. Nothing was changed")
-        dump = dumps[label] if label else store.newest()
-        names = dict(into) or {name: name for name in databases(dump)}
-        unknown = sorted(set(names) - set(databases(dump)))
-        if unknown:
-            raise MongodbError(f"{dump.label} has no database {', '.join(unknown)}. Nothing was changed")
-        store.check(dump)
+        if asked.action == "discard":
+            former.discard(tell, asked.look)
+            return
+        undo = asked.action == "undo"
+        dump, names = former.newest() if undo else choose(store, asked)
+        source = former.store if undo else store
+        refusing(lambda: source.check(dump))
         uri = uri_of(wanted.secrets)
         with connected(uri) as server, tool_config(uri) as config:
             live = sorted(set(names.values()) & set(server.databases()))
-            if live and not replace:
-                raise MongodbError(
-                    f"{', '.join(live)} is there already: --replace drops and replaces the dump's collections in it,"
-                    " --into OLD=NEW restores beside it. Nothing was changed"
-                )
+            refuse_unconfirmed(asked, live, f"{host}/{wanted.name}")
             tell(f"{dump.label} is restored to {', '.join(names.values())}")
-            put(store, dump, config, names, drop=replace)
+            if live:
+                tell(f"collections of it that are in {', '.join(live)} are replaced")
+            if asked.look:
+                return
+            if live and not undo:
+                former.keep(names.values(), tell)
+            put(source, dump, config, names, drop=bool(live))
             server.make_indexes(of(dump, names))
-            compared, unlike = compare(dump, config, names, server)
-        bad = [one.difference for one in compared if not one.same] + [f"{name} has other indexes" for name in unlike]
-        if bad:
-            raise MongodbError(f"{len(bad)} differences from the dump after the restore: {'; '.join(bad[:5])}")
-        documents = sum(one.rows for one in compared)
-        tell(f"{documents} documents of {len(compared)} collections are the same as in the dump, indexes too")
+            refuse_difference(*compare(dump, config, names, server))
+            if undo:
+                server.drop_others(of(dump, names), names.values())
+                former.discard(tell)
+        documents = sum(one.documents for one in of(dump, names).values())
+        tell(f"{documents} documents of {len(of(dump, names))} collections are the same as in the dump, indexes too")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Entry point of ``slipway-mongodb-restore``."""
-    parser = argparse.ArgumentParser(prog="slipway-mongodb-restore", description="Restore a dump and compare.")
-    parser.add_argument("--label", default="", help="the dump; default the newest")
-    parser.add_argument("--into", action="append", default=[], metavar="OLD=NEW", help="only this database, so named")
-    parser.add_argument("--replace", action="store_true", help="replace collections that are there")
-    parser.add_argument("--configuration", default=CONFIGURATION, help=argparse.SUPPRESS)
-    given = parser.parse_args(argv)
+def refuse_difference(compared: Iterable[Compared], unlike: Iterable[str]) -> None:
+    """A restore that is not the same as its dump failed."""
+    bad = [one.difference for one in compared if not one.same] + [f"{name} has other indexes" for name in unlike]
+    if bad:
+        raise MongodbError(f"{len(bad)} differences from the dump after the restore: {'; '.join(bad[:5])}")
+
+
+def choose(store: Store, asked: Restore) -> tuple[Dump, dict[str, str]]:
+    """The dump, and the names that its databases get."""
+    dumps = {dump.label: dump for dump in store.dumps()}
+    if not dumps:
+        raise Refused(f"there is no backup of {store.plan.name} in {store.directory}; bring one there. {UNCHANGED}")
+    if asked.set and asked.set not in dumps:
+        raise Refused(f"there is no dump {asked.set}; there are {', '.join(dumps)}. {UNCHANGED}")
+    dump = dumps[asked.set] if asked.set else store.newest()
+    names = dict(asked.into) or {name: name for name in databases(dump)}
+    if unknown := sorted(set(names) - set(databases(dump))):
+        raise Refused(f"{dump.label} has no database {', '.join(unknown)}. {UNCHANGED}")
+    if len(set(names.values())) < len(names):
+        raise Refused(f"two databases cannot both become {', '.join(sorted(names.values()))}. {UNCHANGED}")
+    return dump, names
+
+
+def refuse_unconfirmed(asked: Restore, live: Sequence[str], confirmation: str) -> None:
+    """What is there is replaced when that was typed, and never by a recovery."""
+    if live and asked.action == "recover":
+        raise Refused(
+            f"the server has {', '.join(live)}: recover.yml fills an empty server alone. If it is to go: restore.yml"
+            f" with restore_confirm={confirmation}. {UNCHANGED}"
+        )
+    if live and asked.confirm != confirmation:
+        beside = "" if asked.action == "undo" else "; restore_into with other names restores beside it"
+        raise Refused(
+            f"{', '.join(live)} is there and would be replaced: restore_confirm={confirmation} (--confirm on the host)"
+            f" does that{beside}. {UNCHANGED}"
+        )
+
+
+def refusing(check: Callable[[], object]) -> None:
+    """A dump that is damaged is refused like whatever else cannot be."""
     try:
-        pairs = [pair.partition("=") for pair in given.into]
-        wanted = plan(configuration(ENGINE, given.configuration))
-        restore(wanted, given.label, {old: new or old for old, _, new in pairs}, given.replace, print)
-    except (DataError, KeyError, OSError) as error:
-        print(f"slipway-mongodb-restore: {error}", file=sys.stderr)
-        return 1
-    return 0
+        check()
+    except MongodbError as error:
+        raise Refused(f"{error}. {UNCHANGED}") from error
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+class Former:
+    """What the last restore replaced: a dump of its own, in a place where no restore, drill or retention looks."""
+
+    def __init__(self, store: Store) -> None:
+        place = store.directory / "former"
+        self.store = Store(replace(store.plan, directory=place, database="", required=(), oplog="never"))
+        self._names = place / "databases"
+
+    def keep(self, names: Iterable[str], tell: Tell) -> None:
+        """Dumps the server and notes which databases are replaced."""
+        self._remove()
+        make_directory(self.store.directory, 0o700)
+        tell("what is there is dumped first")
+        try:
+            backup.dump(self.store, lambda _: None)
+        except MongodbError as error:
+            self._remove()
+            raise Refused(f"what is there cannot be dumped, so it is not replaced: {error}. {UNCHANGED}") from error
+        self._names.write_text(json.dumps(sorted(names)), encoding="utf-8")
+        tell("restore_undo=true puts it back, restore_discard=true removes it")
+
+    def newest(self) -> tuple[Dump, dict[str, str]]:
+        """The dump, and the databases that go back to it."""
+        try:
+            replaced = json.loads(self._names.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise Refused(f"no restore of {self.store.plan.name} keeps what it replaced. {UNCHANGED}") from error
+        return self.store.newest(), {name: name for name in replaced}
+
+    def discard(self, tell: Tell, look: bool = False) -> None:
+        kept = self._names.exists()
+        tell("what the last restore replaced is removed" if kept else "nothing is kept that a restore replaced")
+        if not look:
+            self._remove()
+
+    def _remove(self) -> None:
+        shutil.rmtree(self.store.directory, ignore_errors=True)
