@@ -132,7 +132,7 @@ def release_plan(
     except RequestError as error:
         return {"problems": [str(error)], "nothing": True}
     found = decided.as_dict()
-    return found | {"problems": request.problems(surveys, pools, found, byte_size(min_free))}
+    return found | {"problems": request.problems(surveys, pools, found, byte_size(min_free), asked.get("strategy", ""))}
 
 
 def publish_problems(images: Any, registry: str, users: Any) -> list[str]:

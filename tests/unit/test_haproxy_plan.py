@@ -51,6 +51,19 @@ def test_settings_of_the_pool_go_over():
     assert pool["health"] == {"path": "/health", "fall": 5}
 
 
+def test_a_canarys_pool_has_a_set_of_both_colours_and_deals_by_chance():
+    (pool,) = pools_of([service(strategy="canary", instances=1)], HOSTS, HOSTVARS)
+    assert pool["balance"] == "random"
+    assert [server["name"] for server in pool["sets"]["both"]] == [
+        f"{colour}-{host}-1" for colour in ("blue", "green") for host in HOSTS
+    ]
+    addresses = [server["address"] for name in ("blue", "green") for server in pool["sets"][name]]
+    assert [server["address"] for server in pool["sets"]["both"]] == addresses
+    assert not pool_problems([pool])
+    (mine,) = pools_of([service(strategy="canary", pool={"balance": "leastconn"})], HOSTS, HOSTVARS)
+    assert mine["balance"] == "leastconn"
+
+
 def test_services_without_an_edge_port_are_not_behind_it():
     assert pools_of([service(edge_port=None)], HOSTS, HOSTVARS) == []
 

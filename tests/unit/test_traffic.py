@@ -13,6 +13,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.traffic.plan import (
 )
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.report import (
     check_results,
+    latency_of_versions,
     read_journal,
     results,
     summarise,
@@ -152,6 +153,26 @@ def test_merging_is_the_same_as_counting_at_once():
     assert parts == tally_of([5, 7, 900, 5, 7, 900])
 
 
+def test_latencies_are_told_apart_by_version_from_a_second_on():
+    seconds = [tally_of([5, 5]), tally_of([5, 40]), tally_of([40, 40, 40])]
+    for tally, version in zip(seconds[1:], ("1", "2"), strict=True):
+        tally.add(Outcome("200", None, version), 2000.0, 2000.005, {})
+        tally.add(Outcome(None, "reset", None, latency_counts=False), 2000.0, 2000.5, {})
+    entries = json.loads(json.dumps(journal(seconds)))
+    whole = latency_of_versions(entries, 1000.0)
+    assert {version: sum(latency.values()) for version, latency in whole.items()} == {"1": 8, "2": 1}
+    later = latency_of_versions(entries, 1000.5)  # the second that it falls into is not whole, so it does not count
+    assert {version: sum(latency.values()) for version, latency in later.items()} == {"1": 6, "2": 1}
+    assert sorted(round(value) for value in later["1"]) == [5, 40]
+    assert latency_of_versions(entries, 5000.0) == {}
+
+
+def test_an_older_probers_journal_is_read():
+    entry = tally_of([5]).to_dict()
+    del entry["version_latency"]
+    assert Tally.from_dict(entry).versions.keys() == {"1"}
+
+
 def test_memory_is_bounded():
     tally = Tally()
     for number in range(5000):
@@ -159,6 +180,7 @@ def test_memory_is_bounded():
         tally.add(outcome, number, number + 0.001, {"at": str(number), "client": "fresh"})
     assert tally.failed == sum(tally.reasons.values()) == 5000
     assert max(len(tally.reasons), len(tally.answers), len(tally.versions), len(tally.failures)) <= 100
+    assert tally.version_latency.keys() <= tally.versions.keys()
 
 
 def test_gaps_reach_to_the_edges():

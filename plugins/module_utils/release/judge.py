@@ -107,7 +107,7 @@ def _latency(canary: Measured, baseline: Measured, tolerance: Tolerance, chance:
     if probability > chance:
         return ""
     return (
-        f"half of the answers took over {ours:.3g} ms and of the live release over {theirs:.3g} ms, "
+        f"half of the answers took over {round(ours, 1):g} ms and of the live release over {round(theirs, 1):g} ms, "
         f"which is chance once in {1 / max(probability, 1e-12):.2g} times"
     )
 

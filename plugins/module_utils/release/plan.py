@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.release import history
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError
-from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS, MIXED
 
 Surveys = Mapping[str, Mapping[str, Any]]
 
@@ -127,7 +127,7 @@ def find_truth(edges: Mapping[str, str], surveys: Surveys) -> Truth:
         live=_most_common(pointed, surveys),
         idle=_everywhere(other(pointed), surveys),
         incomplete=[],
-        split=dict(edges) if len(set(edges.values())) > 1 else {},
+        split=dict(edges) if len(set(edges.values())) > 1 or MIXED in edges.values() else {},
         events=events,
     )
     if truth.live:
@@ -157,13 +157,13 @@ def _idle_workers(colour: str, surveys: Surveys) -> list[str]:
 
 
 def _agreed_colour(edges: Mapping[str, str], events: Sequence[history.Event]) -> str:
-    """The majority; when there is none, the colour that was recorded live last."""
-    votes = Counter(edges.values()).most_common()
-    if len(votes) > 1 and votes[0][1] == votes[1][1]:
+    """The majority, else the colour that was recorded live last. An edge that was left at a canary has no vote."""
+    votes = Counter(colour for colour in edges.values() if colour != MIXED).most_common()
+    if not votes or (len(votes) > 1 and votes[0][1] == votes[1][1]):
         recorded = [str(event["colour"]) for event in events if event["event"] in history.LIVE_EVENTS]
-        if recorded and recorded[-1] in edges.values():
+        if recorded and (recorded[-1] in edges.values() or not votes):
             return recorded[-1]
-    return str(votes[0][0])
+    return str(votes[0][0]) if votes else COLOURS[0]
 
 
 def _version(survey: Mapping[str, Any], colour: str) -> str | None:

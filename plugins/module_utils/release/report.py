@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict
+from ansible_collections.slipway.ops.plugins.module_utils.release.canary import step_in_words
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.report import LATE, lateness, proven_failures
 
 SOURCE = "deploy 0.1.0"
@@ -20,10 +21,12 @@ LINE, INSTANCES = 160, 4  # characters of a log line, and how many instances' li
 @dataclass
 class Outcome:
     """The facts of a run. By host: ``switches`` as ``pool_switch`` returns them, ``traffic`` as ``traffic`` does,
-    ``drains`` the sessions left, ``last_words`` of failed instances. ``began`` and ``ended`` are Unix time.
+    ``drains`` the sessions left, ``canaries`` the last step, ``last_words`` of failed instances. ``began`` and
+    ``ended`` are Unix time.
 
-    ``failed`` is why the release was taken back, ``unrecorded`` why one that is live is not recorded everywhere.
-    ``warmed`` are the hosts where the release that was warm is so again, ``replaced`` is whose lock was taken over.
+    ``shared`` says that a canary got a share of the requests. ``failed`` is why the release was taken back,
+    ``unrecorded`` why one that is live is not recorded everywhere. ``warmed`` are the hosts where the release that was
+    warm is so again, ``replaced`` is whose lock was taken over.
     """
 
     request: Mapping[str, Any]
@@ -33,9 +36,12 @@ class Outcome:
     began: float
     ended: float
     rollback_limit: float
+    outage_limit: float = 60
     switches: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     traffic: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     drains: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    canaries: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    shared: bool = False
     unrecorded: str = ""
     warmed: list[str] = field(default_factory=list)
     replaced: Mapping[str, Any] | None = None
@@ -96,13 +102,13 @@ def records(outcome: Outcome) -> list[dict[str, Any]]:
     if outcome.plan["nothing"] or outcome.check:
         return []
     kind = str(outcome.request["action"])
-    found = [_result(outcome, kind), _duration(outcome, kind), *_guards(outcome)]
+    found = [_result(outcome, kind), _duration(outcome, kind), *_guards(outcome), *_canary(outcome)]
     if outcome.traffic:
-        found.append(_failed_requests(outcome, kind))
+        found.append(_outage(outcome) if _recreated(outcome) else _failed_requests(outcome, kind))
     seconds = outcome.switch_seconds()
     if seconds is not None:
         found.append(_switch(outcome, seconds))
-    elif outcome.failed and outcome.traffic and kind == "deploy":
+    elif outcome.failed and outcome.traffic and kind == "deploy" and not outcome.shared:
         found.append(_gate(outcome))
     return [result.as_dict() for result in found]
 
@@ -159,6 +165,15 @@ def _guards(outcome: Outcome) -> list[Result]:
     return [_fail(result, _overridden(guards), "warn") if guards["overridden"] else result]
 
 
+def _canary(outcome: Outcome) -> list[Result]:
+    """That it was no worse than the live release; why it was, the release's own result says."""
+    if not outcome.canaries:
+        return []
+    claim = "The new release was no worse than the live one beside it, at its last share of the requests"
+    measured = "; ".join(f"{edge}, {step_in_words(step)}" for edge, step in outcome.canaries.items())
+    return [_record(outcome, _Measure("canary.judgement", claim, measured, None, "1"))]
+
+
 def _overridden(guards: Mapping[str, Any]) -> str:
     return f"Overridden ({guards['said']['override']}): {' '.join(guards['overridden'])}"
 
@@ -188,6 +203,22 @@ def _switch(outcome: Outcome, seconds: float) -> Result:
     return (
         result if seconds < SWITCH_LIMIT else _fail(result, f"It took {seconds:g} s and the limit is {SWITCH_LIMIT} s.")
     )
+
+
+def _recreated(outcome: Outcome) -> bool:
+    """Whether one release was stopped before the other was started, so that requests had to fail."""
+    plan = outcome.plan
+    return outcome.request.get("strategy") == "recreate" and bool(plan["start"] and plan["previous"])
+
+
+def _outage(outcome: Outcome) -> Result:
+    claim = "Seconds without an answer while one release was stopped and the other started"
+    seconds = max(float(seen["total"]["longest_gap"]) for seen in outcome.traffic.values())
+    result = _record(outcome, _Measure("recreate.outage", claim, seconds, f"<= {outcome.outage_limit:g}"))
+    if seconds <= outcome.outage_limit:
+        return result
+    told = f"Nothing was answered for {seconds:g} s and deploy_recreate_limit is {outcome.outage_limit:g} s."
+    return _fail(result, f"{lateness(outcome.late)}: {told}", "unknown") if outcome.late > LATE else _fail(result, told)
 
 
 def _failed_requests(outcome: Outcome, kind: str) -> Result:
@@ -274,7 +305,8 @@ def _headline(outcome: Outcome, service: str) -> str:
         if previous and previous != live:
             kept = f"{previous['version']} ({previous['colour']}) is live again"
         return f"{service} {target['version']} was NOT released: {kept}."
-    warm = f"; {previous['version']} ({previous['colour']}) stays warm" if previous else ""
+    stays = previous and not _recreated(outcome)
+    warm = f"; {previous['version']} ({previous['colour']}) stays warm" if stays else ""
     return f"{service} {target['version']} is live ({target['colour']}){warm}."
 
 
@@ -298,6 +330,7 @@ def _measured(outcome: Outcome) -> list[str]:
         lines.append(
             _row("rollback", f"{outcome.rollback_seconds():g} s from the start to the last answer of the other")
         )
+    lines += [_row("canary", f"{edge}, {step_in_words(step)}") for edge, step in outcome.canaries.items()]
     for edge, drained in outcome.drains.items():
         left = f"{drained['left']} connections still open after" if drained["left"] else "nothing left after"
         lines.append(_row("drain", f"{edge}: {left} {drained['took']:g} s"))

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError, check_version
-from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import MIXED, Service
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import (
     ServiceError,
     check_known,
@@ -39,6 +39,7 @@ class Request:
     edges: list[str]
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
     problem: str = ""
+    strategy: str = ""
 
     @property
     def hosts(self) -> list[str]:
@@ -56,7 +57,7 @@ def read_request(hosts: Mapping[str, Variables], groups: Mapping[str, Sequence[s
         own = {host: find_service(_services(hosts, host), asked.service) for host in apps}
     except (RequestError, ServiceError) as error:
         return replace(found, problem=str(error))
-    found = replace(found, apps=apps)
+    found = replace(found, apps=apps, strategy=own[apps[0]].strategy)
     return replace(found, services={host: own.get(host, own[apps[0]]).without_secrets() for host in found.hosts})
 
 
@@ -122,12 +123,18 @@ def gate_checks(service: Service, colour: str, address: str, host: str) -> list[
 
 
 def problems(
-    surveys: Mapping[str, Variables], pools: Mapping[str, Variables], plan: Mapping[str, Any], min_free: int
+    surveys: Mapping[str, Variables],
+    pools: Mapping[str, Variables],
+    plan: Mapping[str, Any],
+    min_free: int,
+    strategy: str = "",
 ) -> list[str]:
     """Why a plan cannot end well, each as a sentence; nothing has been changed yet."""
     found = []
     for host in plan["start"]:
         found += _host_problems(host, surveys[host], plan["target"]["colour"], min_free)
+    if strategy == "canary" and plan["action"] == "deploy" and plan["switch"]:
+        found += _canary_problems(pools, plan)
     instances = sum(int(survey["instances"]) for survey in surveys.values())
     for edge, pool in pools.items():
         found += _pool_problems(edge, pool, plan, instances)
@@ -141,6 +148,19 @@ def _host_problems(host: str, survey: Variables, colour: str, min_free: int) -> 
         if disk["free"] < min_free:
             free, wanted = disk["free"] // 2**20, min_free // 2**20
             found.append(f"{host}: only {free} MiB are free at {disk['path']}, deploy_min_free wants {wanted} MiB.")
+    return found
+
+
+def _canary_problems(pools: Mapping[str, Variables], plan: Mapping[str, Any]) -> list[str]:
+    without = [edge for edge, pool in pools.items() if MIXED not in pool["sets"]]
+    found = (
+        [f"{', '.join(without)}: the pool has no set {MIXED}, which a canary needs; run site.yml."] if without else []
+    )
+    live, version = plan["live"], plan["target"]["version"]
+    if live and live["version"] == version:
+        found.append(
+            f"{version} is live already, and a canary of itself cannot be told from it: give it a new version."
+        )
     return found
 
 

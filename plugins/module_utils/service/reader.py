@@ -179,6 +179,8 @@ def _contradictions(service: Service) -> Iterator[tuple[str, str]]:
             ".ports",
             f"blue and green would share port {min(shared)}; leave {service.instances} ports between their first ones",
         )
+    if service.strategy == "canary" and not service.watch.version:
+        yield ".watch.version", "a canary is told from the live release by the version in its answers"
     names = [worker.name for worker in service.workers]
     for name in _doubles(names):
         yield ".workers", f"two of them are called {name}"

@@ -179,11 +179,18 @@ class Control:
     def summary(self, window: float | None = None) -> dict[str, Any]:
         """What the prober has seen so far."""
         process = self.running()
+        return {"name": self._name, **report.summarise(self._entries(), time.time(), process is not None, window)}
+
+    def latency_of_versions(self, since: float) -> dict[str, dict[float, int]]:
+        """By version, how many answers took how many milliseconds since a moment (Unix time)."""
+        return report.latency_of_versions(self._entries(), since)
+
+    def _entries(self) -> list[dict[str, Any]]:
         with self._journal.open(encoding="utf-8", errors="replace") as lines:
             entries = report.read_journal(lines)
         if not entries or "started" not in entries[0]:
             raise TrafficError(f"{self._journal} holds no results: {self._errors() or 'no prober wrote it'}")
-        return {"name": self._name, **report.summarise(entries, time.time(), process is not None, window)}
+        return entries
 
     def remove(self) -> bool:
         """Stops the prober and forgets what it saw; whether there was anything."""

@@ -14,7 +14,12 @@ from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limi
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Area, Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.plan import TrafficError
-from ansible_collections.slipway.ops.plugins.module_utils.traffic.tally import FAILURES_KEPT, Successes, Tally
+from ansible_collections.slipway.ops.plugins.module_utils.traffic.tally import (
+    FAILURES_KEPT,
+    Successes,
+    Tally,
+    milliseconds_of,
+)
 
 SOURCE = "traffic 0.1.0"
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -89,6 +94,23 @@ def summarise(entries: list[dict[str, Any]], now: float, running: bool, window: 
             {"version": version, **seen, "first": _rfc3339(seen["first"]), "last": _rfc3339(seen["last"])}
             for version, seen in sorted(total.versions.items(), key=lambda item: item[1]["first"])
         ],
+    }
+
+
+def latency_of_versions(entries: list[dict[str, Any]], since: float) -> dict[str, dict[float, int]]:
+    """By version, how many answers took how many milliseconds, of seconds that began at ``since`` (Unix time) or later.
+
+    An entry covers the time since the one before.
+    """
+    whole, before = Tally(), entries[0]["started"]
+    for entry in (entry for entry in entries if "clients" in entry):
+        if before >= since:
+            for data in entry["clients"].values():
+                whole.merge(Tally.from_dict(data))
+        before = entry["time"]
+    return {
+        version: {milliseconds_of(bucket): number for bucket, number in latency.items()}
+        for version, latency in whole.version_latency.items()
     }
 
 

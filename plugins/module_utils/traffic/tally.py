@@ -64,6 +64,7 @@ class Tally:
     latency: Counter[int] = field(default_factory=Counter)
     failures: list[dict[str, Any]] = field(default_factory=list)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    version_latency: dict[str, Counter[int]] = field(default_factory=dict)
     successes: Successes = field(default_factory=Successes)
 
     def add(self, outcome: Outcome, intended: float, ended: float, failure: dict[str, Any]) -> None:
@@ -76,7 +77,9 @@ class Tally:
             self.latency[_bucket(milliseconds)] += 1
             self.slowest = max(self.slowest, milliseconds)
         if outcome.version is not None:
-            _see_version(self.versions, outcome.version, {"first": ended, "last": ended, "responses": 1})
+            known = _see_version(self.versions, outcome.version, {"first": ended, "last": ended, "responses": 1})
+            if outcome.latency_counts:
+                self.version_latency.setdefault(known, Counter())[_bucket(milliseconds)] += 1
         if outcome.reason is None:
             self.successes.add(ended)
             return
@@ -98,6 +101,9 @@ class Tally:
         self.failures = (self.failures + later.failures)[:FAILURES_KEPT]
         for version, seen in later.versions.items():
             _see_version(self.versions, version, seen)
+        for version, latency in later.version_latency.items():
+            known = version if version in self.versions else "other"
+            self.version_latency.setdefault(known, Counter()).update(latency)
         self.successes.merge(later.successes)
 
     def percentile(self, share: float) -> float | None:
@@ -106,7 +112,7 @@ class Tally:
         for bucket in sorted(self.latency):
             remaining -= self.latency[bucket]
             if remaining <= 0:
-                return min(math.exp((bucket + 0.5) * _GROWTH) / 1000, self.slowest)
+                return min(milliseconds_of(bucket), self.slowest)
         return None
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,8 +121,18 @@ class Tally:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Tally:
         counters = {name: Counter(data[name]) for name in ("answers", "closes", "reasons")}
-        latency = Counter({int(bucket): number for bucket, number in data["latency"].items()})
-        return cls(**{**data, **counters, "latency": latency, "successes": Successes(**data["successes"])})
+        by_version = {version: _latency(seen) for version, seen in data.get("version_latency", {}).items()}
+        typed = {"latency": _latency(data["latency"]), "version_latency": by_version}
+        return cls(**{**data, **counters, **typed, "successes": Successes(**data["successes"])})
+
+
+def milliseconds_of(bucket: int) -> float:
+    """The middle of a bucket."""
+    return math.exp((bucket + 0.5) * _GROWTH) / 1000
+
+
+def _latency(data: dict[str, int]) -> Counter[int]:
+    return Counter({int(bucket): number for bucket, number in data.items()})
 
 
 def _bucket(milliseconds: float) -> int:
@@ -127,7 +143,8 @@ def _count(counter: Counter[str], name: str, number: int = 1) -> None:
     counter[name if name in counter or len(counter) < _KINDS_KEPT else "other"] += number
 
 
-def _see_version(versions: dict[str, dict[str, Any]], version: str, seen: dict[str, Any]) -> None:
+def _see_version(versions: dict[str, dict[str, Any]], version: str, seen: dict[str, Any]) -> str:
+    """Counts answers of a version; returns the name that they are counted by."""
     if version not in versions and len(versions) >= _KINDS_KEPT:
         version = "other"
     known = versions.get(version, {"first": seen["first"], "last": seen["last"], "responses": 0})
@@ -136,3 +153,4 @@ def _see_version(versions: dict[str, dict[str, Any]], version: str, seen: dict[s
         "last": max(known["last"], seen["last"]),
         "responses": known["responses"] + seen["responses"],
     }
+    return version

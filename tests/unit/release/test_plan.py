@@ -215,3 +215,17 @@ def test_what_was_found_live_is_written_once_and_nothing_done_is_nothing_written
 def test_a_plan_survives_as_plain_data() -> None:
     for plan in (deploy({"e": "green"}, THREE, "3"), deploy({"e": "blue"}, {"a": host()}, "1")):
         assert Plan.from_dict(plan.as_dict()) == plan
+
+
+def test_an_edge_left_at_a_canary_goes_back_to_what_was_live() -> None:
+    told = events("done 1 blue", "begun 2 green")
+    hosts = {"a": host(blue="1", green="2", history=told)}
+    plan = deploy({"e": "both", "f": "both"}, hosts, "2")
+    assert (plan.pointed, plan.live, plan.target) == ("blue", Running("blue", "1"), Running("green", "2"))
+    assert plan.split == {"e": "both", "f": "both"} and not plan.nothing
+    green = events("done 1 blue", "done 2 green", "begun 3 blue")
+    assert deploy({"e": "both"}, {"a": host(blue="3", green="2", history=green)}, "3").pointed == "green"
+    assert deploy({"e": "both", "f": "blue"}, hosts, "2").pointed == "blue"
+    assert deploy({"e": "both"}, {"a": host(blue="1")}, "2").pointed == "blue"
+    back = rollback({"e": "both"}, hosts, "1")
+    assert back.split and not back.nothing and back.target == Running("blue", "1")

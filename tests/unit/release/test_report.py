@@ -204,3 +204,45 @@ def test_an_override_is_evidence_with_its_reason_and_the_summary_says_it() -> No
     assert (record["verdict"], record["reason"]) == ("warn", "Overridden (orders are lost): It is Mon 12:00.")
     validated(record, "run")
     assert any("Overridden (orders are lost)" in line for line in summary(past))
+
+
+def recreated(gap: float, late: float = 2) -> Outcome:
+    seen = traffic(failed=9, late=late)
+    seen["total"]["longest_gap"] = gap
+    request = {
+        "action": "deploy",
+        "service": "shop",
+        "apps": ["a1"],
+        "edges": ["e1"],
+        "run": "r",
+        "strategy": "recreate",
+    }
+    return outcome(request=request, traffic={"e1": seen}, outage_limit=20.0)
+
+
+def test_of_what_cannot_run_twice_the_outage_counts_and_not_the_requests_in_it() -> None:
+    found = by_id(recreated(12.5))
+    assert "delivery.deploy.failed_requests" not in found
+    outage = found["delivery.recreate.outage"]
+    assert (outage["verdict"], outage["measured"], outage["limit"]) == ("pass", 12.5, "<= 20")
+    assert "warm" not in summary(recreated(12.5))[0]
+    long = by_id(recreated(31))["delivery.recreate.outage"]
+    assert long["verdict"] == "fail" and "31 s and deploy_recreate_limit is 20 s" in long["reason"]
+    validated(long, "run")
+    assert by_id(recreated(31, late=5000))["delivery.recreate.outage"]["verdict"] == "unknown"
+
+
+def test_a_canary_that_passed_is_evidence_and_a_line() -> None:
+    side = {"requests": 100, "failed": 0, "answers": 60, "latency_p50": 8.5}
+    found = outcome(canaries={"e1": {"share": 50, "canary": side, "baseline": side}})
+    record = by_id(found)["delivery.canary.judgement"]
+    validated(record, "run")
+    assert record["measured"].startswith("e1, 50 %: the canary failed 0 of 100, half within 8.5 ms, the live release")
+    assert any("canary" in line for line in summary(found))
+    assert "delivery.canary.judgement" not in by_id(outcome())
+
+
+def test_requests_that_a_canary_was_given_are_no_fault_of_the_gate() -> None:
+    kept_out = {"failed": "at 20 %: worse", "switches": {}, "traffic": {"e1": traffic(new_answers=9)}}
+    assert by_id(outcome(**kept_out))["delivery.gate.bad_release_requests"]["verdict"] == "fail"
+    assert "delivery.gate.bad_release_requests" not in by_id(outcome(**kept_out, shared=True))

@@ -163,3 +163,21 @@ def test_answers_leave_out_who_was_skipped_or_failed() -> None:
 def test_the_url_of_a_pool(bind: str, url: str) -> None:
     assert pool_url([{"name": "x", "bind": "*:1"}, {"name": "shop", "bind": bind}], "shop") == url
     assert pool_url([], "shop") == ""
+
+
+CANARY = {"action": "deploy", "live": {"colour": "blue", "version": "1.0"}}
+
+
+def test_a_canary_needs_a_set_of_both_colours_and_another_version() -> None:
+    plain, mixed = pool(), pool()
+    mixed["sets"]["both"] = {"total": 4, "up": 2}
+    assert problems({"a1": survey()}, {"e1": mixed}, plan(**CANARY), 1000 * MIB, "canary") == []
+    (missing,) = problems({"a1": survey()}, {"e1": plain}, plan(**CANARY), 1000 * MIB, "canary")
+    assert missing == "e1: the pool has no set both, which a canary needs; run site.yml."
+    again = plan(**CANARY | {"live": {"colour": "blue", "version": "2.0"}})
+    (same,) = problems({"a1": survey()}, {"e1": mixed}, again, 1000 * MIB, "canary")
+    assert "2.0 is live already" in same
+    assert problems({"a1": survey()}, {"e1": plain}, plan(**CANARY), 1000 * MIB, "blue_green") == []
+    assert (
+        problems({"a1": survey()}, {"e1": plain}, plan(**CANARY | {"action": "rollback"}), 1000 * MIB, "canary") == []
+    )

@@ -84,7 +84,7 @@ def refusals() -> Iterator[tuple[dict[str, Any], str]]:
         {"name": "Shop_1"},
         "[Shop_1].name is 'Shop_1', wanted is a DNS label (lower-case letters, digits and dashes, a letter first).",
     )
-    yield {"strategy": "yolo"}, "[shop].strategy is 'yolo', wanted is blue_green."
+    yield {"strategy": "yolo"}, "[shop].strategy is 'yolo', wanted is blue_green or canary or recreate."
     yield {"instances": 101}, "[shop].ports: blue and green would share port 8100; leave 101 ports between"
     yield {"instances": 0}, "[shop].instances is 0, wanted is a whole number of at least 1."
     yield {"instances": True}, "[shop].instances is true, wanted is a whole number of at least 1."
@@ -93,6 +93,10 @@ def refusals() -> Iterator[tuple[dict[str, Any], str]]:
     yield {"ports": {"blue": 8000}}, "[shop].ports.green is missing."
     yield {"ports": [8000, 8100]}, "[shop].ports is a list, wanted is a mapping."
     yield {"ports": {"blue": 8000, "green": 65535}, "instances": 2}, "[shop].ports.green: 2 instances would need ports"
+    yield (
+        {"strategy": "canary", "watch": {"version": False}},
+        "[shop].watch.version: a canary is told from the live release by the version in its answers.",
+    )
     yield {"edge_port": 70000}, "[shop].edge_port is 70000, wanted is a whole number from 1 to 65535."
     yield {"health": "/up"}, "[shop].health is '/up', wanted is a mapping."
     yield (

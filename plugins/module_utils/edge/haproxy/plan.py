@@ -16,7 +16,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.net.address import (
     split_host_port,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.net.names import is_address
-from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS, Service
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS, MIXED, Service
 
 POOL_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 SET_NAME = re.compile(r"[a-z][a-z0-9]*")
@@ -43,19 +43,26 @@ def _pool(service: Service, hosts: list[str], hostvars: Mapping[str, Any]) -> di
     health = {"path": ready.path} | {
         key: f"{value * 1000:.0f}ms" for key, value in seconds.items() if value is not None
     }
+    sets = {
+        colour: [
+            {"name": f"{host}-{number}", "address": join_host_port(_address(host, hostvars), port)}
+            for host in hosts
+            for number, port in enumerate(service.host_ports(colour), start=1)
+        ]
+        for colour in COLOURS
+    }
+    canary: dict[str, Any] = {}
+    if service.strategy == "canary":
+        sets[MIXED] = [server | {"name": f"{colour}-{server['name']}"} for colour in COLOURS for server in sets[colour]]
+        # In turn, clients that ask in a rhythm would each have a release of their own: nothing could be compared.
+        canary = {"balance": "random"}
     return {
         "name": service.name,
         "bind": f"127.0.0.1:{service.edge_port}",
+        **canary,
         **service.pool,
         "health": health | service.pool.get("health", {}),
-        "sets": {
-            colour: [
-                {"name": f"{host}-{number}", "address": join_host_port(_address(host, hostvars), port)}
-                for host in hosts
-                for number, port in enumerate(service.host_ports(colour), start=1)
-            ]
-            for colour in COLOURS
-        },
+        "sets": sets,
     }
 
 
