@@ -303,10 +303,9 @@ def test_switch_outlives_haproxy(host, end):
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, "/root/crash")
-from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy import live as haproxy_live
-from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy import pools
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy import live, pools
 def die(*_args): os.kill(os.getpid(), signal.SIGKILL)
-setattr(*{"before": (pools.Edge, "route", die), "after": (haproxy_live.LiveMap, "commit", die)}[sys.argv[1]])
+setattr(*{"before": (pools.Edge, "route", die), "after": (live.LiveMap, "commit", die)}[sys.argv[1]])
 edge = pools.Edge.at("/run/haproxy/admin.sock", "/run/haproxy-master.sock", "/var/lib/slipway/haproxy/live.map")
 pools.switch(edge, "sample", sys.argv[2])
 """
@@ -318,8 +317,8 @@ def test_killed_between_its_steps_the_next_run_converges(host, step):
     to = other(was)
     package = "/root/crash/ansible_collections/slipway/ops/plugins/module_utils"
     host.check_output(f"mkdir -p {package}")
-    for source in (ROOT / "plugins/module_utils").glob("haproxy*.py"):
-        subprocess.run(["docker", "cp", str(source), f"{CONTAINER}:{package}/"], check=True, capture_output=True)
+    edge = ROOT / "plugins/module_utils/edge"
+    subprocess.run(["docker", "cp", str(edge), f"{CONTAINER}:{package}/"], check=True, capture_output=True)
     assert host.run("python3 -c %s %s %s", KILLED, step, to).rc == 137
 
     assert live(host) == (to if step == "after" else was)
