@@ -174,8 +174,8 @@ true
 
 WRITER = """
 import os, sys
-sys.path.insert(0, "/usr/local/lib/slipway")
-from slipway_evidence.evidence import Store
+sys.path.insert(0, "/usr/local/lib/slipway/slipway_evidence")
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Store
 name = sys.argv[1]
 store = Store("/root/killed")
 out = os.open("/root/acknowledged/" + name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
