@@ -37,9 +37,12 @@ options:
         elements: str
         default: []
       source:
-        description: Whether the internal authority signs it or the operator brings it.
+        description:
+          - Whether the internal authority signs it, the operator brings it, or an ACME authority signs it.
+          - With V(acme) the internal authority keeps its place, so that servers start. What the host has got from the
+            ACME authority itself is left as it is.
         type: str
-        choices: [internal, files]
+        choices: [internal, files, acme]
         default: internal
       certificate:
         description: With O(certificates[].source=files) the PEM certificate, optionally followed by its intermediates.
@@ -70,6 +73,14 @@ options:
         type: list
         elements: str
         default: []
+      profile:
+        description: Not used by the module, likewise.
+        type: str
+        default: ""
+      dns:
+        description: Not used by the module, likewise.
+        type: dict
+        default: {}
   authority:
     description: PEM certificate of the internal authority.
     type: str
@@ -79,9 +90,11 @@ options:
     type: dict
     default: {}
   renew_below:
-    description: Days left below which an internal certificate is renewed and a brought one gives a warning.
+    description:
+      - Days left below which an internal certificate is renewed and a brought one gives a warning.
+      - V(0) is a third of its lifetime, and half of a lifetime under ten days.
     type: float
-    default: 30
+    default: 0
 requirements:
   - python3-cryptography on the host
 attributes:
@@ -135,7 +148,7 @@ certificates:
   elements: dict
   contains:
     name: {description: Name of the certificate., type: str}
-    source: {description: C(internal) or C(files)., type: str}
+    source: {description: 'C(internal), C(files) or C(acme).', type: str}
     names: {description: Names it is for., type: list}
     not_after: {description: End of validity in ISO 8601 UTC., type: str}
     days_left: {description: Days until then., type: float}
@@ -158,7 +171,7 @@ except ImportError:
 CERTIFICATE = {
     "name": {"type": "str", "required": True},
     "names": {"type": "list", "elements": "str", "default": []},
-    "source": {"type": "str", "choices": ["internal", "files"], "default": "internal"},
+    "source": {"type": "str", "choices": ["internal", "files", "acme"], "default": "internal"},
     "certificate": {"type": "str", "default": ""},
     "key": {"type": "str", "default": "", "no_log": True},
     "chain": {"type": "str", "default": ""},
@@ -166,11 +179,13 @@ CERTIFICATE = {
     "group": {"type": "str", "default": "root"},
     "mode": {"type": "str", "default": "0600"},
     "reload": {"type": "list", "elements": "str", "default": []},
+    "profile": {"type": "str", "default": ""},
+    "dns": {"type": "dict", "default": {}, "no_log": True},
 }
 
 
 def wanted(item: dict) -> Wanted:
-    fields = {name: value for name, value in item.items() if name not in ("mode", "reload")}
+    fields = {name: value for name, value in item.items() if name not in ("mode", "reload", "profile", "dns")}
     return Wanted(**fields, mode=int(item["mode"], 8))
 
 
@@ -181,7 +196,7 @@ def main() -> None:
             "certificates": {"type": "list", "elements": "dict", "required": True, "options": CERTIFICATE},
             "authority": {"type": "str", "default": ""},
             "signed": {"type": "dict", "default": {}},
-            "renew_below": {"type": "float", "default": 30},
+            "renew_below": {"type": "float", "default": 0},
         },
         supports_check_mode=True,
     )

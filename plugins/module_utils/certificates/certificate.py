@@ -83,6 +83,17 @@ def days_left(certificate: x509.Certificate, now: datetime.datetime) -> float:
     return round((not_after(certificate) - now).total_seconds() / 86400, 1)
 
 
+def lifetime(certificate: x509.Certificate) -> float:
+    """Days from its first to its last moment."""
+    return (not_after(certificate) - not_before(certificate)).total_seconds() / 86400
+
+
+def due_below(certificate: x509.Certificate) -> float:
+    """Days left below which it is to be renewed: a third of its lifetime, half of one that is under ten days."""
+    days = lifetime(certificate)
+    return round(days / (2 if days < 10 else 3), 2)
+
+
 def names_of(certificate: x509.Certificate | x509.CertificateSigningRequest) -> list[str]:
     """DNS names and addresses it is for, in their one spelling."""
     try:
@@ -157,22 +168,32 @@ def _why_not_first(key: str, rest: list[x509.Certificate]) -> str:
 
 
 def why_renew(bundle: Bundle, names: list[str], renew_below: float, now: datetime.datetime) -> str | None:
-    """Why the authority, ``bundle.roots[0]``, must sign a new certificate; None while the installed one is good."""
+    """Why a new certificate is needed; None while the installed one is good.
+
+    It is to be of the authority ``bundle.roots[0]``, where one is given. Without ``renew_below`` its lifetime decides.
+    """
+    if reason := why_unusable(bundle):
+        return reason
+    installed = parse(bundle.leaf)
+    left, limit = days_left(installed, now), renew_below or due_below(installed)
+    reasons = {
+        f"{left} days are left, fewer than {limit:g}": left < limit,
+        f"it is for {', '.join(names_of(installed))}": sorted(names_of(installed)) != sorted(names),
+        "another authority or generation issued it": bool(bundle.roots)
+        and not issued_by(installed, parse(bundle.roots[0])),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def why_unusable(bundle: Bundle) -> str | None:
+    """Why no server could start with the pair; None when one could, if perhaps with a certificate that has expired."""
     if not bundle.leaf or not bundle.key:
         return "there is none yet"
     try:
-        installed = parse(bundle.leaf)
-        matches = belongs(bundle.key, installed)
+        matches = belongs(bundle.key, parse(bundle.leaf))
     except CertificateError as error:
         return str(error)
-    left = days_left(installed, now)
-    reasons = {
-        "the installed key does not belong to it": not matches,
-        f"{left} days are left, fewer than {renew_below:g}": left < renew_below,
-        f"it is for {', '.join(names_of(installed))}": sorted(names_of(installed)) != sorted(names),
-        "another authority or generation issued it": not issued_by(installed, parse(bundle.roots[0])),
-    }
-    return next((reason for reason, holds in reasons.items() if holds), None)
+    return None if matches else "the installed key does not belong to it"
 
 
 def issued(certificate: str, key: str, names: list[str], authority: str) -> Bundle:
@@ -191,14 +212,15 @@ def new_key() -> str:
     ).decode()
 
 
-def request(key: str, names: list[str]) -> str:
+def request(key: str, names: list[str], common_name: bool = True) -> str:
     """A signing request for a server and client certificate, PEM."""
+    subject = [x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])] if common_name else []
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)  # digital signature alone
     extended = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH, x509.ExtendedKeyUsageOID.CLIENT_AUTH])
     return (
         x509.CertificateSigningRequestBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])]))
-        .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+        .subject_name(x509.Name(subject))
+        .add_extension(alternative_names(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(extended, critical=False)
@@ -206,6 +228,10 @@ def request(key: str, names: list[str]) -> str:
         .public_bytes(serialization.Encoding.PEM)
         .decode()
     )
+
+
+def alternative_names(names: list[str]) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName([_general(name) for name in names])
 
 
 def _general(name: str) -> x509.GeneralName:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.certificates import certificate as x
+from ansible_collections.slipway.ops.plugins.module_utils.certificates import pem
 from ansible_collections.slipway.ops.plugins.module_utils.certificates.certificate import Bundle, CertificateError
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 from ansible_collections.slipway.ops.plugins.module_utils.net.names import HostNameError, canonical
@@ -29,7 +30,7 @@ DIRECTORY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 @dataclass
 class Wanted:
-    """One item of the list, as an operator wrote it."""
+    """One item of the list, as an operator wrote it; ``source`` is internal, files or acme."""
 
     name: str
     names: list[str] = field(default_factory=list)
@@ -97,13 +98,35 @@ class Store:
         """The bundle to have installed, or the reason why the authority must sign first."""
         if item.source == "files":
             return x.brought(item.certificate, item.key, item.chain, item.names, self.now), None
+        if signed and item.source == "acme" and not _internal(signed, authority):
+            return x.brought(signed, self._read(item, PENDING_KEY), "", item.names, self.now), None
         if signed:
             return x.issued(signed, self._read(item, PENDING_KEY), item.names, authority), None
         if not item.names:
-            raise CertificateError("an internal certificate needs at least one of `names`")
-        installed = Bundle(self._read(item, "key.pem"), self._read(item, "fullchain.pem"), roots=[authority])
-        reason = x.why_renew(installed, item.names, self.renew_below, self.now)
+            raise CertificateError(f"with source {item.source} it needs at least one of `names`")
+        installed = self.installed(item)
+        if item.source == "acme":
+            # The internal authority only has its place kept, so that servers start; what came by ACME stays.
+            reason = x.why_unusable(installed)
+        else:
+            installed.intermediates, installed.roots = [], [authority]
+            reason = x.why_renew(installed, item.names, self.renew_below, self.now)
         return (None, reason) if reason else (installed, None)
+
+    def installed(self, item: Wanted) -> Bundle:
+        """What is there of a certificate, good or not."""
+        leaf, *intermediates = pem.certificates(self._read(item, "fullchain.pem")) or [""]
+        chain = pem.certificates(self._read(item, "chain.pem"))
+        roots = [block for block in chain if block not in intermediates]
+        return Bundle(self._read(item, "key.pem"), leaf, intermediates, roots)
+
+    def ask(self, item: Wanted, common_name: bool = True) -> str:
+        """A signing request, PEM, with the key that waits for its certificate."""
+        pending = self._read(item, PENDING_KEY) or x.new_key()
+        if not self.dry:
+            self._directory(item)
+            self._write(self.root / item.name / PENDING_KEY, pending, 0o600, (0, 0))
+        return x.request(pending, item.names, common_name)
 
     def _read(self, item: Wanted, name: str) -> str:
         path = self.root / item.name / name
@@ -121,11 +144,7 @@ class Store:
             ) from error
 
     def _request(self, item: Wanted, reason: str) -> dict[str, object]:
-        pending = self._read(item, PENDING_KEY) or x.new_key()
-        if not self.dry:
-            self._directory(item)
-            self._write(self.root / item.name / PENDING_KEY, pending, 0o600, (0, 0))
-        return {"name": item.name, "names": item.names, "reason": reason, "csr": x.request(pending, item.names)}
+        return {"name": item.name, "names": item.names, "reason": reason, "csr": self.ask(item)}
 
     def _install(self, item: Wanted, bundle: Bundle, ids: tuple[int, int]) -> bool:
         if not self.dry:
@@ -167,8 +186,12 @@ class Store:
                 "days_left": left,
             }
         )
-        if item.source == "files" and left < self.renew_below:
+        if item.source == "files" and left < (self.renew_below or x.due_below(parsed)):
             outcome.warnings.append(f"Certificate {item.name} expires in {left} days; bring a renewed one.")
+
+
+def _internal(signed: str, authority: str) -> bool:
+    return x.issued_by(x.parse(pem.certificates(signed)[0]), x.parse(authority))
 
 
 def replace(path: Path, content: str, mode: int, ids: tuple[int, int] = (0, 0)) -> None:
