@@ -1,0 +1,214 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A directory of backups that are a file each, sealed for a key, and beside each a description of what it holds."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, cast
+
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
+from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, moment
+from ansible_collections.slipway.ops.plugins.module_utils.host.run import environment
+
+DAY = 86400.0
+_COMPARED = 5  # backups before the newest
+_SHRUNK = 0.5
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One backup. Moments are Unix time, ``size`` the bytes that it restores, ``stored`` those of the sealed file;
+    ``holds`` are counts and hashes of what is in it, the engine's own."""
+
+    label: str
+    began: float
+    ended: float
+    sha256: str
+    stored: int
+    size: int
+    holds: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Where one store's backups are. ``key`` is an age identity, ``retention`` days."""
+
+    name: str
+    directory: Path
+    key: Path
+    retention: float = 7.0
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """One backup, drill or restore at a time. The kernel gives the lock back whatever happens to its holder."""
+        with (self.directory / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BackupError(
+                    f"another backup, drill or restore of {self.name} is under way; wait for its end"
+                ) from error
+            yield
+
+    def sealed(self, label: str) -> Path:
+        return self.directory / f"{label}.age"
+
+    def partial(self, label: str) -> Path:
+        return self.directory / f".{label}.partial"
+
+    def all(self) -> list[Kept]:
+        """Oldest first. One whose description cannot be read is an error: it may be the only one."""
+        found = []
+        for path in sorted(self.directory.glob("[0-9]*.json")):
+            try:
+                found.append(Kept(**json.loads(path.read_text(encoding="utf-8"))))
+            except (OSError, ValueError, TypeError) as error:
+                raise BackupError(f"{path} cannot be read ({error}): restore it from a copy, or remove it") from error
+        return found
+
+    def newest(self) -> Kept:
+        kept = self.all()
+        if not kept:
+            raise BackupError(f"there is no backup of {self.name} to restore: make one with backup.yml")
+        return kept[-1]
+
+    def trouble(self, kept: Kept) -> str:
+        """What can be seen of a file without reading it."""
+        path = self.sealed(kept.label)
+        if not path.exists():
+            return f"the backup {kept.label} is missing: {path} is not there"
+        size = path.stat().st_size
+        return f"{path} has {size} bytes instead of {kept.stored}: it is truncated" if size != kept.stored else ""
+
+    def check(self, kept: Kept) -> None:
+        """BackupError when the file is not what was written."""
+        if trouble := self.trouble(kept):
+            raise BackupError(trouble)
+        if digest(self.sealed(kept.label)) != kept.sha256:
+            raise BackupError(
+                f"{self.sealed(kept.label)} is not what was written: its checksum is another, so it is corrupted"
+            )
+
+    @contextmanager
+    def seal(self, path: Path) -> Iterator[IO[bytes]]:
+        """What is written into it is sealed in the file."""
+        with _age(["--encrypt", f"--identity={self.key}", f"--output={path}"], stdin=subprocess.PIPE) as age:
+            yield cast(IO[bytes], age.stdin)
+
+    def unseal(self, path: Path, target: Path) -> None:
+        """Brings back what was sealed, to a file that is the caller's alone."""
+        with target.open("wb") as output:
+            target.chmod(0o600)
+            with _age(["--decrypt", f"--identity={self.key}", str(path)], stdout=output):
+                pass
+
+    def keep(self, kept: Kept) -> None:
+        """Makes a partial file count."""
+        description = self.directory / f".{kept.label}.json"
+        description.write_text(json.dumps(asdict(kept), indent=1), encoding="utf-8")  # before the disk is full
+        self.partial(kept.label).rename(self.sealed(kept.label))
+        description.rename(self.directory / f"{kept.label}.json")
+
+    def forget(self, label: str) -> None:
+        """Removes what was not kept."""
+        for path in (self.partial(label), self.directory / f".{label}.json"):
+            path.unlink(missing_ok=True)
+
+    def free(self) -> int:
+        return shutil.disk_usage(self.directory).free
+
+    def expire(self, now: float) -> list[str]:
+        """Removes backups beyond their days, never the newest that can be restored, and what killed runs left."""
+        for path in (*self.directory.glob(".*.partial"), *self.directory.glob(".*.json")):
+            path.unlink()
+        kept = self.all()
+        good = [one for one in kept if not self.trouble(one)]
+        old = [one for one in kept if now - one.ended > self.retention * DAY and one not in good[-1:]]
+        for one in old if good else []:
+            (self.directory / f"{one.label}.json").unlink()
+            self.sealed(one.label).unlink(missing_ok=True)
+        return [one.label for one in old] if good else []
+
+    def statuses(self, engine: str, now: float) -> list[Status]:
+        """The state in the shape of all engines. Backups that are missing or cut are none to restore from."""
+        kept = self.all()
+        troubles = [self.trouble(one) for one in kept]
+        good = [one for one, trouble in zip(kept, troubles, strict=True) if not trouble]
+        if not good:
+            return [Status(engine, self.name, trouble=next(filter(None, troubles), None))]
+        last = good[-1]
+        age = max(0.0, now - last.began)  # what was written after it began may not be in it
+        return [
+            Status(
+                engine=engine,
+                name=self.name,
+                last_success=moment(last.ended),
+                kind="full",
+                age=age,
+                full_success=moment(last.ended),
+                full_age=age,
+                backups=len(good),
+                size=last.size,
+                stored=last.stored,
+                duration=round(last.ended - last.began, 3),
+            )
+        ]
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def shrinkage(counts: Mapping[str, int], before: Sequence[Mapping[str, int]]) -> list[str]:
+    """Which of these counts are much less than in the five backups before, in a clause each."""
+    last = before[-_COMPARED:]
+    found = []
+    for what, count in counts.items():
+        usual = statistics.median(one[what] for one in last) if last else 0
+        if count < _SHRUNK * usual:
+            found.append(f"it has {count} {what}, and the {len(last)} before had about {usual:.0f}")
+    return found
+
+
+@contextmanager
+def _age(words: Sequence[str], **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
+    with tempfile.TemporaryFile() as said:
+        try:
+            age = subprocess.Popen(["age", *words], stderr=said, cwd="/", env=environment(), **streams)
+        except FileNotFoundError as error:
+            raise BackupError("age is not installed on this host: run the engine's role") from error
+        broken = False
+        try:
+            yield age
+        except BrokenPipeError:
+            broken = True
+        except BaseException:
+            age.kill()
+            raise
+        finally:
+            if age.stdin:
+                try:
+                    age.stdin.close()
+                except BrokenPipeError:
+                    broken = True
+            code = age.wait()
+        if code or broken:
+            said.seek(0)
+            words_said = "; ".join(said.read().decode(errors="replace").split("\n")[:2]).strip("; ")
+            raise BackupError(f"age ended with status {code}; it says: {words_said or 'nothing'}")
