@@ -55,9 +55,22 @@ def host_ports(description: Mapping[str, Any]) -> dict[str, list[int]]:
     return {colour: found.host_ports(colour) for colour in COLOURS}
 
 
+def service_ports(data: Any, sources: list[str]) -> list[dict[str, Any]]:
+    """See service_ports.yml."""
+    try:
+        return [
+            {"name": f"{found.name}-{colour}-{number}", "port": port, "from": sources}
+            for found in services_of(data)
+            for colour in COLOURS
+            for number, port in enumerate(found.host_ports(colour), 1)
+        ]
+    except ServiceError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
 class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        public = (host_ports, service, services, services_problems, services_tree)
+        public = (host_ports, service, service_ports, services, services_problems, services_tree)
         return {function.__name__: function for function in public}

@@ -23,8 +23,9 @@ options:
         groups bring, V(policy) and V(alerts) of those that any host of the inventory has.
       - V(targets) is V(metrics) of every host - of group V(slipway), if there is one. Each has C(host) and
         C(reached_at), the host's C(prometheus_address) or its name.
+      - V(doors) is V(ports) and V(metrics) of every host. Each has C(host).
     required: true
-    choices: [checks, policy, units, ports, metrics, logs, engines, alerts, targets]
+    choices: [checks, policy, units, ports, metrics, logs, engines, alerts, targets, doors]
 """
 
 EXAMPLES = r"""
@@ -63,6 +64,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.monitoring.alerts impo
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 OF_ALL_HOSTS = ("policy", "alerts")
+ON_EVERY_HOST = {"targets": ("metrics",), "doors": ("ports", "metrics")}
 Variables = Mapping[str, Any]
 
 
@@ -92,11 +94,11 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError(str(error)) from error
 
     def _read(self, term: str, variables: Variables, readers: Mapping[str, Any]) -> Iterator[Any]:
-        if term == "targets":
-            yield from self._targets(variables, readers)
+        if term in ON_EVERY_HOST:
+            yield from self._on_every_host(term, variables, readers)
             return
         if term not in readers:
-            raise AnsibleLookupError(f"cards tell {', '.join([*readers, 'targets'])}, not {term}")
+            raise AnsibleLookupError(f"cards tell {', '.join([*readers, *ON_EVERY_HOST])}, not {term}")
         for meta in self._metas():
             card = read_card(meta.parent.name, self._load(meta / "card.yml"))
             defaults = self._load(meta.parent / "defaults/main.yml") or {}
@@ -104,17 +106,18 @@ class LookupModule(LookupBase):
             if serves(card, self._template(role, card.groups), _names(term, variables)):
                 yield from readers[term](role, term)
 
-    def _targets(self, variables: Variables, readers: Mapping[str, Any]) -> Iterator[Any]:
+    def _on_every_host(self, term: str, variables: Variables, readers: Mapping[str, Any]) -> Iterator[Any]:
         hostvars, groups = variables["hostvars"], variables["groups"]
         for host in groups.get("slipway", groups["all"]):
             theirs = {**hostvars.raw_get(host), "hostvars": hostvars}
             try:
                 templar = self._templar.copy_with_new_env(available_variables=theirs)
                 reached_at = templar.template(theirs.get("prometheus_address")) or host
-                for entry in self._read("metrics", theirs, readers):
-                    yield {"host": host, "reached_at": reached_at} | entry
+                for section in ON_EVERY_HOST[term]:
+                    for entry in self._read(section, theirs, readers):
+                        yield {"host": host, "reached_at": reached_at} | entry
             except AnsibleError as error:
-                raise AnsibleLookupError(f"what Prometheus scrapes of {host} cannot be worked out: {error}") from error
+                raise AnsibleLookupError(f"{term} of {host} cannot be worked out: {error}") from error
 
     def _metas(self) -> list[Path]:
         """The ``meta`` of every role with a card; of two roles with one name the collection's counts."""

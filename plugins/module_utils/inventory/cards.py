@@ -14,7 +14,7 @@ Entry = dict[str, Any]
 # What an entry of each list needs and may have, beside `when`: an entry whose `when` is false is not there.
 ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "units": (("name",), ("id", "area", "severity", "missing", "check")),
-    "ports": (("name", "port"), ("protocol", "from")),
+    "ports": (("name", "port"), ("protocol", "from", "address")),
     "metrics": (("job", "port"), ("path", "scheme", "address", "username", "password")),
     "logs": ((), ("path", "unit")),
 }
