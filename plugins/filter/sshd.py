@@ -1,0 +1,22 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""sshd's settings, for the version that a host has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.host import sshd
+
+
+def sshd_settings(wanted: Mapping[str, Any], told: Sequence[str]) -> list[str]:
+    """See sshd_settings.yml."""
+    return sshd.settings(wanted, told)
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"sshd_settings": sshd_settings}
