@@ -53,8 +53,8 @@ options:
         C(pool), all without it; C(socket) (V(/run/haproxy/admin.sock)), C(master_socket) (V(/run/haproxy-master.sock)),
         C(map) (V(/var/lib/slipway/haproxy/live.map)), as M(slipway.ops.pool_info) has them. A map
         file that is behind is a warning. Needs root."
-      - "B(command): C(argv), a list, no shell; C(status) (V(0)); C(matches), a regular expression for standard
-        output."
+      - "B(command): C(argv), a list, no shell; C(status) (V(0)); C(skip_status), one that means that it does not apply,
+        for the reason that it says; C(matches), a regular expression for standard output."
       - "B(file): C(path), absolute, may be a pattern whose newest file counts; C(exists) (V(true)); C(age) and
         C(size), limits (s and By when they have no unit)."
       - "B(disk): C(path) (V(/)), or with C(others) (V(false)) every writable file system of the host but that one;

@@ -140,6 +140,14 @@ def test_command_by_status_and_output():
     assert check(kind="command", argv=["sh", "-c", "kill -9 $$"]).measured == -9
 
 
+def test_a_command_may_say_that_it_does_not_apply():
+    argv = ["sh", "-c", "echo no such kernel; exit 77"]
+    skipped = check(kind="command", argv=argv, skip_status=77)
+    assert (skipped.verdict, skipped.reason) == ("skip", "no such kernel")
+    assert check(kind="command", argv=argv).verdict == "fail"
+    assert check(kind="command", argv=["sh", "-c", "exit 1"], skip_status=77).verdict == "fail"
+
+
 def test_a_command_is_killed_with_its_children(tmp_path):
     mark = tmp_path / "child"
     argv = ["sh", "-c", f"sleep 600 & echo $! > {mark}; sleep 600"]

@@ -50,7 +50,7 @@ def test_tags_that_no_task_has_are_refused(verb: str, inventory: Path) -> None:
     assert "--tags nosuch would do nothing. Nothing was done" in said
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("site", "health")])
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("site", "health", "drift", "unban")])
 def test_a_limit_without_whom_it_is_for_is_refused(verb: str, inventory: Path) -> None:
     said = refused(play(verb, inventory, "--limit", "stranger", **ASKED.get(verb, {})))
     assert "--limit leaves out" in said and "Nothing was done" in said

@@ -25,6 +25,7 @@ class Command(Check):
 
     argv: tuple[str, ...] = option(arguments)
     status: int = option(integer(0, 255), 0)
+    skip_status: int | None = option(integer(1, 255), None)
     matches: re.Pattern[str] | None = option(pattern, None)
 
     @property
@@ -43,6 +44,8 @@ class Command(Check):
         except OSError as error:
             raise CheckFailed(f"{self.argv[0]} cannot be run: {error.strerror}") from error
         said = " ".join((ended.errors or ended.output).split())[:_SHOWN]
+        if self.skip_status is not None and ended.status == self.skip_status:
+            return [Finding("skip", reason=said or f"it ended with status {ended.status}, which is to skip")]
         told = f"it ended with status {ended.status}, wanted {self.status}" + (f"; it said: {said}" if said else "")
         findings = [same(ended.status, [self.status], told)]
         if self.matches:
