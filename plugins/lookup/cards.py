@@ -12,7 +12,8 @@ author: The Slipway authors (@slipway)
 description:
   - A role has a card, C(meta/card.yml), with the groups that it serves, the units that it runs, its ports, metrics and
     logs. Beside it may be C(meta/checks.yml.j2), what M(slipway.ops.health_check) measures of it, C(meta/policy.yml),
-    what must be proven of it, and C(meta/alerts.yml), groups of Prometheus' alerting rules.
+    what must be proven of it, C(meta/alerts.yml), groups of Prometheus' alerting rules, and C(meta/measures.yml), what
+    the report asks Prometheus.
   - Looks among the roles of this collection and those of C(roles_path), so that a role of your own with a card is
     known too.
   - Cards are read with the role's defaults beneath the host's variables.
@@ -20,12 +21,12 @@ options:
   _terms:
     description:
       - What to read. V(checks), V(units), V(ports), V(metrics), V(logs) and V(engines) are of the roles that the host's
-        groups bring, V(policy) and V(alerts) of those that any host of the inventory has.
+        groups bring, V(policy), V(alerts) and V(measures) of those that any host of the inventory has.
       - V(targets) is V(metrics) of every host - of group V(slipway), if there is one. Each has C(host) and
         C(reached_at), the host's C(prometheus_address) or its name.
       - V(doors) is V(ports) and V(metrics) of every host. Each has C(host).
     required: true
-    choices: [checks, policy, units, ports, metrics, logs, engines, alerts, targets, doors]
+    choices: [checks, policy, units, ports, metrics, logs, engines, alerts, measures, targets, doors]
 """
 
 EXAMPLES = r"""
@@ -61,9 +62,10 @@ from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import
     wanted,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.alerts import read_alerts
+from ansible_collections.slipway.ops.plugins.module_utils.monitoring.measures import read_measures
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
-OF_ALL_HOSTS = ("policy", "alerts")
+OF_ALL_HOSTS = ("policy", "alerts", "measures")
 ON_EVERY_HOST = {"targets": ("metrics",), "doors": ("ports", "metrics")}
 Variables = Mapping[str, Any]
 
@@ -85,6 +87,7 @@ class LookupModule(LookupBase):
             "checks": self._checks,
             "policy": self._policy,
             "alerts": self._alerts,
+            "measures": self._measures,
             "engines": self._engines,
             **dict.fromkeys(ENTRIES, self._entries),
         }
@@ -145,6 +148,10 @@ class LookupModule(LookupBase):
             return []
         # Their own templates, {{ $labels.host }}, are Prometheus'.
         return [{"role": role.card.role, "groups": read_alerts(role.card.role, self._loader.load_from_file(str(path)))}]
+
+    def _measures(self, role: _Role, term: str) -> list[Any]:
+        path = role.meta / "measures.yml"
+        return read_measures(role.card.role, self._loader.load_from_file(str(path))) if path.exists() else []
 
     def _engines(self, role: _Role, term: str) -> list[str]:
         return [role.card.engine] if role.card.engine else []
