@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 FLOORS = (
     {"core", "host", "net"},
     {"evidence", "certificates", "config_tree", "inventory", "monitoring"},
-    {"service", "edge", "data", "traffic", "etcd", "readiness"},
-    {"release", "engines"},
+    {"service", "edge", "data", "traffic", "etcd", "readiness", "jobs"},
+    {"release", "engines", "awx"},
     {"health", "program"},
 )
 STORE = """
