@@ -89,7 +89,7 @@ earlier:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils import hardening
+from ansible_collections.slipway.ops.plugins.module_utils.host import hardening
 
 
 def main() -> None:

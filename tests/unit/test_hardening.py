@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils import hardening
-from ansible_collections.slipway.ops.plugins.module_utils.hardening import Host
+from ansible_collections.slipway.ops.plugins.module_utils.host import hardening
+from ansible_collections.slipway.ops.plugins.module_utils.host.hardening import Host
 
 
 def make(root: Path, **files: str) -> Path:
