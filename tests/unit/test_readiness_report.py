@@ -22,6 +22,7 @@ from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import
 FILTERS = FilterModule().filters()
 ABOUT = {"system": "demo", "command": "ansible-playbook slipway.ops.readiness", "data_file": "readiness.json"}
 LANGUAGES = ("en", "ko")
+READINESS = sample.ROOT / "plugins/plugin_utils/readiness"
 # HTML elements that have no end tag.
 VOID = {"meta", "br", "img", "input", "link", "hr"}
 
@@ -258,7 +259,7 @@ def test_languages_have_the_same_texts_with_the_same_placeholders():
 def test_every_text_is_used():
     here = "".join(
         path.read_text()
-        for path in sorted(sample.ROOT.glob("plugins/plugin_utils/readiness/*"))
+        for path in sorted([*READINESS.glob("*"), *(READINESS.parent / "status").glob("*")])
         if path.suffix in (".py", ".j2")
     )
     unused = [

@@ -7,8 +7,10 @@ Only what both runners understand alike is taken; the rest is refused, so that n
 
 from __future__ import annotations
 
+import datetime
 import re
 import zoneinfo
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 DAYS = {"MO": "Mon", "TU": "Tue", "WE": "Wed", "TH": "Thu", "FR": "Fri", "SA": "Sat", "SU": "Sun"}
@@ -73,6 +75,28 @@ class Schedule:
         """The longest time between two runs, roughly: by it one that is missed can be told."""
         unit = {"MINUTELY": 60, "HOURLY": 3600, "DAILY": 86400, "WEEKLY": 7 * 86400, "MONTHLY": 31 * 86400}
         return unit[self.frequency] * self.interval
+
+    def after(self, moment: datetime.datetime) -> datetime.datetime:
+        """The next time that it runs, in its time zone. A time that a change of the clock leaves out is passed over."""
+        zone = zoneinfo.ZoneInfo(self.timezone)
+        day = moment.astimezone(zone).date()
+        for date in (day + datetime.timedelta(days=number) for number in range(63)):
+            for time in self._times(date):
+                local = datetime.datetime.combine(date, time, zone)
+                there = local.astimezone(datetime.timezone.utc)
+                if there > moment and there.astimezone(zone).time() == time:
+                    return local
+        raise ScheduleError(f"{self.calendar} never comes")  # no rule that is taken waits for longer than a month
+
+    def _times(self, date: datetime.date) -> Iterator[datetime.time]:
+        """Of a day, in their order."""
+        if (self.days and tuple(DAYS)[date.weekday()] not in self.days) or self.monthday not in (0, date.day):
+            return
+        every = self.frequency == "MINUTELY"
+        hours = self.hours or range(0, 24, 1 if every else self.interval)
+        for hour in hours:
+            for minute in range(0, 60, self.interval) if every else (self.minute,):
+                yield datetime.time(hour, minute)
 
 
 def parse_schedule(rule: str, timezone: str) -> Schedule:
