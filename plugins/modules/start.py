@@ -11,7 +11,7 @@ description:
   - Writes a directory from which C(ansible-playbook) runs this collection's playbooks. In it are an inventory, group
     variables, a vault with generated secrets, its password in a file that only its owner reads, and what to do next.
   - Answers that cannot be meant are refused, a sentence each, and nothing is written.
-  - Runs on the controller, by an action plugin of the same name. P(slipway.ops.start#playbook) asks for the answers.
+  - Runs on the controller, by an action plugin of the same name. C(playbooks/start.yml) asks for the answers.
 options:
   directory:
     description: The new directory. One that something is in is refused.
