@@ -23,7 +23,22 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 LONGEST = datetime.timedelta(seconds=180)  # of an order, from its first question to the certificate
+TRIES = 5
 _AGENT = "slipway"
+
+
+class _Network(client.ClientNetwork):
+    """python3-acme sends a message once more when its nonce is refused; an authority may refuse that one, too."""
+
+    def post(self, *words: Any, **options: Any) -> Any:
+        for _ in range(TRIES):
+            try:
+                return super().post(*words, **options)
+            except messages.Error as error:
+                if error.code != "badNonce":
+                    raise
+                refused = error
+        raise refused
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,7 @@ class Acme:
             return None
 
     def _client(self, registered: bool = True) -> Any:
-        net = client.ClientNetwork(josepy.JWKRSA.load(self._account_key()), user_agent=_AGENT, timeout=30)
+        net = _Network(josepy.JWKRSA.load(self._account_key()), user_agent=_AGENT, timeout=30)
         net.verify_ssl = self.ca or True
         acme = client.ClientV2(client.ClientV2.get_directory(self.directory, net), net)
         if not registered:
