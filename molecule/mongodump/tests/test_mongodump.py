@@ -24,7 +24,7 @@ def mongo(host):
 @pytest.fixture
 def dump(host):
     """A fresh dump, the newest; of those before nothing is left."""
-    host.check_output(f"rm -f {STORE}/*")
+    host.check_output(f"rm -rf {STORE}/*")
     assert host.run("slipway-backup full").rc == 0
     return host.check_output(f"ls {STORE}/*.age")
 

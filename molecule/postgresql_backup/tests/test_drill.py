@@ -167,19 +167,25 @@ def test_a_missing_backup_fails():
 def test_a_stale_backup_fails_and_who_makes_it_is_told():
     configuration = "/etc/slipway/drill/postgresql.json"
     db1.check_output(f'cp {configuration} /tmp/kept && sed -i \'s/"age": [0-9.]*/"age": 0.5/\' {configuration}')
+    backup1.check_output(f"mkdir -p {TEXTFILES}")
     try:
         run = play("drill", INVENTORY, evidence_host="backup1")
+        told = told_verdict()
     finally:
         db1.check_output(f"cp /tmp/kept {configuration}")
+        backup1.check_output(f"rm -r {TEXTFILES}")
     assert run.code != 0 and leftovers() == ""
     reason = run.output.partition("Fail where a drill failed")[2]
     assert labels()[-1] in reason and " old, more than 500ms" in reason, run.output
-    assert told_verdict() == "2"
+    assert told == "2"
+
+
+TEXTFILES = "/var/lib/prometheus/node-exporter"
 
 
 def told_verdict() -> str:
     """What the metrics of the host that makes the backups say of the last drill: 0 pass, 2 fail."""
-    metrics = backup1.check_output("cat /var/lib/prometheus/node-exporter/*.prom")
+    metrics = backup1.check_output(f"cat {TEXTFILES}/*.prom")
     (verdict,) = re.findall(r"(?m)^slipway_backup_drill_verdict\{.*\} (\S+)$", metrics)
     return verdict
 
