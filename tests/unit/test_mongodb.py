@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import DAY, digest
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Limits, judge
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError, tools
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection, read
@@ -23,14 +24,11 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.backup
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.client import is_data, scratch_names
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.restore import of
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.store import (
-    DAY,
     Dump,
     Plan,
     Store,
-    digest,
     plan,
-    shrinkage,
-    statuses,
+    shrunk,
 )
 
 END = b"\xff\xff\xff\xff"
@@ -183,10 +181,10 @@ def made(wanted: Plan, day: float, number: int = 3) -> Dump:
 def test_the_last_good_dump_stays_however_old_it_is(wanted: Plan) -> None:
     store = Open(wanted)
     old, young, broken = made(wanted, 30), made(wanted, 20), made(wanted, 8)
-    store.archive(broken.label).write_bytes(b"cut")
+    store.sealed(broken.label).write_bytes(b"cut")
     store.partial("killed").touch()
     assert store.expire(NOW) == [old.label, broken.label]
-    assert [dump.label for dump in store.dumps()] == [young.label]
+    assert [dump.label for dump in store.all()] == [young.label]
     assert sorted(path.name for path in wanted.directory.iterdir()) == [
         f"{young.label}.archive.age",
         f"{young.label}.json",
@@ -196,20 +194,20 @@ def test_the_last_good_dump_stays_however_old_it_is(wanted: Plan) -> None:
 def test_a_dump_within_its_days_stays_and_nothing_goes_without_a_good_one(wanted: Plan) -> None:
     young = made(wanted, 6)
     assert Open(wanted).expire(NOW) == []
-    Open(wanted).archive(young.label).unlink()
+    Open(wanted).sealed(young.label).unlink()
     assert Open(wanted).expire(NOW + 30 * DAY) == []
 
 
 def test_the_state_tells_age_and_what_is_missing(wanted: Plan) -> None:
-    assert statuses(wanted, NOW)[0].age is None
+    assert Store(wanted).statuses("mongodb", NOW)[0].age is None
     old, last = made(wanted, 2), made(wanted, 1)
-    (state,) = statuses(wanted, NOW)
+    (state,) = Store(wanted).statuses("mongodb", NOW)
     assert (state.backups, state.size, state.stored, state.age) == (2, 300, last.stored, DAY + 5)
     assert judge(state, Limits(age=DAY)).verdict == "fail" and judge(state, Limits(age=2 * DAY)).verdict == "pass"
-    Open(wanted).archive(last.label).unlink()
-    assert statuses(wanted, NOW)[0].age == 2 * DAY + 5
-    Open(wanted).archive(old.label).write_bytes(b"")
-    assert "it is truncated" in (statuses(wanted, NOW)[0].trouble or "")
+    Open(wanted).sealed(last.label).unlink()
+    assert Store(wanted).statuses("mongodb", NOW)[0].age == 2 * DAY + 5
+    Open(wanted).sealed(old.label).write_bytes(b"")
+    assert "it is truncated" in (Store(wanted).statuses("mongodb", NOW)[0].trouble or "")
 
 
 def test_damage_is_told_in_one_sentence(wanted: Plan) -> None:
@@ -218,7 +216,7 @@ def test_damage_is_told_in_one_sentence(wanted: Plan) -> None:
         store.check(dump)  # the description has one more collection
     honest = replace(dump, collections=read(io.BytesIO(WHOLE)))
     assert store.check(honest) == honest.collections
-    path = store.archive(dump.label)
+    path = store.sealed(dump.label)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + b"!")
     with pytest.raises(MongodbError, match="its checksum is another, so it is corrupted"):
@@ -245,13 +243,13 @@ def test_a_dump_lacks_what_was_listed_or_was_there() -> None:
 
 def test_what_shrinks_is_told(wanted: Plan) -> None:
     before = [made(wanted, day, 100) for day in range(9, 3, -1)]
-    assert shrinkage(made(wanted, 1, 60), before) == [] == shrinkage(before[0], [])
-    assert shrinkage(made(wanted, 1, 40), before) == [
+    assert shrunk(made(wanted, 1, 60), before) == [] == shrunk(before[0], [])
+    assert shrunk(made(wanted, 1, 40), before) == [
         "it has 40 documents, and the 5 before had about 100",
         "it has 4000 bytes, and the 5 before had about 10000",
     ]
     gone = replace(before[0], collections={"app.models": Collection(100, 10000)})
-    assert shrinkage(gone, before) == ["app.empty was in the last dump and is in this one no more"]
+    assert shrunk(gone, before) == ["app.empty was in the last dump and is in this one no more"]
 
 
 class _Member:
@@ -293,7 +291,7 @@ def test_what_is_kept_is_read_again_as_it_was(wanted: Plan) -> None:
     assert asdict(Open(wanted).newest()) == asdict(dump)
     (wanted.directory / f"{dump.label}.json").write_text("{")
     with pytest.raises(MongodbError, match="cannot be read"):
-        Open(wanted).dumps()
+        Open(wanted).all()
 
 
 def test_an_archive_counts_only_with_its_description(wanted: Plan) -> None:
@@ -304,7 +302,7 @@ def test_an_archive_counts_only_with_its_description(wanted: Plan) -> None:
     (wanted.directory / f".{fresh.label}.json").mkdir()  # as if the disk were full
     with pytest.raises(OSError):
         store.keep(fresh)
-    assert store.partial(fresh.label).exists() and not store.archive(fresh.label).exists()
+    assert store.partial(fresh.label).exists() and not store.sealed(fresh.label).exists()
     (wanted.directory / f".{fresh.label}.json").rmdir()
     store.forget(fresh.label)
     assert {path.name for path in wanted.directory.iterdir()} == {f"{dump.label}.archive.age", f"{dump.label}.json"}

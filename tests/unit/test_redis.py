@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Refused, Restore
-from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import DAY, Kept, Shelf, digest, shrinkage
+from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import DAY, Kept, digest, shrinkage
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis import RedisError, restore
-from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.backup import Plan
+from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.backup import Plan, Snapshots
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.client import connected
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.rehearsal import compared
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.scratch import argv, gist
@@ -76,40 +76,40 @@ def test_answers_are_read_and_a_server_that_is_not_there_is_named(serve: Serve, 
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
+def shelf(tmp_path: Path) -> Snapshots:
     (tmp_path / "shelf").mkdir()
-    return Shelf("cache", tmp_path / "shelf", tmp_path / "key", 7.0)
+    return Snapshots("cache", tmp_path / "shelf", tmp_path / "key", 7.0)
 
 
-def put(shelf: Shelf, label: str, ended: float) -> Kept:
+def put(shelf: Snapshots, label: str, ended: float) -> Kept:
     shelf.partial(label).write_bytes(b"sealed")
     kept = Kept(label, ended - 5, ended, digest(shelf.partial(label)), 6, 100, dict(HOLDS))
     shelf.keep(kept)
     return kept
 
 
-def test_what_is_kept_is_told_and_damage_is_named(shelf: Shelf) -> None:
+def test_what_is_kept_is_told_and_damage_is_named(shelf: Snapshots) -> None:
     kept = put(shelf, "20261101T000000Z", 1000.0)
     assert shelf.all() == [kept]
-    shelf.check(kept)
+    shelf.refuse_damage(kept)
     (status,) = shelf.statuses("redis", 1095.0)
     assert (status.age, status.backups, status.size, status.stored) == (100.0, 1, 100, 6)
     shelf.sealed(kept.label).write_bytes(b"Sealed")
     with pytest.raises(BackupError, match="corrupted"):
-        shelf.check(kept)
+        shelf.refuse_damage(kept)
     shelf.sealed(kept.label).write_bytes(b"seal")
     with pytest.raises(BackupError, match="4 bytes instead of 6: it is truncated"):
-        shelf.check(kept)
+        shelf.refuse_damage(kept)
     assert shelf.statuses("redis", 1095.0)[0].age is None
     shelf.sealed(kept.label).unlink()
     with pytest.raises(BackupError, match="is missing"):
-        shelf.check(kept)
+        shelf.refuse_damage(kept)
     (shelf.directory / f"{kept.label}.json").write_text("{")
     with pytest.raises(BackupError, match="restore it from a copy, or remove it"):
         shelf.all()
 
 
-def test_the_newest_that_can_be_restored_outlives_its_days(shelf: Shelf) -> None:
+def test_the_newest_that_can_be_restored_outlives_its_days(shelf: Snapshots) -> None:
     old, good, cut = (put(shelf, f"2026110{at}T000000Z", at * DAY) for at in (1, 2, 3))
     shelf.sealed(cut.label).write_bytes(b"")
     shelf.partial("20261104T000000Z").write_bytes(b"of a run that was killed")
@@ -118,7 +118,7 @@ def test_the_newest_that_can_be_restored_outlives_its_days(shelf: Shelf) -> None
     assert not shelf.partial("20261104T000000Z").exists()
 
 
-def test_two_do_not_work_on_a_shelf_at_once(shelf: Shelf) -> None:
+def test_two_do_not_work_on_a_shelf_at_once(shelf: Snapshots) -> None:
     with shelf.alone(), pytest.raises(BackupError, match="another backup, drill or restore of cache"), shelf.alone():
         pass
 
@@ -130,7 +130,7 @@ def test_a_backup_with_much_less_is_told() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("age"), reason="age is not here")
-def test_what_is_sealed_comes_back_with_its_key_alone(shelf: Shelf, tmp_path: Path) -> None:
+def test_what_is_sealed_comes_back_with_its_key_alone(shelf: Snapshots, tmp_path: Path) -> None:
     shelf.key.write_text("AGE-SECRET-KEY-1682CE72VAZT0NTP7XHKCKH08QG5CMPCYXGDGY6QFFK5GD6TWJQFS9E39AA\n")
     with shelf.seal(shelf.partial("a")) as sink:
         sink.write(b"secret")
@@ -188,7 +188,7 @@ def test_what_is_there_is_replaced_only_by_who_says_so() -> None:
         restore.refuse_unconfirmed(Restore("recover", confirm="cache1/cache"), 5, "cache1/cache")
 
 
-def test_what_cannot_be_restored_is_refused(shelf: Shelf) -> None:
+def test_what_cannot_be_restored_is_refused(shelf: Snapshots) -> None:
     with pytest.raises(Refused, match="there is no backup of cache in"):
         restore.choose(shelf, Restore())
     first, last = put(shelf, "20261101T000000Z", 1.0), put(shelf, "20261102T000000Z", 2.0)
@@ -202,7 +202,7 @@ def test_what_cannot_be_restored_is_refused(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize("appendonly", [True, False])
 def test_the_server_starts_on_the_snapshot_whatever_it_starts_from(
-    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, appendonly: bool
+    shelf: Snapshots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, appendonly: bool
 ) -> None:
     data = tmp_path / "data"
     (data / "appendonlydir").mkdir(parents=True)
@@ -212,7 +212,7 @@ def test_the_server_starts_on_the_snapshot_whatever_it_starts_from(
     monkeypatch.setattr(restore.shutil, "chown", lambda *_: None)
     monkeypatch.setattr(restore, "_systemctl", lambda verb, unit: stopped.append(f"{verb} {unit}"))
     monkeypatch.setattr(restore, "_until_loaded", lambda _: None)
-    monkeypatch.setattr(Shelf, "unseal", lambda _, path, target: target.write_text(f"of {path.name}"))
+    monkeypatch.setattr(Snapshots, "unseal", lambda _, path, target: target.write_text(f"of {path.name}"))
     wanted = Plan("cache", shelf.directory, shelf.key, tmp_path, tmp_path, "", data, "valkey", appendonly)
     restore.put(wanted, shelf, put(shelf, "20261101T000000Z", 1.0))
     found = {str(path.relative_to(data)): path.read_text() for path in data.rglob("*") if path.is_file()}

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
-from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, moment
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import environment
 
@@ -26,10 +26,30 @@ _COMPARED = 5  # backups before the newest
 _SHRUNK = 0.5
 
 
+class Described(Protocol):
+    """What every description says, a dataclass. Moments are Unix time, ``size`` the bytes that the backup restores,
+    ``stored`` those of the sealed file."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def began(self) -> float: ...
+    @property
+    def ended(self) -> float: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def stored(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+
+K = TypeVar("K", bound=Described)
+
+
 @dataclass(frozen=True)
 class Kept:
-    """One backup. Moments are Unix time, ``size`` the bytes that it restores, ``stored`` those of the sealed file;
-    ``holds`` are counts and hashes of what is in it, the engine's own."""
+    """One backup of an engine that adds no more than counts and hashes of what is in it, its ``holds``."""
 
     label: str
     began: float
@@ -40,14 +60,23 @@ class Kept:
     holds: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Shelf:
-    """Where one store's backups are. ``key`` is an age identity, ``retention`` days."""
+@dataclass
+class Shelf(Generic[K]):
+    """Where one store's backups are. ``key`` is an age identity, ``retention`` days. An engine's own says how a
+    description is read, and may have its own ending, words and error."""
+
+    ending: ClassVar[str] = ".age"
+    file_of: ClassVar[str] = "the backup"
+    error: ClassVar[type[DataError]] = BackupError
 
     name: str
     directory: Path
     key: Path
     retention: float = 7.0
+
+    def read(self, description: dict[str, Any]) -> K:
+        """A description from its file; ValueError, TypeError or KeyError when it is none."""
+        raise NotImplementedError
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -56,47 +85,48 @@ class Shelf:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise BackupError(
+                raise self.error(
                     f"another backup, drill or restore of {self.name} is under way; wait for its end"
                 ) from error
             yield
 
     def sealed(self, label: str) -> Path:
-        return self.directory / f"{label}.age"
+        return self.directory / f"{label}{self.ending}"
 
     def partial(self, label: str) -> Path:
         return self.directory / f".{label}.partial"
 
-    def all(self) -> list[Kept]:
+    def all(self) -> list[K]:
         """Oldest first. One whose description cannot be read is an error: it may be the only one."""
         found = []
         for path in sorted(self.directory.glob("[0-9]*.json")):
             try:
-                found.append(Kept(**json.loads(path.read_text(encoding="utf-8"))))
-            except (OSError, ValueError, TypeError) as error:
-                raise BackupError(f"{path} cannot be read ({error}): restore it from a copy, or remove it") from error
+                found.append(self.read(json.loads(path.read_text(encoding="utf-8"))))
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                raise self.error(f"{path} cannot be read ({error}): restore it from a copy, or remove it") from error
         return found
 
-    def newest(self) -> Kept:
+    def newest(self) -> K:
+        """The last one, which a restore would take."""
         kept = self.all()
         if not kept:
-            raise BackupError(f"there is no backup of {self.name} to restore: make one with backup.yml")
+            raise self.error(f"there is no backup of {self.name} to restore: make one with backup.yml")
         return kept[-1]
 
-    def trouble(self, kept: Kept) -> str:
+    def trouble(self, kept: K) -> str:
         """What can be seen of a file without reading it."""
         path = self.sealed(kept.label)
         if not path.exists():
-            return f"the backup {kept.label} is missing: {path} is not there"
+            return f"{self.file_of} {kept.label} is missing: {path} is not there"
         size = path.stat().st_size
         return f"{path} has {size} bytes instead of {kept.stored}: it is truncated" if size != kept.stored else ""
 
-    def check(self, kept: Kept) -> None:
-        """BackupError when the file is not what was written."""
+    def refuse_damage(self, kept: K) -> None:
+        """An error when the file is not what was written."""
         if trouble := self.trouble(kept):
-            raise BackupError(trouble)
+            raise self.error(trouble)
         if digest(self.sealed(kept.label)) != kept.sha256:
-            raise BackupError(
+            raise self.error(
                 f"{self.sealed(kept.label)} is not what was written: its checksum is another, so it is corrupted"
             )
 
@@ -113,10 +143,12 @@ class Shelf:
             with _age(["--decrypt", f"--identity={self.key}", str(path)], stdout=output):
                 pass
 
-    def keep(self, kept: Kept) -> None:
+    def keep(self, kept: K) -> None:
         """Makes a partial file count."""
         description = self.directory / f".{kept.label}.json"
-        description.write_text(json.dumps(asdict(kept), indent=1), encoding="utf-8")  # before the disk is full
+        description.write_text(
+            json.dumps(asdict(cast(Any, kept)), indent=1), encoding="utf-8"
+        )  # before the disk is full
         self.partial(kept.label).rename(self.sealed(kept.label))
         description.rename(self.directory / f"{kept.label}.json")
 

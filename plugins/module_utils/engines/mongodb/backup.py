@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterable, Mapping
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell
+from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import digest
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.client import Server, connected
@@ -18,8 +18,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.store 
     Dump,
     Plan,
     Store,
-    digest,
-    shrinkage,
+    shrunk,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.tools import (
     contents,
@@ -38,7 +37,7 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
     try:
         store = Store(wanted)
         with store.alone():
-            before = store.dumps()
+            before = store.all()
             made = dump(store, tell)
             for label in store.expire(time.time()):
                 tell(f"{label} is beyond its {wanted.retention:g} days and removed")
@@ -47,7 +46,7 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
         took = round(time.monotonic() - began, 2)
         return [_result(wanted, "full", claim, "fail", at=at, took=took, reason=f"{wanted.name}: {error}")]
     took = round(time.monotonic() - began, 2)
-    less = shrinkage(made, before)
+    less = shrunk(made, before)
     tell(f"{made.label}: {made.documents} documents of {len(made.data())} collections, {to_byte_size(made.stored)}")
     return [
         _result(wanted, "full", claim, "pass", at=at, took=took, measured=took, unit="s"),
@@ -70,7 +69,7 @@ def verify(wanted: Plan, tell: Tell) -> list[Result]:
     at, began = timestamp(), time.monotonic()
     troubles = []
     store = Store(wanted)
-    dumps = store.dumps()
+    dumps = store.all()
     for dump in dumps:
         try:
             store.check(dump)
@@ -110,7 +109,7 @@ def dump(store: Store, tell: Tell) -> Dump:
         store.keep(made)
         return made
     except (MongodbError, OSError) as error:
-        free = shutil.disk_usage(store.directory).free
+        free = store.free()
         store.forget(label)
         if free < 2**20:
             raise MongodbError(f"the disk of {store.directory} is full ({error}): enlarge it") from error

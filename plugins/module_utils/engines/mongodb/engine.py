@@ -21,7 +21,7 @@ def back_up(kind: Kind, settings: Settings, only: str | None, tell: Tell) -> lis
 
 
 def statuses(settings: Settings, now: float) -> list[Status]:
-    return store.statuses(store.plan(settings), now)
+    return store.Store(store.plan(settings)).statuses(store.ENGINE, now)
 
 
 def drill(settings: Settings, run: str, tell: Tell) -> Report:

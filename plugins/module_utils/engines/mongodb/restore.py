@@ -31,7 +31,7 @@ UNCHANGED = "Nothing was changed"
 def put(store: Store, dump: Dump, config: str, names: Mapping[str, str], drop: bool) -> None:
     """Documents of these databases, each under its other name. MongodbError unless every one arrived."""
     argv = ["mongorestore", f"--config={config}", "--archive", "--gzip", "--noIndexRestore", *renaming(names)]
-    said = run_pipe([store.decrypt(), [*argv, *(["--drop"] if drop else [])]], source=store.archive(dump.label))
+    said = run_pipe([store.decrypt(), [*argv, *(["--drop"] if drop else [])]], source=store.sealed(dump.label))
     wanted, arrived = sum(one.documents for one in of(dump, names).values()), restored(said)
     if arrived != wanted:
         raise MongodbError(f"mongorestore restored {arrived} documents of {wanted}, and ended as if all were well")
@@ -110,7 +110,7 @@ def refuse_difference(compared: Iterable[Compared], unlike: Iterable[str]) -> No
 
 def choose(store: Store, asked: Restore) -> tuple[Dump, dict[str, str]]:
     """The dump, and the names that its databases get."""
-    dumps = {dump.label: dump for dump in store.dumps()}
+    dumps = {dump.label: dump for dump in store.all()}
     if not dumps:
         raise Refused(f"there is no backup of {store.plan.name} in {store.directory}; bring one there. {UNCHANGED}")
     if asked.set and asked.set not in dumps:

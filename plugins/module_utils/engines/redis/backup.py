@@ -30,6 +30,13 @@ ENGINE = "redis"
 SOURCE = "slipway-backup 0.1.0"
 
 
+class Snapshots(Shelf[Kept]):
+    """Where one server's snapshots are."""
+
+    def read(self, description: dict[str, Any]) -> Kept:
+        return Kept(**description)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What the role left. ``flavour`` is redis or valkey: program, user and unit are called so. ``socket`` is the live
@@ -47,8 +54,8 @@ class Plan:
     retention: float = 7.0
 
     @property
-    def shelf(self) -> Shelf:
-        return Shelf(self.name, self.directory, self.key, self.retention)
+    def shelf(self) -> Snapshots:
+        return Snapshots(self.name, self.directory, self.key, self.retention)
 
     @property
     def server(self) -> Scratch:
@@ -103,7 +110,7 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
     ]
 
 
-def make(wanted: Plan, shelf: Shelf, tell: Tell) -> Kept:
+def make(wanted: Plan, shelf: Snapshots, tell: Tell) -> Kept:
     """Made, sealed, read back into a scratch server, and kept on the shelf."""
     began = time.time()
     label = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(began))
@@ -129,7 +136,7 @@ def make(wanted: Plan, shelf: Shelf, tell: Tell) -> Kept:
         raise
 
 
-def load(wanted: Plan, shelf: Shelf, sealed: Path) -> dict[str, Any]:
+def load(wanted: Plan, shelf: Snapshots, sealed: Path) -> dict[str, Any]:
     """What is in a sealed snapshot, by a server that loads it."""
     with wanted.server.place() as place:
         shelf.unseal(sealed, place / RDB)
@@ -155,9 +162,9 @@ def verify(wanted: Plan, tell: Tell) -> list[Result]:
     return [_result(wanted, "verified", claim, verdict, at=at, took=took, measured=took, unit="s", reason=reason)]
 
 
-def check(wanted: Plan, shelf: Shelf, one: Kept) -> None:
+def check(wanted: Plan, shelf: Snapshots, one: Kept) -> None:
     """DataError unless a backup is what was written and loads to what it was made with."""
-    shelf.check(one)
+    shelf.refuse_damage(one)
     refuse_little_memory(one.holds["memory"])
     refuse_difference(one, load(wanted, shelf, shelf.sealed(one.label)))
 

@@ -59,7 +59,7 @@ def _perform(wanted: Plan, report: Report, course: Course) -> None:
         refuse_little_memory(kept.holds["memory"])
         phase.note = f"{kept.label}, {to_duration(round(age))} old, {to_byte_size(kept.size)}, {keys(kept)} keys"
     with course.phase("read", "Read the file to its end"):
-        shelf.check(kept)
+        shelf.refuse_damage(kept)
     with wanted.server.place() as place, ExitStack() as stack:
         with course.phase("restore", "Restore the snapshot"):
             shelf.unseal(shelf.sealed(kept.label), place / RDB)

@@ -13,9 +13,9 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Refused, Restore, Tell
-from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import Kept, Shelf
+from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import Kept
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis import RedisError
-from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.backup import Plan, check, keys, make
+from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.backup import Plan, Snapshots, check, keys, make
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.scratch import RDB
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 
@@ -53,7 +53,7 @@ def restore(wanted: Plan, host: str, asked: Restore, tell: Tell) -> None:
         tell(f"the server has what {kept.label} holds; keys whose time has come since are gone")
 
 
-def choose(shelf: Shelf, asked: Restore) -> Kept:
+def choose(shelf: Snapshots, asked: Restore) -> Kept:
     """The backup that is restored."""
     if asked.into:
         raise Refused(f"Redis is restored whole: restore_into is for engines that have names within. {UNCHANGED}")
@@ -99,7 +99,7 @@ def _refusing(action: Callable[[], Any]) -> Any:
         raise Refused(f"{error}. {UNCHANGED}") from error
 
 
-def _save(wanted: Plan, former: Shelf, tell: Tell) -> None:
+def _save(wanted: Plan, former: Snapshots, tell: Tell) -> None:
     shutil.rmtree(former.directory, ignore_errors=True)
     make_directory(former.directory, 0o700)
     try:
@@ -110,7 +110,7 @@ def _save(wanted: Plan, former: Shelf, tell: Tell) -> None:
     tell("what is there is kept: restore_undo=true puts it back, restore_discard=true removes it")
 
 
-def put(wanted: Plan, shelf: Shelf, kept: Kept) -> None:
+def put(wanted: Plan, shelf: Snapshots, kept: Kept) -> None:
     """The server starts on the snapshot. An append-only file that is not there would be begun empty, whatever snapshot
     lies beside it: so the snapshot becomes its base."""
     fresh = wanted.data / ".slipway-restore"
