@@ -48,18 +48,18 @@ def cost(runs: list[Run]) -> Cost:
 
 
 def ansible_playbook(
-    inventory: Path, playbook: Path, *options: str, collections: Path = ROOT / "collections"
+    inventory: Path, playbook: Path, *options: str, collections: Path | None = None, root: Path = ROOT
 ) -> tuple[Run, str]:
-    """Run a playbook in a fresh process with this checkout's settings; answers the measures and the output."""
+    """Run a playbook in a fresh process with a checkout's settings; answers the measures and the output."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
     done = subprocess.run(
         [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, playbook, *options],
-        cwd=ROOT,
+        cwd=root,
         env={
             **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(collections),
+            "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(collections or root / "collections"),
             "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.memory",
             "ANSIBLE_NOCOLOR": "1",
         },
@@ -93,9 +93,10 @@ def refuse_changes(runs: Mapping[str, list[Run]]) -> None:
             raise SystemExit(f"{name}: changed something, the comparison says nothing")
 
 
-def module_calls(inventory: Path, playbook: Path, collections: Path = ROOT / "collections") -> int:
+def module_calls(inventory: Path, playbook: Path, collections: Path | None = None, root: Path = ROOT) -> int:
     """How many modules a run starts, over all hosts."""
-    return ansible_playbook(inventory, playbook, "-vvv", collections=collections)[1].count("Using module file ")
+    _, output = ansible_playbook(inventory, playbook, "-vvv", collections=collections, root=root)
+    return output.count("Using module file ")
 
 
 @contextlib.contextmanager
@@ -109,12 +110,12 @@ def containers(directory: Path, name: str, hosts: list[str], **variables: object
         yield inventory
 
 
-def demo_inventory(directory: Path, name: str) -> Path:
+def demo_inventory(directory: Path, name: str, root: Path = ROOT) -> Path:
     """The demo's inventory with containers, so named, and secrets of its own, and no published ports."""
-    lines = (ROOT / "inventories/demo/hosts.yml").read_text().replace("slipway-demo", name).splitlines(keepends=True)
+    lines = (root / "inventories/demo/hosts.yml").read_text().replace("slipway-demo", name).splitlines(keepends=True)
     inventory = directory / "hosts.yml"
     inventory.write_text("".join(line for line in lines if "testbed_published_ports" not in line))
-    shutil.copytree(ROOT / "inventories/demo/group_vars", directory / "group_vars")
+    shutil.copytree(root / "inventories/demo/group_vars", directory / "group_vars")
     return inventory
 
 

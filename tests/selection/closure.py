@@ -32,6 +32,16 @@ PLAYBOOK = re.compile(r"playbooks/[a-z_]+\.yml")
 ENGINES = re.compile(r"engines/' ~ [a-z_]+ ~ '/")  # each engine's own
 IMPORTED = re.compile(r"import_playbook: *(\S+)")
 WORDS = re.compile(r"[\"']([a-z_]+)[\"']")
+CARDS = re.compile(r"slipway\.ops\.cards'((?: *, *'[a-z]+')+)")
+# What each term of the lookup reads of every role; the others are in its card.
+FACETS = {
+    "checks": ("checks.yml.j2", "card.yml"),
+    "policy": ("policy.yml",),
+    "alerts": ("alerts.yml", "alerts_test.yml"),
+    "measures": ("measures.yml",),
+}
+LOOKS = re.compile(r"pkgutil|import_module")
+DOCUMENTS = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 RECORDED = {"tests/passed.json"}  # what the run writes itself
 PLUGIN_KINDS = ("modules", "action", "filter", "lookup", "callback", "test", "doc_fragments")
 
@@ -97,7 +107,7 @@ class Tree:
         elif path.suffix in (".yml", ".j2", ".cfg", ".sh", ""):
             text = COMMENT.sub("", path.read_text(encoding="utf-8", errors="replace"))
             named = set(OURS.findall(text))
-            yield from (found for word in named for found in self._named(word))
+            yield from self._of_ours(text)
             yield from self._by_path(name, text)
             if {"program_files", "engine_files"} & named:  # its terms are modules
                 yield from (
@@ -111,12 +121,22 @@ class Tree:
         yield from self._imported(tree, PurePosixPath(name).parent)
         texts = _texts(tree)
         for short in (text for text in texts if len(text) < 200):
-            yield from (found for word in OURS.findall(short) for found in self._named(word))
+            yield from self._of_ours(short)
             yield from (found for dotted in DOTTED.findall(short) for found in self._module(dotted))
             if not name.startswith("plugins/"):
                 yield from self._by_path(name, short)
         if any(isinstance(node, ast.ImportFrom) and node.module == "playbook" for node in ast.walk(tree)):
             yield from (f"playbooks/{text}.yml" for text in texts if f"playbooks/{text}.yml" in self.files)
+
+    def _of_ours(self, text: str) -> Iterator[str]:
+        """What full names in a text stand for; the lookup of cards reads what it is asked for of every role."""
+        named = set(OURS.findall(text))
+        yield from (found for word in named for found in self._named(word))
+        if "cards" in named:
+            asked = {term for terms in CARDS.findall(text) for term in WORDS.findall(terms)}
+            files = {file for term in asked for file in FACETS.get(term, ("card.yml",))}
+            metas = (other for other in self.files if re.match(r"roles/[^/]+/meta/", other))
+            yield from (other for other in metas if not files or PurePosixPath(other).name in files)
 
     def _named(self, word: str) -> Iterator[str]:
         """A full name: `slipway.ops.nginx` may be a role, a module with its action, a filter, a playbook."""
@@ -126,8 +146,6 @@ class Tree:
         yield from self._filters.get(word, ())
         if f"playbooks/{word}.yml" in self.files:
             yield f"playbooks/{word}.yml"
-        if word == "cards":  # reads what every role says of itself
-            yield from (other for other in self.files if re.match(r"roles/[^/]+/meta/", other))
 
     @cached_property
     def _filters(self) -> dict[str, list[str]]:
@@ -148,9 +166,9 @@ class Tree:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 yield from {f"{here}/{node.module}.py"} & self.files.keys()
                 members = [f"{node.module}.{alias.name}" for alias in node.names]
-                known = [found for member in members for found in self._module(member)]
-                yield from known
-                yield from self._module(node.module, exact=len(known) >= len(members))
+                yield from (found for member in members for found in self._module(member))
+                others = {alias.name for alias in node.names if not self._module(f"{node.module}.{alias.name}")}
+                yield from self._module(node.module, exact=others <= self._defined(node.module))
 
     def _module(self, dotted: str, exact: bool = False) -> set[str]:
         """Files of a Python module; a package whose members are not named is taken whole, for it may look for them."""
@@ -161,6 +179,23 @@ class Tree:
             whole = self.beneath(place) if f"{place}/__init__.py" in found and not exact else set()
             return found | whole | (packages & self.files.keys() if found else set())
         return {f"tests/helpers/{dotted.replace('.', '/')}.py"} & self.files.keys()
+
+    def _defined(self, dotted: str) -> set[str]:
+        """Names that a package's own file gives; none where it looks for its modules itself."""
+        name = dotted.removeprefix(COLLECTION).replace(".", "/") + "/__init__.py"
+        text = self.files[name].read_text(encoding="utf-8") if name in self.files else ""
+        if LOOKS.search(text):
+            return set()
+        found = set()
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                found |= {(alias.asname or alias.name) for alias in node.names}
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                found |= {target.id for target in targets if isinstance(target, ast.Name)}
+        return found
 
     def _by_path(self, name: str, text: str) -> Iterator[str]:
         """Paths as templates, tasks and tests write them, from where each of them is looked for."""
@@ -199,7 +234,25 @@ def _blob(content: bytes) -> str:
 
 
 def _texts(tree: ast.Module) -> set[str]:
-    """Every text of a program but its docstrings."""
-    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    """Every text of a program but its documents, and those that name a field, an argument, or a word for Docker."""
+    said = {id(one) for node in ast.walk(tree) for one in _beside(node)}
     constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in said)
     return {node.value for node in constants if isinstance(node.value, str)}
+
+
+def _beside(node: ast.AST) -> Iterator[ast.AST]:
+    """The texts beneath a node that name no file and no playbook."""
+    if isinstance(node, ast.Expr) or (isinstance(node, ast.Assign) and DOCUMENTS & {*map(_name, node.targets)}):
+        yield node.value
+    elif isinstance(node, ast.Subscript):
+        yield node.slice
+    elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "parametrize":
+        yield from ast.walk(node.args[0])
+    elif isinstance(node, ast.Call) and _name(node.func) == "docker":
+        yield from node.args
+    elif isinstance(node, ast.List) and getattr(node.elts[0] if node.elts else None, "value", "") == "docker":
+        yield from node.elts
+
+
+def _name(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else ""

@@ -38,6 +38,9 @@ def serve(tmp_path: Path) -> Serve:
             connection, _ = listening.accept()
             connection.recv(1000)
             connection.sendall(words)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1000):
+                pass
             connection.close()
 
         threading.Thread(target=answer, daemon=True).start()
@@ -73,6 +76,27 @@ def test_answers_are_read_and_a_server_that_is_not_there_is_named(serve: Serve, 
         assert client.keyspace() == HOLDS["databases"]
     with pytest.raises(RedisError, match="is it running"), connected(str(tmp_path / "none")):
         pass
+
+
+def replication(status: str) -> bytes:
+    text = f"role:slave\r\nmaster_host:cache1\r\nmaster_link_status:{status}\r\n".encode()
+    return b"$%d\r\n%b\r\n" % (len(text), text)
+
+
+def test_a_replica_waits_for_its_primary_before_it_is_asked(serve: Serve) -> None:
+    with connected(serve(replication("down") + replication("up") + b"+PONG\r\n")) as client:
+        client.await_primary(30)
+        assert client.call("PING") == "PONG"
+
+
+def test_a_replica_without_its_primary_says_whom_it_misses(serve: Serve) -> None:
+    with connected(serve(replication("down"))) as client, pytest.raises(RedisError, match="not followed cache1"):
+        client.await_primary(0)
+
+
+def test_a_server_that_follows_nobody_is_ready(serve: Serve) -> None:
+    with connected(serve(b"$11\r\nrole:master\r\n")) as client:
+        client.await_primary(0)
 
 
 @pytest.fixture

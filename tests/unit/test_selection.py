@@ -16,7 +16,7 @@ OPS = "ansible_collections.slipway.ops.plugins"
 FILES = {
     "molecule/web/molecule.yml": "platforms: []\n",
     "molecule/web/converge.yml": "- tasks:\n    - ansible.builtin.include_role: {name: slipway.ops.web}\n",
-    "molecule/web/tests/test_web.py": "from playbook import play\nfrom web_eyes import see\n\nplay('health', see)\n",
+    "molecule/web/tests/test_web.py": "from playbook import play\nimport web_eyes\nplay('health')\nx['site']\n",
     "molecule/web/tests/web_eyes.py": "see = 'dumps/*.json', '*.json'\n",
     "tests/passed.json": "{}\n",
     "molecule/store/molecule.yml": "platforms: []\n",
@@ -38,7 +38,11 @@ FILES = {
     "plugins/module_utils/lock.py": "lock = 1\n",
     "plugins/module_utils/kinds/__init__.py": "import pkgutil\n",
     "plugins/module_utils/kinds/one.py": "one = 1\n",
-    "playbooks/health.yml": "- slipway.ops.known_variables:\n- ansible.builtin.import_tasks: tasks/collect.yml\n",
+    "playbooks/health.yml": "- slipway.ops.known_variables:\n- ansible.builtin.import_tasks: tasks/collect.yml\n"
+    "- x: \"{{ query('slipway.ops.cards', 'checks') }}\"\n",
+    "plugins/lookup/cards.py": "DOCUMENTATION = 'slipway.ops.keep'\n",
+    "roles/store/meta/checks.yml.j2": "[]\n",
+    "roles/store/meta/alerts.yml": "[]\n",
     "playbooks/site.yml": "- hosts: all\n  roles: [slipway.ops.store]\n",
     "playbooks/tasks/collect.yml": "- slipway.ops.evidence: {}\n",
     "testbed/create.yml": "- hosts: all\n",
@@ -80,6 +84,8 @@ def touched(root: Path, name: str) -> set[str]:
         ("playbooks/tasks/collect.yml", {"web"}),
         ("plugins/module_utils/store/program.py", {"web"}),
         ("playbooks/meta/argument_specs.yml", {"web"}),
+        ("roles/store/meta/checks.yml.j2", {"web", "store"}),  # of all roles, health reads what is to be measured
+        ("roles/store/meta/alerts.yml", {"store"}),
         ("testbed/create.yml", {"web", "store"}),
         ("roles/web/README.md", set()),
         ("plugins/module_utils/tree/other.py", set()),
@@ -147,3 +153,9 @@ def test_here_a_role_runs_its_scenario_and_no_stranger() -> None:
     touched = {name for name in nginx if "roles/nginx/tasks/main.yml" in tree.inputs(f"molecule/{name}")}
     assert {"nginx", "site"} <= touched
     assert not touched & {"postgresql", "node_exporter", "docker", "postgresql_ha", "evidence"}
+
+
+def test_here_every_file_of_tests_has_a_name_of_its_own() -> None:
+    """pytest imports them by it when it collects them all."""
+    names = [path.name for path in (ROOT / "tests").glob("*/**/test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -90,10 +90,10 @@ class Writer:
 
     def acknowledged(self) -> list[tuple[int, float]]:
         """Number and moment of each row that was acknowledged."""
-        return [(int(words[0]), float(words[1])) for words in self.lines() if words[0] != "error"]
+        return [(int(words[0]), float(words[1])) for words in self.lines() if words[0].isdecimal()]
 
     def errors(self) -> str:
-        return "\n".join(words[2] for words in self.lines() if words[0] == "error" and len(words) == 3)
+        return "\n".join(" ".join(words) for words in self.lines() if not words[0].isdecimal())
 
     def writes(self, after: float = 0, rows: int = 20) -> bool:
         """Whether it has had so many rows acknowledged after a moment."""

@@ -28,6 +28,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.scratch 
 
 ENGINE = "redis"
 SOURCE = "slipway-backup 0.1.0"
+PATIENCE = 60.0  # seconds for a replica whose primary has just restarted
 
 
 class Snapshots(Shelf[Kept]):
@@ -120,6 +121,7 @@ def make(wanted: Plan, shelf: Snapshots, tell: Tell) -> Kept:
             memory = int(live.info("memory")["used_memory"])
             refuse_little_memory(memory)
             version = live.info("server")["redis_version"]
+            live.await_primary(PATIENCE)
             tell(f"a snapshot of {wanted.name} is taken")
             with shelf.seal(partial) as sink:
                 size = live.snapshot(sink)

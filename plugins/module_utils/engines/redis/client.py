@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -37,6 +38,18 @@ class Client:
             counts = dict(pair.partition("=")[::2] for pair in value.split(","))
             found[name] = {"keys": int(counts["keys"]), "expires": int(counts["expires"])}
         return found
+
+    def await_primary(self, patience: float) -> None:
+        """Until a replica follows its primary again, seconds at most; a server that is no replica is ready at once."""
+        until = time.monotonic() + patience
+        while (link := self.info("replication")).get("master_link_status", "up") != "up":
+            if time.monotonic() >= until:
+                primary = link.get("master_host", "its primary")
+                raise RedisError(
+                    f"this replica has not followed {primary} for {patience:g} s, so that it gives no snapshot: "
+                    f"is {primary} running, and does it let this server in?"
+                )
+            time.sleep(0.5)
 
     def snapshot(self, sink: IO[bytes]) -> int:
         """All data of one moment, as an RDB; its bytes. The server makes it anew for this."""
