@@ -151,6 +151,34 @@ def test_error_pages_say_status_and_request_and_no_version(get):
     assert get("/missing").body == '{"error": "the pool\'s own"}'
 
 
+def order(**words):
+    return play("maintenance", SCENARIO / "inventory.yml", **words)
+
+
+def test_a_site_closes_for_maintenance_and_opens_without_a_reload(host, get):
+    outside = "--resolve www.example.test:443:$(hostname -i)"  # a client that is not on loopback
+    workers = host.check_output("pgrep -f 'nginx: worker'")
+    assert "every site is open" in order().said
+    closed = order(site="www", maintenance="on")
+    assert closed.code == 0 and "www closed for maintenance" in closed.said, closed.stdout
+    visitor, other = Answer(host, "https://www.example.test/login", outside), get("/")
+    asked_json = Answer(host, "https://www.example.test/", outside, "-H 'Accept: application/json'")
+    again = order(site="www", maintenance="on")
+    order(site="www", maintenance="off")
+    opened = Answer(host, "https://www.example.test/", outside)
+    assert (visitor.status, visitor.headers["retry-after"], other.status) == (503, ["60"], 200)
+    assert "Closed for maintenance" in visitor.body and {*HEADERS} <= {*visitor.headers}
+    assert json.loads(asked_json.body)["maintenance"] is True
+    assert "changed=0" in again.stdout and opened.status == 200
+    assert host.check_output("pgrep -f 'nginx: worker'") == workers
+
+
+def test_maintenance_of_no_site_is_refused(host):
+    assert "shop is no site of edge1, which has www" in order(site="shop", maintenance="on").said
+    assert "Give site and maintenance (on or off) together" in order(site="www").said
+    assert host.run("ls /etc/slipway/maintenance/shop").rc != 0
+
+
 def test_the_pool_learns_who_asked(get):
     answer = get("/", "-H", "'X-Forwarded-For: 6.6.6.6'", "-H", "'X-Request-ID: forged-by-client'")
     seen = json.loads(answer.body)["headers"]
