@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import testinfra
+from machine import until
 from playbook import play
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
@@ -19,7 +20,7 @@ edge, app = (testinfra.get_host(f"docker://slipway-ipv6-{name}") for name in ("e
 
 @pytest.fixture(scope="module", autouse=True)
 def published(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Both versions are in the registry."""
+    """Both versions are in the registry, which is reached by IPv6."""
     images = []
     for version in VERSIONS:
         archive = tmp_path_factory.mktemp("images") / f"{version}.tar"
@@ -31,7 +32,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def version() -> Any:
-    return json.loads(edge.check_output("curl -sS --max-time 5 http://127.0.0.1:18000/version"))["version"]
+    """As users see it: over TLS, from another host."""
+    return json.loads(app.check_output(f"curl -sS --max-time 5 --cacert {CA} https://edge1/version"))["version"]
 
 
 def test_they_have_no_other_way() -> None:
@@ -52,7 +54,7 @@ def test_a_release_is_pulled_gated_and_served(wanted: str) -> None:
     assert ran.code == 0, ran.stdout
     assert version() == wanted
     published = app.check_output("docker ps --filter label=slipway.service=sample --format '{{.Ports}}'")
-    assert "[fd00:6::2]:8" in published and "0.0.0.0:" not in published
+    assert "fd00:6::2:8" in published and "0.0.0.0:" not in published
 
 
 def test_a_rollback_is_a_switch() -> None:
@@ -65,8 +67,9 @@ def test_a_port_that_another_program_has_is_named() -> None:
     app.check_output("docker ps -aq --filter label=slipway.version=2.0.0 | xargs --no-run-if-empty docker rm --force")
     port = "8100" if ":8000->" in app.check_output("docker ps --format '{{.Ports}}'") else "8000"
     squat = f"import socket, time; socket.create_server(('fd00:6::2', {port}), family=socket.AF_INET6); time.sleep(600)"
-    app.check_output(f'systemd-run --quiet --unit=squatter python3 -c "{squat}"')
+    app.check_output(f'systemd-run --quiet --unit=squatter -p Restart=always -p RestartSec=0.2 python3 -c "{squat}"')
     try:
+        assert until(lambda: "python3" in app.run(f"ss -ltnpH 'sport = :{port}'").stdout, 30, pause=0.2)
         ran = play("deploy", INVENTORY, service="sample", version="2.0.0")
     finally:
         app.check_output("systemctl stop squatter")
