@@ -157,7 +157,7 @@ def order(**words):
 
 def test_a_site_closes_for_maintenance_and_opens_without_a_reload(host, get):
     outside = "--resolve www.example.test:443:$(hostname -i)"  # a client that is not on loopback
-    workers = host.check_output("pgrep -f 'nginx: worker'")
+    workers = host.check_output("pgrep -u www-data nginx")
     assert "every site is open" in order().said
     closed = order(site="www", maintenance="on")
     assert closed.code == 0 and "www closed for maintenance" in closed.said, closed.stdout
@@ -170,7 +170,7 @@ def test_a_site_closes_for_maintenance_and_opens_without_a_reload(host, get):
     assert "Closed for maintenance" in visitor.body and {*HEADERS} <= {*visitor.headers}
     assert json.loads(asked_json.body)["maintenance"] is True
     assert "changed=0" in again.stdout and opened.status == 200
-    assert host.check_output("pgrep -f 'nginx: worker'") == workers
+    assert host.check_output("pgrep -u www-data nginx") == workers
 
 
 def test_maintenance_of_no_site_is_refused(host):
