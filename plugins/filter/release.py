@@ -20,6 +20,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.release import (
     publish,
     report,
     request,
+    rolling,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import parse_service
@@ -129,10 +130,19 @@ def release_plan(
             decided = plan.plan_rollback(truth, surveys, asked["version"] or None)
         else:
             decided = plan.plan_deploy(truth, surveys, asked["version"], force)
+        found = decided.as_dict() | {"batches": []}
+        if rolling.rolls(asked.get("strategy", ""), found):
+            planned = rolling.plan_batches(found, surveys, pools, str(asked["max_unavailable"]))
+            now = rolling.serving(found["pointed"], surveys, pools)
+            found |= {"batches": [asdict(batch) for batch in planned], "serving": now}
     except RequestError as error:
         return {"problems": [str(error)], "nothing": True}
-    found = decided.as_dict()
     return found | {"problems": request.problems(surveys, pools, found, byte_size(min_free), asked.get("strategy", ""))}
+
+
+def rolling_batches(now: Mapping[str, str], to: str, unavailable: str) -> list[dict[str, Any]]:
+    """See rolling_batches.yml."""
+    return [asdict(batch) for batch in rolling.batches(now, to, rolling.batch_size(str(unavailable), len(now)))]
 
 
 def publish_problems(images: Any, registry: str, users: Any) -> list[str]:
@@ -176,5 +186,6 @@ class FilterModule:
             release_report,
             release_request,
             retire_problem,
+            rolling_batches,
         )
         return {function.__name__: function for function in public}

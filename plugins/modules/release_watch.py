@@ -100,6 +100,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import Edge
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.release.watch import Look, decide
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import MIXED
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.control import Control, default_root
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.plan import TrafficError
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.report import check_results, results
@@ -112,7 +113,10 @@ def live_set(edge: Edge, pool: str) -> tuple[list[str], int]:
     """The servers of the live set that are down, each with what its check said, and the requests it was sent so far."""
     live = edge.running_map().get(pool)
     found = edge.pool(pool, having=live)
-    down = [server.describe() for server in found.sets.get(live or "", []) if not server.up]
+    servers = found.sets.get(live or "", [])
+    if live == MIXED:  # a rolling release keeps what is not to serve in maintenance
+        servers = [server for server in servers if not server.status.startswith("MAINT")]
+    down = [server.describe() for server in servers if not server.up]
     return down, found.requests.get(live or "", 0)
 
 

@@ -130,12 +130,15 @@ def find_truth(edges: Mapping[str, str], surveys: Surveys) -> Truth:
         split=dict(edges) if len(set(edges.values())) > 1 or MIXED in edges.values() else {},
         events=events,
     )
+    if truth.idle and not truth.live and set(edges.values()) == {MIXED}:
+        # A rolling release that was killed when every host had changed and before the edges were told.
+        truth.pointed, truth.live, truth.idle = truth.idle.colour, truth.idle, None
     if truth.live:
         truth.incomplete = [host for host, survey in surveys.items() if not _complete(survey, truth.live)]
     if truth.split:
         told = ", ".join(f"{edge} {colour}" for edge, colour in truth.split.items())
         truth.notes.append(f"the edges disagreed ({told}); {pointed} counts")
-    truth.notes += _idle_workers(pointed, surveys)
+    truth.notes += _idle_workers(truth.pointed, surveys)
     killed = history.unfinished(events)
     if killed:
         truth.notes.append(

@@ -24,7 +24,8 @@ class Outcome:
     ``drains`` the sessions left, ``canaries`` the last step, ``last_words`` of failed instances. ``began`` and
     ``ended`` are Unix time.
 
-    ``shared`` says that a canary got a share of the requests. ``failed`` is why the release was taken back,
+    ``shared`` says that a canary or a rolling release got a share of the requests, ``serving`` which colour a host
+    served with when a rolling one was last seen. ``failed`` is why the release was taken back,
     ``unrecorded`` why one that is live is not recorded everywhere. ``warmed`` are the hosts where the release that was
     warm is so again, ``replaced`` is whose lock was taken over.
     """
@@ -42,6 +43,7 @@ class Outcome:
     drains: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     canaries: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     shared: bool = False
+    serving: dict[str, str] = field(default_factory=dict)
     unrecorded: str = ""
     warmed: list[str] = field(default_factory=list)
     replaced: Mapping[str, Any] | None = None
@@ -211,6 +213,11 @@ def _recreated(outcome: Outcome) -> bool:
     return outcome.request.get("strategy") == "recreate" and bool(plan["start"] and plan["previous"])
 
 
+def _compensated(outcome: Outcome) -> bool:
+    """Whether a failed rolling release was taken back: a rollback never is, nor what had nothing before it."""
+    return outcome.request["action"] == "deploy" and bool(outcome.plan["previous"])
+
+
 def _outage(outcome: Outcome) -> Result:
     claim = "Seconds without an answer while one release was stopped and the other started"
     seconds = max(float(seen["total"]["longest_gap"]) for seen in outcome.traffic.values())
@@ -276,7 +283,7 @@ def _way_back(outcome: Outcome) -> str:
     plan, command = outcome.plan, f"ansible-playbook playbooks/rollback.yml -e service={outcome.request['service']}"
     if not outcome.failed:
         return command if plan["previous"] and outcome.request["action"] == "deploy" else ""
-    if not plan["start"] or not plan["live"]:
+    if not plan["start"] or not plan["live"] or plan.get("batches"):
         return ""  # nothing was pushed out, or there is nothing to go back from
     if not plan["warm"]:
         return "no earlier release is warm; a rollback has to start one"
@@ -300,12 +307,16 @@ def _headline(outcome: Outcome, service: str) -> str:
         return f"{service} {target['version']} is live already ({target['colour']}): nothing was changed."
     if outcome.check:
         return f"{service} {target['version']} could be released ({target['colour']}); check mode ends here."
+    if outcome.failed and plan.get("batches") and not _compensated(outcome):
+        done = [host for host, colour in outcome.serving.items() if colour == target["colour"]]
+        told = f"{', '.join(done) or 'no host'} of {', '.join(outcome.request['apps'])}"
+        return f"{service} {target['version']} is live on {told} only, and stays there: run it again."
     if outcome.failed:
         kept = f"{live['version']} ({live['colour']}) is live" if live else "nothing was live before"
         if previous and previous != live:
             kept = f"{previous['version']} ({previous['colour']}) is live again"
         return f"{service} {target['version']} was NOT released: {kept}."
-    stays = previous and not _recreated(outcome)
+    stays = previous and not (_recreated(outcome) or plan.get("batches"))
     warm = f"; {previous['version']} ({previous['colour']}) stays warm" if stays else ""
     return f"{service} {target['version']} is live ({target['colour']}){warm}."
 

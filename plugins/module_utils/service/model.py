@@ -20,7 +20,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.service.rules import (
 
 COLOURS = ("blue", "green")
 MIXED = "both"
-"""The set of a canary's pool that has the servers of both colours."""
+"""The set that has the servers of both colours, of the pool of a canary or a rolling release."""
 
 Label = Annotated[
     str,
@@ -144,7 +144,7 @@ class Service:
     image: Image
     port: Port
     ports: Ports
-    strategy: Annotated[str, Choice(("blue_green", "canary", "recreate"))] = "blue_green"
+    strategy: Annotated[str, Choice(("blue_green", "rolling", "canary", "recreate"))] = "blue_green"
     instances: Count = 1
     command: list[str] = field(default_factory=list)
     user: Annotated[str, Text("uid:gid in numbers", r"\d{1,9}(:\d{1,9})?")] = "10001:10001"

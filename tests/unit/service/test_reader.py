@@ -84,7 +84,7 @@ def refusals() -> Iterator[tuple[dict[str, Any], str]]:
         {"name": "Shop_1"},
         "[Shop_1].name is 'Shop_1', wanted is a DNS label (lower-case letters, digits and dashes, a letter first).",
     )
-    yield {"strategy": "yolo"}, "[shop].strategy is 'yolo', wanted is blue_green or canary or recreate."
+    yield {"strategy": "yolo"}, "[shop].strategy is 'yolo', wanted is blue_green or rolling or canary or recreate."
     yield {"instances": 101}, "[shop].ports: blue and green would share port 8100; leave 101 ports between"
     yield {"instances": 0}, "[shop].instances is 0, wanted is a whole number of at least 1."
     yield {"instances": True}, "[shop].instances is true, wanted is a whole number of at least 1."

@@ -52,8 +52,9 @@ def _pool(service: Service, hosts: list[str], hostvars: Mapping[str, Any]) -> di
         for colour in COLOURS
     }
     canary: dict[str, Any] = {}
-    if service.strategy == "canary":
+    if service.strategy in ("canary", "rolling"):
         sets[MIXED] = [server | {"name": f"{colour}-{server['name']}"} for colour in COLOURS for server in sets[colour]]
+    if service.strategy == "canary":
         # In turn, clients that ask in a rhythm would each have a release of their own: nothing could be compared.
         canary = {"balance": "random"}
     return {
