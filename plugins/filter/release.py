@@ -137,7 +137,9 @@ def release_plan(
             found |= {"batches": [asdict(batch) for batch in planned], "serving": now}
     except RequestError as error:
         return {"problems": [str(error)], "nothing": True}
-    return found | {"problems": request.problems(surveys, pools, found, byte_size(min_free), asked.get("strategy", ""))}
+    problems = request.problems(surveys, pools, found, byte_size(min_free), asked.get("strategy", ""))
+    override = str((asked.get("guards") or {}).get("said", {}).get("override", ""))
+    return found | {"problems": problems + request.bake_problems(surveys, found, override)}
 
 
 def rolling_batches(now: Mapping[str, str], to: str, unavailable: str) -> list[dict[str, Any]]:

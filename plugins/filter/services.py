@@ -58,14 +58,17 @@ def host_ports(description: Mapping[str, Any]) -> dict[str, list[int]]:
 def service_ports(data: Any, sources: list[str]) -> list[dict[str, Any]]:
     """See service_ports.yml."""
     try:
-        return [
-            {"name": f"{found.name}-{colour}-{number}", "port": port, "from": sources}
-            for found in services_of(data)
-            for colour in COLOURS
-            for number, port in enumerate(found.host_ports(colour), 1)
-        ]
+        found = services_of(data)
     except ServiceError as error:
         raise AnsibleFilterError(str(error)) from error
+    named = {
+        f"{one.name}-{colour}-{number}": port
+        for one in found
+        for colour in COLOURS
+        for number, port in enumerate(one.host_ports(colour), 1)
+    }
+    named |= {f"{one.name}-bake": one.bake.port for one in found if one.bake.seconds and one.bake.port}
+    return [{"name": name, "port": port, "from": sources} for name, port in named.items()]
 
 
 class FilterModule:

@@ -47,8 +47,9 @@ options:
         or more, lastly within ten minutes, fails: it restarts for ever."
       - "B(release): C(service), its name in C(app_services); C(part): V(live) (the default), whether C(instances)
         (V(1)) of the release that the host's history says is live are healthy, V(workers), whether its workers run and
-        none of another release does, V(warm), whether a rollback would find the earlier release running; C(ready), a
-        path that each instance must answer; C(root) (V(/srv/slipway)) and C(socket) (V(/run/docker.sock))."
+        none of another release does, V(bake), whether its hosts went back from the release by themselves, V(warm),
+        whether a rollback would find the earlier release running; C(ready), a path that each instance must answer;
+        C(root) (V(/srv/slipway)) and C(socket) (V(/run/docker.sock))."
       - "B(haproxy): whether every server that a pool sends requests to now is up, as the running HAProxy sees it;
         C(pool), all without it; C(socket) (V(/run/haproxy/admin.sock)), C(master_socket) (V(/run/haproxy-master.sock)),
         C(map) (V(/var/lib/slipway/haproxy/live.map)), as M(slipway.ops.pool_info) has them. A map

@@ -92,6 +92,10 @@ history:
   type: list
   elements: dict
   returned: success
+bake:
+  description: The bake that goes on with its C(version), C(previous_version) and end (C(until), Unix time), or nothing.
+  type: dict
+  returned: success
 logs:
   description: By container of O(logs_of), its C(status) and last log C(lines).
   type: dict

@@ -199,3 +199,16 @@ def test_restarts_that_do_not_end_are_trouble_while_the_container_runs(restarts,
 def test_where_a_port_is_reached(address, place):
     ports = {"9/tcp": None, "8000/tcp": [{"HostIp": address, "HostPort": "8000"}]}
     assert published({"NetworkSettings": {"Ports": ports}}) == place
+
+
+def test_what_a_bake_went_back_from_is_told_until_another_release_is_live(tmp_path):
+    done = {"event": "done", "run": "r1", "at": "2026-11-29T23:00:00Z", "version": "1.0.0", "colour": "blue"}
+    baked = done | {"run": "r2", "by": "bake on edge1", "previous": {"version": "2.0.0"}, "reason": "it fails"}
+    place = tmp_path / "shop" / "history.jsonl"
+    place.parent.mkdir()
+    check = Release(service="shop", part="bake", root=str(tmp_path))
+    for events, verdict in (([], "pass"), ([done], "pass"), ([done, baked], "fail"), ([done, baked, done], "pass")):
+        place.write_text("".join(json.dumps(event) + "\n" for event in events))
+        found = check.baked()
+        assert found.verdict == verdict
+        assert verdict == "pass" or "2.0.0 was rolled back by its bake" in str(found.reason)

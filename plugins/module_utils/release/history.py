@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 LIVE_EVENTS = ("done", "found")
+BAKE = "bake on "
+"""How the one begins whose event is a bake's."""
 
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import create
 

@@ -24,10 +24,10 @@ class Outcome:
     ``drains`` the sessions left, ``canaries`` the last step, ``last_words`` of failed instances. ``began`` and
     ``ended`` are Unix time.
 
-    ``shared`` says that a canary or a rolling release got a share of the requests, ``serving`` which colour a host
-    served with when a rolling one was last seen. ``failed`` is why the release was taken back,
-    ``unrecorded`` why one that is live is not recorded everywhere. ``warmed`` are the hosts where the release that was
-    warm is so again, ``replaced`` is whose lock was taken over.
+    ``bakes`` is for how many seconds the hosts watch it by themselves. ``shared`` says that a canary or a rolling
+    release got a share of the requests, ``serving`` which colour a host served with when a rolling one was last seen.
+    ``failed`` is why the release was taken back, ``unrecorded`` why one that is live is not recorded everywhere.
+    ``warmed`` are the hosts where the release that was warm is so again, ``replaced`` is whose lock was taken over.
     """
 
     request: Mapping[str, Any]
@@ -43,6 +43,7 @@ class Outcome:
     drains: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     canaries: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     shared: bool = False
+    bakes: float = 0
     serving: dict[str, str] = field(default_factory=dict)
     unrecorded: str = ""
     warmed: list[str] = field(default_factory=list)
@@ -342,6 +343,9 @@ def _measured(outcome: Outcome) -> list[str]:
             _row("rollback", f"{outcome.rollback_seconds():g} s from the start to the last answer of the other")
         )
     lines += [_row("canary", f"{edge}, {step_in_words(step)}") for edge, step in outcome.canaries.items()]
+    if outcome.bakes and not outcome.failed:
+        kept = f"{outcome.plan['previous']['version']} is kept warm, and they go back to it by themselves"
+        lines.append(_row("bake", f"the hosts watch it for {outcome.bakes:g} s from its switch on; {kept}"))
     for edge, drained in outcome.drains.items():
         left = f"{drained['left']} connections still open after" if drained["left"] else "nothing left after"
         lines.append(_row("drain", f"{edge}: {left} {drained['took']:g} s"))

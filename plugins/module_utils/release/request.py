@@ -141,6 +141,21 @@ def problems(
     return found
 
 
+def bake_problems(surveys: Mapping[str, Variables], plan: Mapping[str, Any], override: str) -> list[str]:
+    """Why a deploy must not push out what a bake would go back to; a rollback ends the bake and needs no word."""
+    bakes = [survey["bake"] for survey in surveys.values() if survey.get("bake")]
+    if not bakes or plan["action"] != "deploy" or plan["nothing"] or override:
+        return []
+    bake = bakes[0]
+    if bake["version"] == plan["target"]["version"]:
+        return []
+    until = datetime.datetime.fromtimestamp(bake["until"], datetime.timezone.utc).strftime("%H:%M:%S UTC")
+    return [
+        f"{bake['version']} bakes until {until}, and {bake['previous_version']}, to which its hosts would go back, "
+        "would be pushed out. Wait, roll back, or say -e override='REASON' to end the bake."
+    ]
+
+
 def _host_problems(host: str, survey: Variables, colour: str, min_free: int) -> list[str]:
     taken = survey["ports_taken"].get(colour, {})
     found = [f"{host}: port {port}, which {colour} needs, is taken by {holder}." for port, holder in taken.items()]

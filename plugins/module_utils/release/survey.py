@@ -11,12 +11,12 @@ import re
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import bare_host
-from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history
+from ansible_collections.slipway.ops.plugins.module_utils.release import bake, engine, history
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS
 
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
@@ -56,7 +56,14 @@ def survey(question: Question, directory: Path) -> dict[str, Any]:
         "ports_taken": {colour: taken_ports(address, ports, ours) for colour, ports in question.ports.items()},
         "disk": [free_space(path) for path in (directory / "releases", Path(engine.get("/info")["DockerRootDir"]))],
         "history": history.read(directory / "history.jsonl"),
+        "bake": baking(question.service),
     }
+
+
+def baking(service: str) -> dict[str, Any]:
+    """The bake that goes on; empty when none does."""
+    found = bake.read_standing(service) if bake.read_order(service) else None
+    return asdict(found) if found and found.state == "baking" else {}
 
 
 def _container(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ Port = Annotated[int, Number(int, 1, 65535)]
 Count = Annotated[int, Number(int, 1)]
 Some = Annotated[int, Number(int, 0)]
 Seconds = Annotated[float, Number(float, 0)]
+Percent = Annotated[float, Number(float, 0, 100)]
 Environment = dict[Variable, Annotated[str, Content()]]
 
 
@@ -137,6 +138,24 @@ class Watch:
 
 
 @dataclass(frozen=True)
+class Bake:
+    """For how long the hosts watch a release that is live (0 is not at all), on which port the app hosts keep what was
+    decided, and from what on it is bad: a limit, and the seconds for which it must be over it."""
+
+    seconds: Annotated[int, Number(int, 0, 14400)] = 0
+    port: Port | None = None
+    error_rate: Percent = 5
+    error_rate_seconds: Count = 300
+    latency_p95: Seconds = 2
+    latency_p95_seconds: Count = 180
+    cpu: Seconds = 90
+    cpu_seconds: Count = 300
+    memory: Percent = 95
+    memory_seconds: Count = 180
+    health_failures: Some = 3
+
+
+@dataclass(frozen=True)
 class Service:
     """A deployable application."""
 
@@ -170,6 +189,7 @@ class Service:
     logging: Logging = field(default_factory=Logging)
     workers: list[Worker] = field(default_factory=list)
     watch: Watch = field(default_factory=Watch)
+    bake: Bake = field(default_factory=Bake)
     edge_port: Port | None = None
     pool: dict[str, Annotated[Any, Anything()]] = field(default_factory=dict)
 

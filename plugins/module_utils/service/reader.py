@@ -181,6 +181,10 @@ def _contradictions(service: Service) -> Iterator[tuple[str, str]]:
         )
     if service.strategy == "canary" and not service.watch.version:
         yield ".watch.version", "a canary is told from the live release by the version in its answers"
+    if service.bake.seconds and not service.bake.port:
+        yield ".bake.port", "missing; the app hosts keep there what a bake decided, reachable for the edges"
+    if service.bake.seconds and service.strategy in ("recreate", "rolling"):
+        yield ".bake", f"strategy {service.strategy} keeps no release warm that a bake could go back to"
     names = [worker.name for worker in service.workers]
     for name in _doubles(names):
         yield ".workers", f"two of them are called {name}"
@@ -210,5 +214,7 @@ def _taken(service: Service) -> Iterator[str]:
     for colour in COLOURS:
         yield from (f"port {port}" for port in service.host_ports(colour))
         yield from (f"the container name {name}" for name in service.container_names(colour))
+    if service.bake.port:
+        yield f"port {service.bake.port}"
     if service.edge_port:
         yield f"edge_port {service.edge_port}"

@@ -41,6 +41,7 @@ _STATEMENTS = {
     "live": "{} has its healthy instances",
     "workers": "The workers of {} run, and none of another release",
     "warm": "A rollback of {} would be a switch",
+    "bake": "No bake has rolled {} back",
 }
 
 
@@ -73,6 +74,8 @@ class Release(Check):
         return _STATEMENTS[self.part].format(self.service)
 
     async def measure(self, client: HttpClient) -> list[Finding]:
+        if self.part == "bake":
+            return [self.baked()]
         live, earlier = recorded(history.read(Path(self.root) / self.service / "history.jsonl"))
         if live is None:
             raise CheckFailed(f"no release of {self.service} ever went live on this host; deploy.yml releases one")
@@ -82,6 +85,15 @@ class Release(Check):
         if self.part == "live":
             return [await self._instances(client, live, found)]
         return [await self._warm(client, live, earlier, found)]
+
+    def baked(self) -> Finding:
+        """Whether what is live is what was released last, or what its hosts went back to by themselves."""
+        events = history.read(Path(self.root) / self.service / "history.jsonl")
+        last = next((one for one in reversed(events) if one["event"] in history.LIVE_EVENTS), None)
+        if last is None or not str(last.get("by", "")).startswith(history.BAKE):
+            return Finding("pass")
+        bad = last["previous"]["version"]
+        return Finding("fail", reason=f"{bad} was rolled back by its bake at {last['at']}: {last['reason']}")
 
     async def _instances(self, client: HttpClient, wanted: Recorded, found: Sequence[Described]) -> Finding:
         """Whether enough of a release's instances are healthy and ready."""

@@ -1,0 +1,173 @@
+"""A release that is live is watched by its hosts, and they go back from a bad one though nobody controls them; in this
+order."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playbook import Run, attempt, module, play
+
+INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
+EDGES, APPS = ("edge1", "edge2"), ("app1", "app2")
+VERSIONS = ("1.0.0", "2.0.0", "3.1.0")
+UNIT = "slipway-bake@sample.service"
+PATIENCE = 120  # seconds: a machine that runs other tests too may be slow
+
+
+def on(host: str, command: str) -> str:
+    done = subprocess.run(
+        ["docker", "exec", f"slipway-bake-{host}", "sh", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{host}: {command}: {done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(autouse=True)
+def images() -> None:
+    """The releases are on the app hosts, as if pulled; releases remove old ones."""
+    names = [f"slipway/sample-service:{version}" for version in VERSIONS]
+    for app in APPS:
+        if len(on(app, "docker images -q slipway/sample-service").splitlines()) < len(names):
+            with subprocess.Popen(["docker", "save", *names], stdout=subprocess.PIPE) as save:
+                load = ["docker", "exec", "-i", f"slipway-bake-{app}", "docker", "load", "--quiet"]
+                subprocess.run(load, stdin=save.stdout, check=True, capture_output=True)
+
+
+def deploy(version: str, **variables: Any) -> Run:
+    return play("deploy", INVENTORY, service="sample", version=version, **variables)
+
+
+def live() -> list[str]:
+    """The set that each edge serves with."""
+    return [on(edge, "grep '^sample ' /var/lib/slipway/haproxy/live.map").split()[1] for edge in EDGES]
+
+
+def standing(host: str) -> dict[str, Any]:
+    return json.loads(on(host, "cat /var/lib/slipway/bake/sample.standing.json"))
+
+
+def states() -> list[str]:
+    return [standing(host)["state"] for host in (*EDGES, *APPS)]
+
+
+def eventually(so: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not so():
+        told = {host: on(host, f"journalctl -u {UNIT} -n 5 --no-pager -o cat") for host in (*EDGES, *APPS)}
+        assert time.monotonic() < deadline, f"{what}: {told}"
+        time.sleep(0.2)
+
+
+def left(host: str, identifier: str) -> dict[str, Any]:
+    """The newest result of an id that a host left for the evidence store."""
+    lines = on(host, "cat /var/lib/slipway/results/*.jsonl").splitlines()
+    return next(record for record in map(json.loads, reversed(lines)) if record["id"] == identifier)
+
+
+def containers(version: str) -> list[str]:
+    ask = f"docker ps --quiet --filter label=slipway.version={version} --filter label=slipway.role=instance"
+    return [on(app, ask) for app in APPS]
+
+
+def workers(app: str) -> list[str]:
+    """The versions whose workers run."""
+    ask = "docker ps --filter label=slipway.role=worker --format '{{.Label \"slipway.version\"}}'"
+    return on(app, ask).split()
+
+
+def went_back() -> dict[str, Any]:
+    """What health says of it on each app host."""
+    check = {"id": "delivery.bake.kept", "kind": "release", "part": "bake", "service": "sample"}
+    _code, results = attempt(INVENTORY, "app", "slipway.ops.health_check", {"checks": [check]})
+    return {app: results[app]["results"][0] for app in APPS}
+
+
+def test_the_first_release_has_nothing_to_go_back_to_and_does_not_bake() -> None:
+    run = deploy("1.0.0")
+    assert run.code == 0 and "the hosts watch it" not in run.said, run.output
+
+
+def test_a_good_release_passes() -> None:
+    run = deploy("2.0.0", bake_seconds=40)
+    assert run.code == 0 and "the hosts watch it for 40 s" in run.said, run.output
+    eventually(lambda: states() == ["passed"] * 4, "not over")
+    assert all(left(host, "delivery.bake.result")["verdict"] == "pass" for host in (*EDGES, *APPS))
+    assert {result["verdict"] for result in went_back().values()} == {"pass"}
+    assert on("edge1", f"systemctl show -P ActiveState {UNIT}").strip() == "inactive"
+
+
+def test_a_bad_release_is_left_by_all_edges_though_the_controller_is_gone() -> None:
+    good, warm = live(), containers("2.0.0")
+    run = Run(
+        "deploy",
+        INVENTORY,
+        service="sample",
+        version="3.1.0",
+        deploy_watch_seconds=300,
+        deploy_watch_error_rate=100,
+    )
+    assert run.until("6/8 Watch"), run.output
+    run.kill()
+    assert live() != good
+    began = time.monotonic()
+    eventually(lambda: live() == good, "the edges did not go back")
+    print(f"back {time.monotonic() - began:.1f} s after the controller was killed")
+    eventually(lambda: states() == ["rolled_back"] * 4, "not over")
+    took = [left(edge, "delivery.bake.rollback") for edge in EDGES]
+    print("seconds from the trigger to the switch:", [record["measured"] for record in took])
+    assert all(record["verdict"] == "pass" and record["limit"] == "<= 10" for record in took), took
+    assert all("of the requests to sample fail, over 5 % for 6 s" in standing(edge)["reason"] for edge in EDGES)
+    assert containers("2.0.0") == warm, "it was warm, nothing was started"
+    assert all(workers(app) == ["2.0.0"] for app in APPS)
+    told = went_back()
+    assert all("3.1.0 was rolled back by its bake" in result["reason"] for result in told.values()), told
+    again = deploy("2.0.0")
+    assert again.code == 0 and "3.1.0 was rolled back by its bake" in again.said, again.output
+    assert on("edge1", "ls /run/slipway/traffic").split() in ([], ["deploy-sample"])
+
+
+def test_what_an_app_host_sees_every_edge_follows() -> None:
+    good = live()
+    run = deploy("1.0.0", bake_cpu=0.0001)
+    assert run.code == 0 or "by its bake" in run.said, run.output
+    eventually(lambda: live() == good and set(states()) <= {"rolled_back", "cancelled"}, "the edges did not go back")
+    assert "of its processors, over 0.0001 % for 3 s" in run.said + standing("edge1")["reason"], run.output
+
+
+def test_another_release_waits_a_watcher_that_dies_watches_again_and_a_rollback_ends_the_bake() -> None:
+    run = deploy("1.0.0")
+    assert run.code == 0 and states() == ["baking"] * 4, run.output
+    warm = containers("2.0.0")
+    other = deploy("3.1.0")
+    assert other.code != 0 and "1.0.0 bakes until" in other.said and "Nothing was changed" in other.said, other.output
+    assert containers("2.0.0") == warm and all(warm)
+    on("edge1", f"systemctl kill --signal=KILL {UNIT}")
+    eventually(lambda: on("edge1", f"systemctl show -P NRestarts {UNIT}").strip() == "1", "not started again")
+    eventually(lambda: "bake-sample" in on("edge1", "ls /run/slipway/traffic"), "nothing is probed")
+    assert standing("edge1")["state"] == "baking"
+    back = play("rollback", INVENTORY, service="sample")
+    assert back.code == 0, back.output
+    assert states() == ["cancelled"] * 4 and "rollback" in standing("app1")["reason"]
+    assert [on(host, f"systemctl is-active {UNIT} || true").strip() for host in EDGES] == ["inactive"] * 2
+    assert "bake-sample" not in on("edge1", "ls /run/slipway/traffic")
+
+
+def test_nobody_without_the_key_makes_a_release_go_back() -> None:
+    run = deploy("1.0.0")
+    assert run.code == 0, run.output
+    good = live()
+    forged = json.dumps({"run": standing("app1")["run"], "reason": "forged", "by": "mallory", "edges": {}})
+    address = on("app1", "hostname -I").split()[0]
+    ask = f"curl -s -o /dev/null -w '%{{http_code}}' -H 'X-Slipway-Signature: 00' -d '{forged}' http://{address}:8900/"
+    assert on("edge1", ask) == "403"
+    time.sleep(3)  # longer than an edge takes to hear
+    assert live() == good and states() == ["baking"] * 4
+    modes = on("edge1", "stat -c %a /var/lib/slipway/bake/sample.order.json").strip()
+    assert modes == "600"
+    module(INVENTORY, "all", "slipway.ops.release_bake", state="cancelled", service="sample", run="test")
