@@ -57,6 +57,11 @@ options:
     description: Seconds to wait after the switch until the old set serves nothing any more. V(0) does not wait.
     type: float
     default: 0
+  drain_tunnels:
+    description:
+      - Whether WebSockets are waited for as well. They go on either way; without this, only requests are.
+    type: bool
+    default: true
   drain_from:
     description: The set to wait for. The one that was live before, unless given; give it to wait again after a run that
       was killed.
@@ -135,6 +140,7 @@ drained:
   contains:
     set: {description: Name of the set., type: str}
     left: {description: "Sessions that were left; 0 is drained.", type: int}
+    tunnels: {description: "How many of them are WebSockets that were not waited for.", type: int}
     took: {description: Seconds waited., type: float}
 old_workers:
   description: How many processes of before a reload still have connections.
@@ -170,6 +176,7 @@ def main() -> None:
             "min_servers_up": {"type": "str", "default": "all"},
             "wait": {"type": "float", "default": 0},
             "drain_timeout": {"type": "float", "default": 0},
+            "drain_tunnels": {"type": "bool", "default": True},
             "drain_from": {"type": "str"},
             "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
             "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
@@ -230,8 +237,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     }
     leaving = options["drain_from"] or (done.before if done.before != to else None)
     if options["drain_timeout"] > 0 and leaving and not module.check_mode:
-        left, waited = drain(edge, pool, leaving, options["drain_timeout"])
-        result["drained"] = {"set": leaving, "left": left, "took": waited}
+        left = drain(edge, pool, leaving, options["drain_timeout"], options["drain_tunnels"])
+        result["drained"] = {"set": leaving, "left": left.sessions, "tunnels": left.tunnels, "took": left.waited}
     result["servers"] = [server.as_dict() for server in edge.pool(pool, having=to).sets[to]]
     result["took"] = round(time.monotonic() - started, 3)
     return result

@@ -171,3 +171,29 @@ def test_nobody_without_the_key_makes_a_release_go_back() -> None:
     modes = on("edge1", "stat -c %a /var/lib/slipway/bake/sample.order.json").strip()
     assert modes == "600"
     module(INVENTORY, "all", "slipway.ops.release_bake", state="cancelled", service="sample", run="test")
+
+
+TALK = """
+import base64, os, socket, time
+talk = socket.create_connection(("127.0.0.1", 18000))
+key = base64.b64encode(os.urandom(16)).decode()
+talk.sendall(f"GET /ws HTTP/1.1\\r\\nHost: x\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n"
+             f"Sec-WebSocket-Key: {key}\\r\\nSec-WebSocket-Version: 13\\r\\n\\r\\n".encode())
+assert b" 101 " in talk.recv(4096)
+for number in range(900):
+    talk.sendall(bytes([0x81, 0x82, 0, 0, 0, 0]) + b"hi")
+    assert talk.recv(4096)
+    open("/tmp/talked", "w").write(str(number))
+    time.sleep(1)
+"""
+
+
+def test_an_open_websocket_does_not_hold_a_release_and_talks_on() -> None:
+    on("edge1", f"cat > /tmp/talk.py <<'EOF'\n{TALK}\nEOF")
+    on("edge1", "systemd-run --quiet --unit talk python3 /tmp/talk.py")
+    eventually(lambda: on("edge1", "cat /tmp/talked 2>/dev/null || true") != "", "nobody talks")
+    run = deploy("1.0.0", bake_seconds=0, deploy_drain_timeout=300)
+    assert run.code == 0 and "1 WebSocket drains on" in run.said, run.output
+    talked = int(on("edge1", "cat /tmp/talked"))
+    eventually(lambda: int(on("edge1", "cat /tmp/talked")) > talked + 2, "it was cut")
+    on("edge1", "systemctl stop talk")

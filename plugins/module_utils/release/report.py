@@ -347,8 +347,12 @@ def _measured(outcome: Outcome) -> list[str]:
         kept = f"{outcome.plan['previous']['version']} is kept warm, and they go back to it by themselves"
         lines.append(_row("bake", f"the hosts watch it for {outcome.bakes:g} s from its switch on; {kept}"))
     for edge, drained in outcome.drains.items():
-        left = f"{drained['left']} connections still open after" if drained["left"] else "nothing left after"
-        lines.append(_row("drain", f"{edge}: {left} {drained['took']:g} s"))
+        requests, tunnels = drained["left"] - drained.get("tunnels", 0), drained.get("tunnels", 0)
+        left = f"{requests} connections still open after" if requests else "nothing left after"
+        stay = (
+            f"; {tunnels} WebSocket{'s' if tunnels > 1 else ''} drain{'' if tunnels > 1 else 's'} on" if tunnels else ""
+        )
+        lines.append(_row("drain", f"{edge}: {left} {drained['took']:g} s{stay}"))
     return lines
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeVar
@@ -195,27 +195,38 @@ def _switch_old_workers(edge: Edge, pool: str, to: str, done: Switch) -> None:
             done.old_workers -= 1
 
 
-def drain(edge: Edge, pool: str, set_name: str, timeout: float) -> tuple[int, float]:
-    """Wait until a set serves nothing and nothing can be sent to it any more: (sessions left, seconds waited)."""
+@dataclass(frozen=True)
+class Left:
+    """What a set still serves after a wait of `waited` seconds: sessions, of which `tunnels` are WebSockets."""
+
+    sessions: int
+    tunnels: int = 0
+    waited: float = 0.0
+
+
+def drain(edge: Edge, pool: str, set_name: str, timeout: float, tunnels: bool = True) -> Left:
+    """Wait until a set serves nothing and nothing can be sent to it any more; without `tunnels` not for WebSockets."""
     started = time.monotonic()
     while True:
-        left, waited = _left(edge, pool, set_name), time.monotonic() - started
-        if left == 0 or waited >= timeout:
-            return left, round(waited, 3)
+        left, waited = _left(edge, pool, set_name, count_tunnels=not tunnels), time.monotonic() - started
+        if left.sessions == (0 if tunnels else left.tunnels) or waited >= timeout:
+            return replace(left, waited=round(waited, 3))
         time.sleep(POLL)
 
 
-def _left(edge: Edge, pool: str, set_name: str) -> int:
+def _left(edge: Edge, pool: str, set_name: str, count_tunnels: bool) -> Left:
     """Requests and WebSockets that a set still serves; an old process that would send it more counts as one."""
     backend = backend_of(pool, set_name)
-    left = edge.worker.stats().sessions.get(backend, 0)
+    sessions = edge.worker.stats().sessions.get(backend, 0)
+    tunnels = edge.worker.tunnels(backend) if sessions and count_tunnels else 0
     for worker in edge.old_workers():
         try:
-            sessions = worker.stats().sessions.get(backend, 0)
-            left += sessions or int(edge.running_map(worker).get(pool) == set_name)
+            more = worker.stats().sessions.get(backend, 0)
+            sessions += more or int(edge.running_map(worker).get(pool) == set_name)
+            tunnels += worker.tunnels(backend) if more and count_tunnels else 0
         except HaproxyError:
             continue  # it ended between the two looks
-    return left
+    return Left(sessions, min(tunnels, sessions))
 
 
 def utc_now() -> str:

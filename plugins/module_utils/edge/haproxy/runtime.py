@@ -7,11 +7,14 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+_SESSION = re.compile(r" rq\[f=\w+,i=\w+,an=(\w+)h,.* rp\[f=\w+,i=\w+,an=(\w+)h,")
 
 ANSWER_TIMEOUT = 2.0
 """Seconds in which a command must be answered; HAProxy needs about one millisecond."""
@@ -151,6 +154,11 @@ class Worker:
     def stats(self) -> Stats:
         """Frontends, backends and servers now."""
         return Stats.parse(self.ask("show stat"))
+
+    def tunnels(self, backend: str) -> int:
+        """The sessions of a backend that have become WebSockets: HTTP's analysers are done with both directions."""
+        found = (_SESSION.search(line) for line in self.ask("show sess").splitlines() if f" be={backend} " in line)
+        return sum(int(one[1], 16) == int(one[2], 16) == 0 for one in found if one)
 
     def map_entries(self, path: str) -> dict[str, str]:
         """What the running process has of a map file."""
