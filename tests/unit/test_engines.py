@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 FLOORS = (
     {"core", "host", "net"},
     {"evidence", "certificates", "config_tree", "inventory", "monitoring"},
-    {"service", "edge", "data", "traffic", "etcd", "readiness", "jobs"},
+    {"service", "edge", "data", "traffic", "etcd", "readiness", "jobs", "scan"},
     {"release", "engines", "awx"},
     {"health", "program"},
 )

@@ -1,0 +1,175 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Runs the scanners and holds what they say to limits: a result for each promise, with the raw output beside it.
+
+What could not be run, did not end or cannot be read is ``unknown``, with the reason; it never passes.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.host.run import NOT_FOUND, run
+from ansible_collections.slipway.ops.plugins.module_utils.scan import lynis, nmap, sslscan, testssl
+from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import Finding, ScanError, Waiver, weighed
+
+LIMITS: Mapping[str, Any] = {"grade": "A+", "score": 96, "protocols": ["TLSv1.2", "TLSv1.3"], "index": 80}
+GRADES = ("T", "M", "F", "E", "D", "C", "B", "A-", "A", "A+")  # from the worst
+_CLAIMS = {
+    "testssl.grade": "testssl.sh gives {subject} the grade {grade} or better",
+    "testssl.score": "testssl.sh gives {subject} a score of {score} or more",
+    "testssl.findings": "testssl.sh finds nothing of high severity on {subject}",
+    "sslscan.protocols": "{subject} speaks {protocols} only",
+    "nmap.ports": "No port of {subject} is open that no role's card has",
+    "lynis.index": "Lynis gives {subject} a hardening index of {index} or more",
+    "lynis.warnings": "Lynis has no warning for {subject}",
+}
+
+
+@dataclass
+class Scanned:
+    """Results, and raw output by the name that they call it."""
+
+    results: list[Result] = field(default_factory=list)
+    artifacts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a scanner's output is worth for one promise."""
+
+    verdict: Verdict
+    reason: str
+    measured: int | str | None = None
+    limit: str | None = None
+
+
+Judge = Callable[[str], "list[Said]"]
+
+
+class Scan:
+    """Scans of one run, with its limits and waivers."""
+
+    def __init__(self, limits: Mapping[str, Any], waivers: Iterable[Waiver], timeout: float) -> None:
+        self.limits = {**LIMITS, **limits}
+        self.waivers, self.timeout = list(waivers), timeout
+        self.scanned = Scanned()
+        self._began, self._clock, self._artifact, self._source = timestamp(), time.monotonic(), "", ""
+
+    def tls(self, name: str, host: str, port: int, authority: str, on: str = "") -> None:
+        """Both TLS scanners look at an endpoint: ``host`` is where, ``name`` what is asked for, ``on`` whose it is."""
+        subject = f"{name}:{port} on {on or host}"
+        output = self._run("testssl", subject, "json", lambda at, to: testssl.argv(name, at, port, authority, to), host)
+        self._judge(
+            subject, ["testssl.grade", "testssl.score", "testssl.findings"], output, partial(self._graded, subject)
+        )
+        output = self._run("sslscan", subject, "xml", lambda at, to: sslscan.argv(name, at, port, to), host)
+        self._judge(subject, ["sslscan.protocols"], output, self._spoken)
+
+    def ports(self, subject: str, host: str, known: Sequence[int]) -> None:
+        """Every TCP port of a host is tried, from here."""
+        output = self._run("nmap", subject, "xml", nmap.argv, host)
+        self._judge(subject, ["nmap.ports"], output, lambda text: [self._counted(subject, nmap.read(text, known))])
+
+    def system(self, subject: str) -> None:
+        """The host that this runs on is audited."""
+        output = self._run("lynis", subject, "dat", lambda _, to: lynis.argv(to), "")
+        self._judge(subject, ["lynis.index", "lynis.warnings"], output, partial(self._audited, subject))
+
+    def _run(self, tool: str, subject: str, ending: str, argv: Any, host: str) -> str | ScanError:
+        self._began, self._clock = timestamp(), time.monotonic()
+        self._artifact, self._source = "", f"scan/{tool}"
+        with tempfile.TemporaryDirectory(prefix="scan-") as place:
+            path = Path(place, f"{tool}.{ending}")
+            try:
+                ended = run(argv(_address(host) if host else "", str(path)), "root", self.timeout)
+            except OSError as error:
+                return ScanError(f"{host} has no address here ({error.strerror or error})")
+            text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        if ended.code == NOT_FOUND:
+            return ScanError(f"{tool} is not installed on the host that scans; scan_install has it installed")
+        raw = text or ended.output + ended.errors
+        if raw.strip():
+            self._artifact = f"{tool}-{re.sub(r'[^A-Za-z0-9.-]+', '-', subject)}.{ending if text else 'txt'}"
+            self.scanned.artifacts[self._artifact] = raw
+        if ended.code == 124 and ended.errors.startswith("ERROR: "):
+            return ScanError(f"{tool} did not end within {self.timeout:g} s (scan_timeout)")
+        last = (ended.errors.strip() or ended.output.strip() or "nothing").splitlines()[-1]
+        return text if text else ScanError(f"{tool} ended with status {ended.code} and left no report; it says: {last}")
+
+    def _judge(self, subject: str, names: list[str], output: str | ScanError, judge: Judge) -> None:
+        try:
+            if isinstance(output, ScanError):
+                raise output
+            said = judge(output)
+        except ScanError as error:
+            said = [Said("unknown", str(error)) for _ in names]
+        for name, one in zip(names, said, strict=True):
+            self._result(name, subject, one)
+
+    def _graded(self, subject: str, text: str) -> list[Said]:
+        graded = testssl.read(text)
+        wanted, score = self.limits["grade"], int(self.limits["score"])
+        if graded.grade not in GRADES:
+            raise ScanError(f"testssl gave the grade {graded.grade}, which is none")
+        return [
+            _said(GRADES.index(graded.grade) >= GRADES.index(wanted), graded.grade, f">= {wanted}"),
+            _said(graded.score >= score, graded.score, f">= {score}"),
+            self._counted(subject, graded.findings),
+        ]
+
+    def _spoken(self, text: str) -> list[Said]:
+        enabled, wanted = sslscan.read(text), self.limits["protocols"]
+        others = [one for one in enabled if one not in wanted]
+        return [_said(not others, len(others), "= 0", f"it still speaks {', '.join(others)}")]
+
+    def _audited(self, subject: str, text: str) -> list[Said]:
+        audited, wanted = lynis.read(text), int(self.limits["index"])
+        self._source = f"scan/lynis {audited.version}".strip()
+        return [
+            _said(audited.index >= wanted, audited.index, f">= {wanted}"),
+            self._counted(subject, audited.findings),
+        ]
+
+    def _counted(self, subject: str, findings: list[Finding]) -> Said:
+        counts, passed = weighed(findings, self.waivers, subject, datetime.date.today())
+        waived = f"let pass: {'; '.join(passed)}" if passed else ""
+        reason = ". ".join(filter(None, ["; ".join(counts), waived]))
+        return Said("fail" if counts else "warn" if passed else "pass", reason, len(counts), "= 0")
+
+    def _result(self, name: str, subject: str, said: Said) -> None:
+        words = {**self.limits, "protocols": ", ".join(self.limits["protocols"])}
+        self.scanned.results.append(
+            Result(
+                id=f"security.scan.{name}",
+                area="security",
+                subject=subject,
+                claim=_CLAIMS[name].format(subject=subject, **words),
+                verdict=said.verdict,
+                measured=said.measured,
+                limit=said.limit,
+                at=self._began,
+                took=round(time.monotonic() - self._clock, 1),
+                source=self._source,
+                reason=None if said.verdict == "pass" else said.reason,
+                artifacts=[self._artifact] if self._artifact else [],
+            )
+        )
+
+
+def _said(good: bool, measured: int | str, limit: str, reason: str = "") -> Said:
+    return Said("pass" if good else "fail", reason or f"it is {measured}", measured, limit)
+
+
+def _address(host: str) -> str:
+    return str(socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)[0][4][0])

@@ -1,0 +1,176 @@
+#!/usr/bin/python
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: scan
+short_description: Run the scanners that auditors run, and hold what they find to limits
+version_added: 0.1.0
+description:
+  - Runs testssl.sh and sslscan against TLS endpoints, nmap against hosts, and Lynis on the host it runs on, one after
+    the other, and returns a result for each promise, with the scanners' raw output.
+  - What is not installed, does not end, or leaves nothing that can be read, is C(unknown), with the reason. It never
+    passes, and never ends the others.
+options:
+  tls:
+    description: TLS endpoints to look at.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name that is asked for.
+        type: str
+        required: true
+      host:
+        description: Where it is, a name or an address.
+        type: str
+        required: true
+      port:
+        description: Its port.
+        type: int
+        default: 443
+      'on':
+        description: What the host is called in results. Empty is O(tls[].host).
+        type: str
+        default: ""
+  ports:
+    description: Hosts all of whose TCP ports are tried.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: What the host is called in results.
+        type: str
+        required: true
+      host:
+        description: Where it is, a name or an address.
+        type: str
+        required: true
+      known:
+        description: Ports that may be open.
+        type: list
+        elements: int
+        default: []
+  system:
+    description: What this host is called in results, if it is to be audited.
+    type: str
+    default: ""
+  authority:
+    description: File with a further authority that testssl.sh trusts, beside the public ones.
+    type: path
+    default: ""
+  limits:
+    description:
+      - What is asked for - C(grade) (V(A+)) and C(score) (V(96)) of testssl.sh, C(protocols) (V([TLSv1.2, TLSv1.3]))
+        that sslscan may find, C(index) (V(80)) of Lynis.
+    type: dict
+    default: {}
+  waivers:
+    description:
+      - Findings that somebody answers for. Each has C(finding), the scanner's word for it such as V(cert_revocation),
+        V(8080/tcp) or V(FIRE-4512), C(owner), C(reason), C(expires), the last day, and perhaps C(subject) with V(*).
+      - What is let pass is a warning. One that has ended lets nothing pass.
+    type: list
+    elements: dict
+    default: []
+  timeout:
+    description: Seconds after which a scanner is ended.
+    type: float
+    default: 900
+attributes:
+  check_mode:
+    support: none
+    description: It measures and changes nothing, so it is passed over.
+  diff_mode:
+    support: none
+    description: Nothing is changed.
+  idempotent:
+    support: full
+    description: Nothing is changed.
+author:
+  - The Slipway authors (@slipway)
+seealso:
+  - module: slipway.ops.evidence
+"""
+
+EXAMPLES = r"""
+- name: Look at a site from outside
+  slipway.ops.scan:
+    tls:
+      - {name: www.example.com, host: edge1}
+    ports:
+      - {name: edge1, host: edge1, known: [22, 80, 443]}
+    waivers:
+      - {finding: cert_revocation, owner: ops, reason: renewed every 60 days, expires: 2027-06-30}
+  register: scanned
+"""
+
+RETURN = r"""
+results:
+  description: A result for each promise, as M(slipway.ops.evidence) takes them.
+  returned: success
+  type: list
+  elements: dict
+artifacts:
+  description: The scanners' raw output, C(name) and C(content), as M(slipway.ops.evidence) takes it.
+  returned: success
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import Waiver, WaiverError
+from ansible_collections.slipway.ops.plugins.module_utils.scan.scanner import LIMITS, Scan
+
+TLS = {
+    "name": {"type": "str", "required": True},
+    "host": {"type": "str", "required": True},
+    "port": {"type": "int", "default": 443},
+    "on": {"type": "str", "default": ""},
+}
+PORTS = {
+    "name": {"type": "str", "required": True},
+    "host": {"type": "str", "required": True},
+    "known": {"type": "list", "elements": "int", "default": []},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "tls": {"type": "list", "elements": "dict", "default": [], "options": TLS},
+            "ports": {"type": "list", "elements": "dict", "default": [], "options": PORTS},
+            "system": {"type": "str", "default": ""},
+            "authority": {"type": "path", "default": ""},
+            "limits": {"type": "dict", "default": {}},
+            "waivers": {"type": "list", "elements": "dict", "default": []},
+            "timeout": {"type": "float", "default": 900},
+        },
+    )
+    asked = module.params
+    if unknown := set(asked["limits"]) - set(LIMITS):
+        module.fail_json(msg=f"limits has no {', '.join(sorted(unknown))}, but {', '.join(LIMITS)}. Nothing was run.")
+    try:
+        waivers = [Waiver.read(entry) for entry in asked["waivers"]]
+    except WaiverError as error:
+        module.fail_json(msg=f"{error}. Nothing was run.")
+    scan = Scan(asked["limits"], waivers, asked["timeout"])
+    for place in asked["tls"]:
+        scan.tls(place["name"], place["host"], place["port"], asked["authority"], place["on"])
+    for place in asked["ports"]:
+        scan.ports(place["name"], place["host"], place["known"])
+    if asked["system"]:
+        scan.system(asked["system"])
+    module.exit_json(
+        changed=False,
+        results=[result.as_dict() for result in scan.scanned.results],
+        artifacts=[{"name": name, "content": content} for name, content in scan.scanned.artifacts.items()],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""What is read of scanners' recorded output, and what it is worth: limits, waivers, unknown for what was not run."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import validated
+from ansible_collections.slipway.ops.plugins.module_utils.host.run import Ended
+from ansible_collections.slipway.ops.plugins.module_utils.scan import lynis, nmap, scanner, sslscan, testssl
+from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import (
+    Finding,
+    ScanError,
+    Waiver,
+    WaiverError,
+    weighed,
+)
+from ansible_collections.slipway.ops.plugins.module_utils.scan.scanner import Scan
+
+RECORDED = Path(__file__).parent / "recorded"
+TODAY = datetime.date(2026, 11, 29)
+PASSED = {"finding": "cert_revocation", "owner": "ops", "reason": "short lives", "expires": "2099-01-31"}
+
+
+def recorded(name: str) -> str:
+    return (RECORDED / name).read_text(encoding="utf-8")
+
+
+def test_the_grade_the_score_and_what_is_wrong_are_read():
+    graded = testssl.read(recorded("testssl-3.2.1.json"))
+    assert (graded.grade, graded.score) == ("A+", 96)
+    assert graded.findings == [Finding("cert_revocation", "high, Neither CRL nor OCSP URI provided")]
+
+
+def test_a_protocol_that_is_off_is_not_read_as_on():
+    assert sslscan.read(recorded("sslscan-2.1.5.xml")) == ["TLSv1.2", "TLSv1.3"]
+    assert sslscan.read(recorded("sslscan-2.1.5-old.xml")) == ["TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
+
+
+def test_open_ports_that_no_card_has_are_found():
+    findings = nmap.read(recorded("nmap-7.95.xml"), [443])
+    assert findings == [Finding("444/tcp", "open, and no role's card has it, usually snpp")]
+    assert nmap.read(recorded("nmap-7.95.xml"), [443, 444]) == []
+
+
+def test_an_index_and_warnings_are_read():
+    audited = lynis.read(recorded("lynis-3.1.4.dat"))
+    assert (audited.version, audited.index) == ("3.1.4", 58)
+    assert [finding.id for finding in audited.findings] == ["NETW-2705", "LOGG-2138"]
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "reason"),
+    [
+        (testssl.read, recorded("testssl-3.2.1-refused.json"), "testssl gave no grade; it says: Can't connect to"),
+        (testssl.read, "[", "no JSON that can be read"),
+        (testssl.read, "[]", "testssl gave no grade"),
+        (sslscan.read, recorded("sslscan-2.1.5-refused.xml"), "nobody answered it"),
+        (sslscan.read, recorded("sslscan-2.1.5.xml").replace('enabled="1"', 'enabled="0"'), "speaks no TLS"),
+        (sslscan.read, "", "no XML that can be read"),
+        (lambda text: nmap.read(text, []), "<nmaprun/>", "nmap did not finish: no end"),
+        (lambda text: nmap.read(text, []), recorded("nmap-7.95.xml")[:900], "no XML that can be read"),
+        (lambda text: nmap.read(text, []), recorded("nmap-7.95-nobody.xml"), "nmap found no host to ask"),
+        (lynis.read, "lynis_version=3.1.4\n", "no hardening index"),
+    ],
+)
+def test_what_says_nothing_is_no_pass(read, text, reason):
+    with pytest.raises(ScanError, match=reason):
+        read(text)
+
+
+def test_a_waiver_lets_pass_until_its_last_day_and_only_its_own():
+    findings = [Finding("cert_revocation", "high, none")]
+    waiver = Waiver.read(PASSED | {"expires": "2026-11-29", "subject": "www.*"})
+    assert weighed(findings, [waiver], "www.x:443 on edge1", TODAY)[0] == []
+    assert weighed(findings, [waiver], "api.x:443 on edge1", TODAY)[0] == ["cert_revocation: high, none"]
+    assert weighed([Finding("BREACH", "high")], [waiver], "www.x:443 on edge1", TODAY)[0] == ["BREACH: high"]
+    (ended,), _ = weighed(findings, [waiver], "www.x:443 on edge1", TODAY + datetime.timedelta(days=1))
+    assert ended.endswith("the waiver of ops ended 2026-11-29")
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ({"finding": "BREACH", "reason": "so", "expires": "2027-01-01"}, "the waiver of BREACH lacks owner"),
+        (PASSED | {"expires": "next year"}, "the waiver of cert_revocation expires next year"),
+    ],
+)
+def test_a_waiver_without_an_owner_or_an_end_is_refused(entry, problem):
+    with pytest.raises(WaiverError, match=problem):
+        Waiver.read(entry)
+
+
+@pytest.fixture
+def scan(monkeypatch):
+    """A scan whose programs leave what is given, by program; without it they end as given."""
+
+    def make(leaves: dict[str, str | Ended], **limits) -> Scan:
+        def run(argv, user, timeout):
+            left = leaves.get(argv[0], Ended(127, "", f"ERROR: {argv[0]} is not installed on this host"))
+            if isinstance(left, Ended):
+                return left
+            place = next(word.partition("=")[2] or word for word in argv if "/scan-" in word)
+            Path(place).write_text(left, encoding="utf-8")
+            return Ended(50, "", "")
+
+        monkeypatch.setattr(scanner, "run", run)
+        return Scan(limits, [Waiver.read(PASSED)], 60)
+
+    return make
+
+
+def verdicts(scan: Scan) -> dict[str, str]:
+    return {result.id.removeprefix("security.scan."): result.verdict for result in scan.scanned.results}
+
+
+def test_a_good_endpoint_passes_and_evidence_takes_it(scan):
+    made = scan({"testssl": recorded("testssl-3.2.1.json"), "sslscan": recorded("sslscan-2.1.5.xml")})
+    made.tls("www.example.test", "127.0.0.1", 443, "/ca.pem")
+    assert verdicts(made) == {
+        "testssl.grade": "pass",
+        "testssl.score": "pass",
+        "testssl.findings": "warn",
+        "sslscan.protocols": "pass",
+    }
+    assert {name for result in made.scanned.results for name in result.artifacts} == set(made.scanned.artifacts)
+    assert made.scanned.artifacts["testssl-www.example.test-443-on-127.0.0.1.json"] == recorded("testssl-3.2.1.json")
+    for result in made.scanned.results:
+        validated(result.as_dict() | {"artifacts": []}, "run")
+
+
+def test_limits_are_held(scan):
+    made = scan(
+        {"testssl": recorded("testssl-3.2.1.json").replace('"A+"', '"A"'), "sslscan": recorded("sslscan-2.1.5.xml")},
+        score=97,
+        protocols=["TLSv1.3"],
+    )
+    made.tls("www.example.test", "127.0.0.1", 443, "")
+    assert verdicts(made) | {"testssl.findings": ""} == {
+        "testssl.grade": "fail",
+        "testssl.score": "fail",
+        "testssl.findings": "",
+        "sslscan.protocols": "fail",
+    }
+    assert [result.reason for result in made.scanned.results][-1] == "it still speaks TLSv1.2"
+
+
+def test_what_could_not_run_is_unknown_with_its_reason(scan):
+    made = scan(
+        {"sslscan": Ended(1, "", "no such option\n"), "nmap": Ended(124, "", "ERROR: nmap did not end within 60 s")}
+    )
+    made.tls("www.example.test", "127.0.0.1", 443, "")
+    made.ports("db1", "127.0.0.1", [])
+    made.system("edge1")
+    made.ports("lost", "no-such-host.invalid", [])
+    assert set(verdicts(made).values()) == {"unknown"} and len(made.scanned.results) == 8
+    reasons = {result.id.split(".")[2] + result.subject[:4]: result.reason for result in made.scanned.results}
+    assert reasons["testsslwww."] == "testssl is not installed on the host that scans; scan_install has it installed"
+    assert "ended with status 1 and left no report; it says: no such option" in reasons["sslscanwww."]
+    assert reasons["nmapdb1"] == "nmap did not end within 60 s (scan_timeout)"
+    assert "no-such-host.invalid has no address here" in reasons["nmaplost"]
