@@ -77,6 +77,19 @@ options:
     type: list
     elements: dict
     default: []
+  owners:
+    description:
+      - Who answers for what is found - C(owner), and perhaps C(finding) and C(subject), which may have V(*). The first
+        that fits counts, and its name stands beside the finding.
+    type: list
+    elements: dict
+    default: []
+  before:
+    description:
+      - What the scan before found, the content of its artifact C(findings-….json). With O(system), what is not in it
+        is told as new. Without it nothing is.
+    type: list
+    elements: str
   timeout:
     description: Seconds after which a scanner is ended.
     type: float
@@ -123,7 +136,7 @@ artifacts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import Waiver, WaiverError
+from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import Owner, Waiver, WaiverError
 from ansible_collections.slipway.ops.plugins.module_utils.scan.scanner import LIMITS, Scan
 
 TLS = {
@@ -148,6 +161,8 @@ def main() -> None:
             "authority": {"type": "path", "default": ""},
             "limits": {"type": "dict", "default": {}},
             "waivers": {"type": "list", "elements": "dict", "default": []},
+            "owners": {"type": "list", "elements": "dict", "default": []},
+            "before": {"type": "list", "elements": "str"},
             "timeout": {"type": "float", "default": 900},
         },
     )
@@ -156,15 +171,17 @@ def main() -> None:
         module.fail_json(msg=f"limits has no {', '.join(sorted(unknown))}, but {', '.join(LIMITS)}. Nothing was run.")
     try:
         waivers = [Waiver.read(entry) for entry in asked["waivers"]]
+        owners = [Owner.read(entry) for entry in asked["owners"]]
     except WaiverError as error:
         module.fail_json(msg=f"{error}. Nothing was run.")
-    scan = Scan(asked["limits"], waivers, asked["timeout"])
+    scan = Scan(asked["limits"], waivers, asked["timeout"], owners)
     for place in asked["tls"]:
         scan.tls(place["name"], place["host"], place["port"], asked["authority"], place["on"])
     for place in asked["ports"]:
         scan.ports(place["name"], place["host"], place["known"])
     if asked["system"]:
         scan.system(asked["system"])
+        scan.news(asked["system"], asked["before"])
     module.exit_json(
         changed=False,
         results=[result.as_dict() for result in scan.scanned.results],

@@ -19,6 +19,7 @@ GROUPS = {
     "monitor": ["monitor1"],
     "alertmanager": ["monitor1"],
 }
+FOR_ALL = ("site", "health", "drift", "unban", "scan")
 SERVICE = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8100}, "edge_port": 18000}
 ASKED = {
     "deploy": {"service": "shop", "version": "2.0.0"},
@@ -51,7 +52,7 @@ def test_tags_that_no_task_has_are_refused(verb: str, inventory: Path) -> None:
     assert "--tags nosuch would do nothing. Nothing was done" in said
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("site", "health", "drift", "unban")])
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in FOR_ALL])
 def test_a_limit_without_whom_it_is_for_is_refused(verb: str, inventory: Path) -> None:
     said = refused(play(verb, inventory, "--limit", "stranger", **ASKED.get(verb, {})))
     assert "--limit leaves out" in said and "Nothing was done" in said

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import validated
@@ -11,6 +13,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.host.run import Ended
 from ansible_collections.slipway.ops.plugins.module_utils.scan import lynis, nmap, scanner, sslscan, testssl
 from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import (
     Finding,
+    Owner,
     ScanError,
     Waiver,
     WaiverError,
@@ -74,10 +77,19 @@ def test_a_waiver_lets_pass_until_its_last_day_and_only_its_own():
     findings = [Finding("cert_revocation", "high, none")]
     waiver = Waiver.read(PASSED | {"expires": "2026-11-29", "subject": "www.*"})
     assert weighed(findings, [waiver], "www.x:443 on edge1", TODAY)[0] == []
-    assert weighed(findings, [waiver], "api.x:443 on edge1", TODAY)[0] == ["cert_revocation: high, none"]
-    assert weighed([Finding("BREACH", "high")], [waiver], "www.x:443 on edge1", TODAY)[0] == ["BREACH: high"]
+    assert weighed(findings, [waiver], "api.x:443 on edge1", TODAY)[0] == ["cert_revocation: high, none (nobody's)"]
+    assert weighed([Finding("BREACH", "high")], [waiver], "www.x:443 on edge1", TODAY)[0] == ["BREACH: high (nobody's)"]
     (ended,), _ = weighed(findings, [waiver], "www.x:443 on edge1", TODAY + datetime.timedelta(days=1))
     assert ended.endswith("the waiver of ops ended 2026-11-29")
+
+
+def test_the_first_owner_that_fits_stands_beside_a_finding():
+    owners = [Owner.read({"owner": "web", "subject": "www.*"}), Owner.read({"owner": "ops", "finding": "8080/*"})]
+    assert weighed([Finding("BREACH", "high")], [], "www.x:443", TODAY, owners)[0] == ["BREACH: high (web)"]
+    assert weighed([Finding("8080/tcp", "open")], [], "db1", TODAY, owners)[0] == ["8080/tcp: open (ops)"]
+    assert weighed([Finding("22/tcp", "open")], [], "db1", TODAY, owners)[0] == ["22/tcp: open (nobody's)"]
+    with pytest.raises(WaiverError, match="the owner of BREACH has no name"):
+        Owner.read({"finding": "BREACH"})
 
 
 @pytest.mark.parametrize(
@@ -160,3 +172,35 @@ def test_what_could_not_run_is_unknown_with_its_reason(scan):
     assert "ended with status 1 and left no report; it says: no such option" in reasons["sslscanwww."]
     assert reasons["nmapdb1"] == "nmap did not end within 60 s (scan_timeout)"
     assert "no-such-host.invalid has no address here" in reasons["nmaplost"]
+
+
+def news(scan: Scan, before: list[str] | None) -> tuple[Any, list[str]]:
+    """What is told as new, and what the next scan is told."""
+    scan.news("edge1", before)
+    result = scan.scanned.results[-1]
+    return result, json.loads(scan.scanned.artifacts[result.artifacts[0]])
+
+
+def test_what_is_new_since_the_last_time_is_told_and_the_rest_is_not(scan):
+    def made() -> Scan:
+        one = scan({"nmap": recorded("nmap-7.95.xml")})
+        one.ports("edge1", "127.0.0.1", [])
+        return one
+
+    result, first = news(made(), None)
+    assert (result.verdict, first) == (
+        "pass",
+        ["edge1: 443/tcp", "edge1: 444/tcp"],
+    )  # there was nothing to compare with
+    result, _ = news(made(), first)
+    assert (result.verdict, result.measured) == ("pass", 0)
+    result, _ = news(made(), ["edge1: 443/tcp", "edge1: 80/tcp"])
+    assert (result.verdict, result.measured) == ("warn", 1)
+    assert result.reason == "edge1: 444/tcp (nobody's)"
+
+
+def test_what_could_not_be_looked_at_again_is_not_new_the_next_time(scan):
+    made = scan({})
+    made.ports("edge1", "127.0.0.1", [])
+    result, told = news(made, ["edge1: 444/tcp", "db1: 22/tcp"])
+    assert (result.verdict, told) == ("pass", ["edge1: 444/tcp"])

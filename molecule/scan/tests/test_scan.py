@@ -63,14 +63,34 @@ def test_where_nobody_answers_is_unknown(scanned):
     assert "Can't connect to" in said["testssl.grade"]["reason"]
 
 
-def test_a_scanner_that_is_missing_fails_the_run(host, scanned):
-    host.check_output("mv /usr/bin/sslscan /usr/bin/sslscan.away && mv /usr/bin/testssl /usr/bin/testssl.away")
+def test_scanners_that_are_missing_fail_the_run_at_once(host, scanned):
+    there = {name: host.check_output(f"command -v {name}") for name in ("sslscan", "testssl", "nmap", "lynis")}
+    for path in there.values():
+        host.check_output(f"mv {path} {path}.away")
     try:
-        run = play("scan", INVENTORY, scan_install=False, scan_limits={"index": 1})
+        run = play("scan", INVENTORY, "--limit", "monitor1", scan_install=False)
     finally:
-        host.check_output("mv /usr/bin/sslscan.away /usr/bin/sslscan && mv /usr/bin/testssl.away /usr/bin/testssl")
-    assert run.code != 0 and "sslscan is not installed on the host that scans" in run.said
-    assert records(host)["security.scan.sslscan.protocols", SITE]["verdict"] == "unknown"
+        for path in there.values():
+            host.check_output(f"mv {path}.away {path}")
+    assert run.code != 0 and "lynis is not installed on the host that scans" in run.said
+    found = records(host)
+    assert found["security.scan.lynis.index", "monitor1"]["verdict"] == "unknown"
+    assert found["security.scan.nmap.ports", "monitor1"]["verdict"] == "unknown"
+
+
+def test_what_is_new_since_the_last_scan_is_told_with_its_owner(host, scanned):
+    """What could not be looked at in between is not new; a door that was opened is."""
+    assert records(host)["security.scan.new", "monitor1"]["verdict"] == "pass"
+    host.check_output("mv /usr/sbin/lynis /usr/sbin/lynis.away")
+    host.check_output("systemd-run --unit=door python3 -m http.server 8099")
+    owners = [{"owner": "platform team", "finding": "80*"}]
+    try:
+        run = play("scan", INVENTORY, "--limit", "monitor1", scan_install=False, scan_owners=owners)
+    finally:
+        host.check_output("systemctl stop door; mv /usr/sbin/lynis.away /usr/sbin/lynis")
+    new = records(host)["security.scan.new", "monitor1"]
+    assert (new["verdict"], new["measured"]) == ("warn", 1) and "monitor1: 8099/tcp (platform team)" in new["reason"]
+    assert run.code != 0 and "8099/tcp: open, and no role's card has it" in run.said
 
 
 def test_a_waiver_without_an_end_is_refused_before_anything_runs():

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,10 +52,39 @@ class Waiver:
         return self.finding == finding.id and fnmatch.fnmatchcase(subject, self.subject)
 
 
+@dataclass(frozen=True)
+class Owner:
+    """Who answers for findings. ``finding`` and ``subject`` may have ``*``."""
+
+    owner: str
+    finding: str = "*"
+    subject: str = "*"
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Owner:
+        if not entry.get("owner"):
+            raise WaiverError(
+                f"the owner of {entry.get('finding') or entry.get('subject') or 'all findings'} has no name"
+            )
+        return cls(entry["owner"], entry.get("finding") or "*", entry.get("subject") or "*")
+
+    def has(self, finding: Finding, subject: str) -> bool:
+        return fnmatch.fnmatchcase(finding.id, self.finding) and fnmatch.fnmatchcase(subject, self.subject)
+
+
+def owner_of(finding: Finding, subject: str, owners: Iterable[Owner]) -> str:
+    """The first that has it."""
+    return next((one.owner for one in owners if one.has(finding, subject)), "nobody's")
+
+
 def weighed(
-    findings: Iterable[Finding], waivers: Iterable[Waiver], subject: str, today: datetime.date
+    findings: Iterable[Finding],
+    waivers: Iterable[Waiver],
+    subject: str,
+    today: datetime.date,
+    owners: Sequence[Owner] = (),
 ) -> tuple[list[str], list[str]]:
-    """What counts and what is let pass, a text each. A waiver that has ended lets nothing pass."""
+    """What counts, with its owner, and what is let pass, a text each. A waiver that has ended lets nothing pass."""
     counts, passed = [], []
     for finding in findings:
         of_it = [waiver for waiver in waivers if waiver.covers(finding, subject)]
@@ -66,5 +95,5 @@ def weighed(
             ended = max(waiver.expires for waiver in of_it)
             counts.append(f"{finding.id}: {finding.text}; the waiver of {of_it[0].owner} ended {ended}")
         else:
-            counts.append(f"{finding.id}: {finding.text}")
+            counts.append(f"{finding.id}: {finding.text} ({owner_of(finding, subject, owners)})")
     return counts, passed

@@ -8,6 +8,7 @@ What could not be run, did not end or cannot be read is ``unknown``, with the re
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import socket
 import tempfile
@@ -21,7 +22,14 @@ from typing import Any
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import NOT_FOUND, run
 from ansible_collections.slipway.ops.plugins.module_utils.scan import lynis, nmap, sslscan, testssl
-from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import Finding, ScanError, Waiver, weighed
+from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import (
+    Finding,
+    Owner,
+    ScanError,
+    Waiver,
+    owner_of,
+    weighed,
+)
 
 LIMITS: Mapping[str, Any] = {"grade": "A+", "score": 96, "protocols": ["TLSv1.2", "TLSv1.3"], "index": 80}
 GRADES = ("T", "M", "F", "E", "D", "C", "B", "A-", "A", "A+")  # from the worst
@@ -33,6 +41,7 @@ _CLAIMS = {
     "nmap.ports": "No port of {subject} is open that no role's card has",
     "lynis.index": "Lynis gives {subject} a hardening index of {index} or more",
     "lynis.warnings": "Lynis has no warning for {subject}",
+    "new": "The scanners on {subject} find nothing that they did not find before",
 }
 
 
@@ -60,10 +69,17 @@ Judge = Callable[[str], "list[Said]"]
 class Scan:
     """Scans of one run, with its limits and waivers."""
 
-    def __init__(self, limits: Mapping[str, Any], waivers: Iterable[Waiver], timeout: float) -> None:
+    def __init__(
+        self,
+        limits: Mapping[str, Any],
+        waivers: Iterable[Waiver],
+        timeout: float,
+        owners: Iterable[Owner] = (),
+    ) -> None:
         self.limits = {**LIMITS, **limits}
-        self.waivers, self.timeout = list(waivers), timeout
+        self.waivers, self.timeout, self.owners = list(waivers), timeout, list(owners)
         self.scanned = Scanned()
+        self._found: dict[str, tuple[Finding, str]] = {}
         self._began, self._clock, self._artifact, self._source = timestamp(), time.monotonic(), "", ""
 
     def tls(self, name: str, host: str, port: int, authority: str, on: str = "") -> None:
@@ -85,6 +101,17 @@ class Scan:
         """The host that this runs on is audited."""
         output = self._run("lynis", subject, "dat", lambda _, to: lynis.argv(to), "")
         self._judge(subject, ["lynis.index", "lynis.warnings"], output, partial(self._audited, subject))
+
+    def news(self, subject: str, before: Iterable[str] | None) -> None:
+        """What was not found by the scan before, kept for the next one; None where there was none."""
+        self._began, self._clock, self._source = timestamp(), time.monotonic(), "scan"
+        unknown = {f"{result.subject}: " for result in self.scanned.results if result.verdict == "unknown"}
+        kept = {key for key in before or () if any(key.startswith(start) for start in unknown)}
+        fresh = sorted(self._found.keys() - set(before)) if before is not None else []
+        told = [f"{key} ({owner_of(*self._found[key], self.owners)})" for key in fresh]
+        self._artifact = f"findings-{re.sub(r'[^A-Za-z0-9.-]+', '-', subject)}.json"
+        self.scanned.artifacts[self._artifact] = json.dumps(sorted(self._found.keys() | kept), indent=1) + "\n"
+        self._result("new", subject, Said("warn" if fresh else "pass", "; ".join(told), len(fresh), "= 0"))
 
     def _run(self, tool: str, subject: str, ending: str, argv: Any, host: str) -> str | ScanError:
         self._began, self._clock = timestamp(), time.monotonic()
@@ -142,7 +169,8 @@ class Scan:
         ]
 
     def _counted(self, subject: str, findings: list[Finding]) -> Said:
-        counts, passed = weighed(findings, self.waivers, subject, datetime.date.today())
+        self._found |= {f"{subject}: {finding.id}": (finding, subject) for finding in findings}
+        counts, passed = weighed(findings, self.waivers, subject, datetime.date.today(), self.owners)
         waived = f"let pass: {'; '.join(passed)}" if passed else ""
         reason = ". ".join(filter(None, ["; ".join(counts), waived]))
         return Said("fail" if counts else "warn" if passed else "pass", reason, len(counts), "= 0")
