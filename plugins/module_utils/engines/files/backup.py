@@ -35,7 +35,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.files.reposito
 )
 
 SOURCE = "slipway-backup 0.1.0"
-_WAITS = 900.0  # seconds that a change's backup waits for another's end
 
 
 def back_up(wanted: Plan, kind: Kind, only: str | None, tell: Tell) -> list[Result]:
@@ -45,7 +44,7 @@ def back_up(wanted: Plan, kind: Kind, only: str | None, tell: Tell) -> list[Resu
     ]
     at = timestamp()
     try:
-        with wanted.alone(_WAITS if only else 0.0):
+        with wanted.alone(wanted.repository.patience if wanted.repository else 0.0):
             repository = wanted.opened(create=True)
             return [result for source in chosen for result in attempt(wanted, repository, source, tell)]
     except (DataError, OSError, ValueError) as error:

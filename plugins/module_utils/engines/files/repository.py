@@ -10,6 +10,7 @@ import re
 import subprocess
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -125,8 +126,8 @@ class Repository:
             env=self._environment(),
             **as_user(self.user),
         ) as listing:
-            cast(IO[str], listing.stdin).write(self._read(self.key))
-            cast(IO[str], listing.stdin).close()
+            with suppress(BrokenPipeError), cast(IO[str], listing.stdin) as key:  # its status says why it ended so soon
+                key.write(self._read(self.key))
             for line in cast(IO[str], listing.stdout):
                 node = json.loads(line)
                 if node.get("message_type") == "node":
