@@ -20,7 +20,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.host.run import NOT_FO
 
 NO_REPOSITORY, LOCKED, WRONG_KEY, TOO_LONG = 10, 11, 12, 124
 INCOMPLETE = 3  # a snapshot was made, and lacks what could not be read
-_ANSWERS = 60.0  # seconds: restic itself goes on asking a server that is down for a quarter of an hour
+_ANSWERS = 20.0  # seconds: restic itself goes on asking a server that is down for a quarter of an hour
 _AGAIN = 5.0
 
 
