@@ -14,7 +14,7 @@ from ansible_collections.slipway.ops.plugins.plugin_utils.program import PACKAGE
 ROOT = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 FLOORS = (
     {"core", "host", "net"},
-    {"evidence", "certificates", "config_tree", "inventory", "monitoring"},
+    {"evidence", "certificates", "config_tree", "inventory", "logs", "monitoring"},
     {"service", "edge", "data", "traffic", "etcd", "readiness", "jobs", "scan"},
     {"release", "engines", "awx"},
     {"health", "program"},
