@@ -19,7 +19,7 @@ GROUPS = {
     "monitor": ["monitor1"],
     "alertmanager": ["monitor1"],
 }
-FOR_ALL = ("site", "health", "drift", "unban", "scan")
+FOR_ALL = ("site", "health", "drift", "unban", "scan", "patch")
 SERVICE = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8100}, "edge_port": 18000}
 ASKED = {
     "deploy": {"service": "shop", "version": "2.0.0"},

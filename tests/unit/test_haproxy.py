@@ -34,6 +34,7 @@ class FakeHaproxy:
         }
         self.commands: list[str] = []
         self.sessions = ""
+        self.returns = "UP"
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         self.listener.listen()
@@ -53,6 +54,11 @@ class FakeHaproxy:
             return self.stat()
         if command == "show sess":
             return self.sessions
+        if words[:2] == ["set", "server"]:
+            backend, name = words[2].split("/")
+            status = {"maint": "MAINT", "ready": self.returns}[words[4]]
+            self.servers[backend, name] = (status, *self.servers[backend, name][1:])
+            return ""
         if command == "show info":
             return f"Name: HAProxy\nVersion: 3.0.11\nPid: {os.getpid()}\n"
         if words[1] != "map" or words[2] != str(self.map_path):
