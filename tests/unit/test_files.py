@@ -36,7 +36,7 @@ NOW = 1_800_000_000.0
 
 
 def one(id: str, files: int = 100, at: float = NOW, touched: int = 0, source: str = "uploads") -> Snapshot:
-    return Snapshot(id, source, ("/srv/uploads",), at - 5, at, files, files * 10, touched, 7)
+    return Snapshot(id, source, ("/srv/uploads",), at - 5, at, files, files * 10, touched, files * 10)
 
 
 @pytest.fixture
@@ -171,6 +171,8 @@ def test_files_that_are_all_others_at_once_are_named() -> None:
     assert "95 of 100 files in third" in rewritten([*quiet, one("third", touched=95)])
     assert rewritten([*quiet, one("third", touched=79)]) == ""
     assert rewritten([one("first", touched=100)]) == "", "the first is new, and no anomaly"
+    same = Snapshot("third", "uploads", ("/srv/uploads",), NOW, NOW, 100, 1000, 100, 40)
+    assert rewritten([*quiet, same]) == "", "restored files are others to restic, and hold nothing new"
     usual = [one("first", touched=100), *(one(f"r{number}", touched=99) for number in range(4))]
     assert rewritten([*usual, one("last", touched=99)]) == "", "rotated logs are all others each time"
     assert rewritten([*quiet, one("few", files=9, touched=9)]) == ""

@@ -36,7 +36,7 @@ class Arrived:
     @property
     def trouble(self) -> str:
         """Whether its date is made up."""
-        off = self.snapshot.ended - self.at
+        off = self.snapshot.began - self.at
         if -_BEHIND <= off <= _AHEAD:
             return ""
         way = "after" if off > 0 else "before"

@@ -142,6 +142,8 @@ def rewritten(history: Sequence[Snapshot]) -> str:
     """Whether most files are others than the time before, when they usually are not: encrypted by somebody, perhaps."""
     last, before = history[-1], [one.touched / one.files for one in history[1:-1][-COMPARED:] if one.files]
     share = last.touched / last.files if last.files else 0.0
+    if last.added < last.bytes / 2:  # restored files are others to restic, and nothing of them is new
+        return ""
     if last.files < _FEW or len(history) < 2 or share < _REWRITTEN or statistics.median(before or [0.0]) >= _REWRITTEN:
         return ""
     return f"{last.touched} of {last.files} files in {last.label} are new or changed since {history[-2].label}"
