@@ -29,7 +29,7 @@ options:
     description: From when on, as V(2026-11-29 10:00) in UTC, V(2 hours ago), V(yesterday) or V(today).
     type: str
     default: ""
-  until:
+  to:
     description: Up to when, likewise.
     type: str
     default: ""
@@ -99,7 +99,7 @@ def main() -> None:
             "hosts": {"type": "list", "elements": "str", "default": []},
             "service": text,
             "since": text,
-            "until": text,
+            "to": text,
             "priority": {"type": "str", "choices": ["", *PRIORITIES], "default": ""},
             "text": text,
             "limit": {"type": "int", "default": 200},
@@ -108,9 +108,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = module.params
-    directory = Path(options.pop("directory"))
+    directory, until = Path(options.pop("directory")), options.pop("to")
     try:
-        answer = search(directory, Question(**options))
+        answer = search(directory, Question(until=until, **options))
     except (SearchError, JournalError) as error:
         module.fail_json(msg=f"{error}. Nothing was searched.")
     module.exit_json(changed=False, lines=answer.lines(), more=answer.more)
