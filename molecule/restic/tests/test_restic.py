@@ -238,14 +238,14 @@ def test_the_backup_host_removes_what_is_beyond_its_days(host, server, files):
 def test_a_backup_that_was_killed_leaves_the_last_one_and_the_next_succeeds(host, files):
     count = len(labels(host))
     host.check_output(
-        "head -c 300000000 /dev/urandom > /srv/uploads/huge; systemctl start --no-block slipway-backup-files@incr"
+        "head -c 600000000 /dev/urandom > /srv/uploads/huge; systemctl start --no-block slipway-backup-files@incr"
     )
     until = time.monotonic() + 60
     while host.run("pgrep -x restic").rc:
         assert time.monotonic() < until
         time.sleep(0.05)
-    second = host.run("slipway-backup --engine files incr --runtime /run/second")
-    assert second.rc == FAILED and "another backup, drill or restore of app1 is under way" in second.stdout
+    drill = host.run("slipway-drill files")  # a second backup would wait for its turn
+    assert drill.rc == FAILED and "another backup, drill or restore of app1 is under way" in drill.stdout
     host.check_output("systemctl kill --signal=SIGKILL slipway-backup-files@incr; rm /srv/uploads/huge")
     assert len(labels(host)) - count in (0, 1, 2)
     backup(host, "incr")
