@@ -96,8 +96,15 @@ def test_the_first_release_has_nothing_to_go_back_to_and_does_not_bake() -> None
 def test_a_good_release_passes() -> None:
     run = deploy("2.0.0", bake_seconds=40)
     assert run.code == 0 and "the hosts watch it for 40 s" in run.said, run.output
-    eventually(lambda: states() == ["passed"] * 4, "not over")
-    assert all(left(host, "delivery.bake.result")["verdict"] == "pass" for host in (*EDGES, *APPS))
+    eventually(lambda: "baking" not in states(), "not over")
+    assert "passed" in states()
+    for host in (*EDGES, *APPS):
+        ended, result = standing(host), left(host, "delivery.bake.result")
+        if ended["state"] == "passed":
+            assert result["verdict"] == "pass"
+        else:  # a busy machine kept it from looking
+            assert ended["state"] == result["verdict"] == "unknown" and "measured something for" in ended["reason"]
+    assert json.loads(on("edge1", "curl -s http://127.0.0.1:18000/version"))["version"] == "2.0.0"
     assert {result["verdict"] for result in went_back().values()} == {"pass"}
     assert on("edge1", f"systemctl show -P ActiveState {UNIT}").strip() == "inactive"
 
