@@ -18,6 +18,7 @@ GROUPS = {
     "registry": ["monitor1"],
     "monitor": ["monitor1"],
     "alertmanager": ["monitor1"],
+    "logs": ["monitor1"],
 }
 FOR_ALL = ("site", "health", "drift", "unban", "scan", "patch")
 SERVICE = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8100}, "edge_port": 18000}
@@ -88,7 +89,7 @@ def test_one_engine_of_several_is_named_and_known(verb: str, tmp_path: Path) -> 
     several.write_text(yaml.safe_dump({"all": {"children": {"postgresql": hosts, "mongodb": hosts}}}))
     said = refused(play(verb, several))
     assert "Name one of mongodb, postgresql with -e engine" in said and "Nothing was done" in said
-    assert "engine=mongo is none of mongodb, postgresql" in refused(play(verb, several, engine="mongo"))
+    assert "engine=mongo is none of files, mongodb, postgresql" in refused(play(verb, several, engine="mongo"))
 
 
 def test_publishing_nothing_is_refused(inventory: Path) -> None:
