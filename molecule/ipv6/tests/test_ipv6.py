@@ -66,7 +66,8 @@ def test_a_rollback_is_a_switch() -> None:
 def test_a_port_that_another_program_has_is_named() -> None:
     app.check_output("docker ps -aq --filter label=slipway.version=2.0.0 | xargs --no-run-if-empty docker rm --force")
     port = "8100" if ":8000->" in app.check_output("docker ps --format '{{.Ports}}'") else "8000"
-    squat = f"import socket, time; socket.create_server(('fd00:6::2', {port}), family=socket.AF_INET6); time.sleep(600)"
+    bind = f"socket.create_server(('fd00:6::2', {port}), family=socket.AF_INET6)"
+    squat = f"import socket, time; kept = {bind}; time.sleep(600)"
     app.check_output(f'systemd-run --quiet --unit=squatter -p Restart=always -p RestartSec=0.2 python3 -c "{squat}"')
     try:
         assert until(lambda: "python3" in app.run(f"ss -ltnpH 'sport = :{port}'").stdout, 30, pause=0.2)
