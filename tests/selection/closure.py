@@ -165,9 +165,9 @@ class Tree:
                     yield from {f"{here}/{alias.name}.py"} & self.files.keys()
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 yield from {f"{here}/{node.module}.py"} & self.files.keys()
-                members = [f"{node.module}.{alias.name}" for alias in node.names]
-                yield from (found for member in members for found in self._module(member))
-                others = {alias.name for alias in node.names if not self._module(f"{node.module}.{alias.name}")}
+                modules = {alias.name: self._module(f"{node.module}.{alias.name}") for alias in node.names}
+                yield from (found for files in modules.values() for found in files)
+                others = {name for name, files in modules.items() if not files}
                 yield from self._module(node.module, exact=others <= self._defined(node.module))
 
     def _module(self, dotted: str, exact: bool = False) -> set[str]:
