@@ -4,13 +4,13 @@ order."""
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from containers import have_sample, shell
 from playbook import Run, attempt, module, play
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
@@ -21,22 +21,12 @@ PATIENCE = 120  # seconds: a machine that runs other tests too may be slow
 
 
 def on(host: str, command: str) -> str:
-    done = subprocess.run(
-        ["docker", "exec", f"slipway-bake-{host}", "sh", "-c", command], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{host}: {command}: {done.stderr}"
-    return done.stdout
+    return shell(f"slipway-bake-{host}", command)
 
 
 @pytest.fixture(autouse=True)
 def images() -> None:
-    """The releases are on the app hosts, as if pulled; releases remove old ones."""
-    names = [f"slipway/sample-service:{version}" for version in VERSIONS]
-    for app in APPS:
-        if len(on(app, "docker images -q slipway/sample-service").splitlines()) < len(names):
-            with subprocess.Popen(["docker", "save", *names], stdout=subprocess.PIPE) as save:
-                load = ["docker", "exec", "-i", f"slipway-bake-{app}", "docker", "load", "--quiet"]
-                subprocess.run(load, stdin=save.stdout, check=True, capture_output=True)
+    have_sample([f"slipway-bake-{app}" for app in APPS], VERSIONS)
 
 
 def deploy(version: str, **variables: Any) -> Run:

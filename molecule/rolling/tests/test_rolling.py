@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from containers import have_sample, shell
 from playbook import Run, module, play
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
@@ -17,22 +17,12 @@ VERSIONS = ("1.0.0", "2.0.0", "3.1.0")
 
 
 def on(host: str, command: str) -> str:
-    done = subprocess.run(
-        ["docker", "exec", f"slipway-rolling-{host}", "sh", "-c", command], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{host}: {command}: {done.stderr}"
-    return done.stdout
+    return shell(f"slipway-rolling-{host}", command)
 
 
 @pytest.fixture(autouse=True)
 def images() -> None:
-    """The releases are on the app hosts, as if pulled; releases remove old ones."""
-    names = [f"slipway/sample-service:{version}" for version in VERSIONS]
-    for app in APPS:
-        if len(on(app, "docker images -q slipway/sample-service").splitlines()) < len(names):
-            with subprocess.Popen(["docker", "save", *names], stdout=subprocess.PIPE) as save:
-                load = ["docker", "exec", "-i", f"slipway-rolling-{app}", "docker", "load", "--quiet"]
-                subprocess.run(load, stdin=save.stdout, check=True, capture_output=True)
+    have_sample([f"slipway-rolling-{app}" for app in APPS], VERSIONS)
 
 
 def deploy(version: str, **variables: Any) -> Run:

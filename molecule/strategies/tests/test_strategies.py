@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from containers import have_sample, shell
 from playbook import Run, module, play
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
@@ -23,22 +23,12 @@ def container(host: str) -> str:
 
 
 def on(host: str, command: str) -> str:
-    done = subprocess.run(
-        ["docker", "exec", container(host), "sh", "-c", command], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{host}: {command}: {done.stderr}"
-    return done.stdout
+    return shell(container(host), command)
 
 
 @pytest.fixture(autouse=True)
 def images() -> None:
-    """The releases are on the app hosts, as if pulled; releases remove old ones."""
-    names = [f"slipway/sample-service:{version}" for version in VERSIONS]
-    for app in APPS:
-        if len(on(app, "docker images -q slipway/sample-service").splitlines()) < len(names):
-            with subprocess.Popen(["docker", "save", *names], stdout=subprocess.PIPE) as save:
-                load = ["docker", "exec", "-i", container(app), "docker", "load", "--quiet"]
-                subprocess.run(load, stdin=save.stdout, check=True, capture_output=True)
+    have_sample([container(app) for app in APPS], VERSIONS)
 
 
 def deploy(version: str, **variables: Any) -> Run:
