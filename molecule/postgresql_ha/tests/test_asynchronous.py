@@ -65,7 +65,8 @@ def test_who_lacks_more_than_the_limit_does_not_lead():
 
 def _rows_of_ballast() -> str:
     count = "runuser -u postgres -- psql -XAtqc 'SELECT count(*) FROM ballast' shop"
-    return hosts[leader()].run(count).stdout.strip() if is_writable(leader()) else ""
+    leads = leader()  # asked once: a moment later it may be nobody
+    return hosts[leads].run(count).stdout.strip() if leads and is_writable(leads) else ""
 
 
 def _replicas(former: str, signal: str) -> None:
