@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.edge import nginx_sites, words
+from ansible_collections.slipway.ops.plugins.module_utils.edge import nginx_sites, waf, words
 
 
 def _said(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,5 +37,7 @@ class FilterModule:
             nginx_sites.merge_headers,
             nginx_sites.answers_late,
             nginx_sites.site_problems,
+            waf.waf_problems,
+            waf.waf_rules,
         )
         return {function.__name__: _said(function) for function in functions}

@@ -14,7 +14,7 @@ from pathlib import Path
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import parent_of, started_at
 from ansible_collections.slipway.ops.plugins.module_utils.net.listening import address_problem
 
-CONFIGURATION = Path("/etc/nginx")
+CONFIGURATION = (Path("/etc/nginx"), Path("/etc/slipway/waf"))
 PID = Path("/run/nginx.pid")
 IPV6 = Path("/proc/net/if_inet6")
 
@@ -59,7 +59,7 @@ def look(wanted: Wanted) -> Seen:
         missing_files=[str(file) for file in wanted.certificate_files if not _has_content(file)],
         taken=[problem for bind in listen if (problem := address_problem(bind, "nginx"))],
         stale_unit=unit_is_stale(unit, wanted.unit),
-        unread=[str(file) for file in _unread([CONFIGURATION, *wanted.certificate_files])],
+        unread=[str(file) for file in _unread([*CONFIGURATION, *wanted.certificate_files])],
     )
 
 

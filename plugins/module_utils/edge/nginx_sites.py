@@ -97,10 +97,19 @@ def _site_problems(site: dict[str, Any], headers: Mapping[str, Any]) -> Iterator
     if not _SITE_NAME.fullmatch(name):
         yield f"the name {name} cannot be a file name"
     yield from _refused(name, merge_headers, [headers, site.get("headers")])
+    if site.get("canonical") and site["canonical"] not in _plain(site["domains"]):
+        yield f"{name}: canonical {site['canonical']} is none of its domains, or stands for several names"
     for location in site["locations"]:
         where = f"{name} {location['path']}"
         yield from _location_problems(where, location)
         yield from _refused(where, merge_headers, [location.get("headers")])
+
+
+def _plain(domains: list[str]) -> list[str]:
+    """Those that are one name."""
+    return [
+        domain for domain in domains if not str(domain).startswith((".", "~", "*", "[")) and not domain.endswith(".*")
+    ]
 
 
 def _location_problems(where: str, location: Mapping[str, Any]) -> Iterator[str]:
