@@ -34,6 +34,7 @@ class FilterModule:
             words.haproxy_word,
             nginx_sites.server_name,
             nginx_sites.site_host,
+            nginx_sites.site_probes,
             nginx_sites.merge_headers,
             nginx_sites.answers_late,
             nginx_sites.site_problems,

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import yaml
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.monitoring import alerts, scrape
+from ansible_collections.slipway.ops.plugins.module_utils.monitoring import alerts, probes, scrape
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError
 
 HEAD = "# Written by the role slipway.ops.prometheus; changes here are lost.\n"
@@ -27,6 +28,20 @@ def scrape_jobs(targets: list[dict[str, Any]], host: str) -> list[dict[str, Any]
 def out_of_reach(targets: list[dict[str, Any]], host: str) -> list[str]:
     """See out_of_reach.yml."""
     return scrape.out_of_reach(targets, host)
+
+
+def probe_list(entries: list[dict[str, Any]], host: str, *wishes: Any) -> list[dict[str, Any]]:
+    """See probes.yml."""
+    try:
+        found = probes.probes(entries, probes.Watcher(host, *wishes))
+    except (probes.ProbeError, AddressError) as error:
+        raise AnsibleFilterError(f"probes: {error}") from error
+    return [asdict(one) | {"has_certificate": one.has_certificate} for one in found]
+
+
+def probe_problems(entries: list[dict[str, Any]], host: str, *wishes: Any) -> list[str]:
+    """See probe_problems.yml."""
+    return list(probes.problems(entries, probes.Watcher(host, *wishes)))
 
 
 def password_files(jobs: list[dict[str, Any]], group: str) -> list[dict[str, Any]]:
@@ -66,6 +81,8 @@ class FilterModule:
         return {
             "scrape_jobs": scrape_jobs,
             "out_of_reach": out_of_reach,
+            "probes": probe_list,
+            "probe_problems": probe_problems,
             "password_files": password_files,
             "rule_files": rule_files,
             "rule_problems": rule_problems,

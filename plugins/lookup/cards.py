@@ -20,13 +20,15 @@ description:
 options:
   _terms:
     description:
-      - What to read. V(checks), V(units), V(ports), V(metrics), V(logs) and V(engines) are of the roles that the host's
-        groups bring, V(policy), V(alerts) and V(measures) of those that any host of the inventory has.
+      - What to read. V(checks), V(units), V(ports), V(probes), V(metrics), V(logs) and V(engines) are of the roles that
+        the host's groups bring, V(policy), V(alerts) and V(measures) of those that any host of the inventory has.
+      - V(probes) are C(ports) of a role whose card says no C(probes).
       - V(targets) is V(metrics) of every host - of group V(slipway), if there is one. Each has C(host) and
         C(reached_at), the host's C(prometheus_address) or its name.
+      - V(probed) is V(probes) of every host, likewise.
       - V(doors) is V(ports) and V(metrics) of every host. Each has C(host).
     required: true
-    choices: [checks, policy, units, ports, metrics, logs, engines, alerts, measures, targets, doors]
+    choices: [checks, policy, units, ports, probes, metrics, logs, engines, alerts, measures, targets, probed, doors]
 """
 
 EXAMPLES = r"""
@@ -66,7 +68,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.monitoring.measures im
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 OF_ALL_HOSTS = ("policy", "alerts", "measures")
-ON_EVERY_HOST = {"targets": ("metrics",), "doors": ("ports", "metrics")}
+ON_EVERY_HOST = {"targets": ("metrics",), "probed": ("probes",), "doors": ("ports", "metrics")}
 Variables = Mapping[str, Any]
 
 
@@ -90,6 +92,7 @@ class LookupModule(LookupBase):
             "measures": self._measures,
             "engines": self._engines,
             **dict.fromkeys(ENTRIES, self._entries),
+            "probes": self._probes,
         }
         try:
             return [item for term in terms for item in self._read(term, own, readers)]
@@ -158,6 +161,9 @@ class LookupModule(LookupBase):
 
     def _entries(self, role: _Role, section: str) -> list[Any]:
         return entries(role.card, section, self._template(role, getattr(role.card, section)))
+
+    def _probes(self, role: _Role, term: str) -> list[Any]:
+        return self._entries(role, "probes" if role.card.probes else "ports")
 
     def _load(self, path: Path) -> Any:
         return self._loader.load_from_file(str(path), trusted_as_template=True)

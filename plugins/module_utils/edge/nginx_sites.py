@@ -39,6 +39,17 @@ def site_host(domain: str) -> str:
     return name.removeprefix(".").replace("*", "www")
 
 
+def site_probes(sites: list[dict[str, Any]], address: str, http_port: int, https_port: int) -> list[dict[str, Any]]:
+    """How each domain that is a host name is asked from outside, at nginx's first address."""
+    return [
+        {"name": name, "scheme": scheme, "port": port, "address": address.strip("[]")}
+        for site in sites
+        for scheme, port in [("https", https_port) if site.get("certificate") else ("http", http_port)]
+        for name in dict.fromkeys(site_host(domain) for domain in site["domains"])
+        if name
+    ]
+
+
 def merge_headers(layers: list[Mapping[str, Any] | None]) -> dict[str, str]:
     """The headers of all layers: a later one goes over an earlier one, whatever the case of its name.
 

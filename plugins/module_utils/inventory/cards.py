@@ -15,7 +15,8 @@ Entry = dict[str, Any]
 ENTRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "units": (("name",), ("id", "area", "severity", "missing", "check")),
     "ports": (("name", "port"), ("protocol", "from", "address")),
-    "metrics": (("job", "port"), ("path", "scheme", "address", "username", "password")),
+    "probes": (("name", "scheme", "port"), ("address",)),
+    "metrics": (("job", "port"), ("path", "scheme", "address", "username", "password", "probes")),
     "logs": ((), ("path", "unit")),
 }
 
@@ -29,14 +30,16 @@ class Card:
     """What ``meta/card.yml`` says, as it is written.
 
     ``groups`` are the names of groups or hosts that the role serves; ``units`` what it runs, each of which is checked;
-    ``ports``, ``metrics`` and ``logs`` where it is reached, measured and read; ``engine`` the store that it keeps;
-    ``vars`` what the card's and its checks' templates share.
+    ``ports``, ``metrics`` and ``logs`` where it is reached, measured and read; ``probes`` what is asked of it from
+    outside, instead of its ports; ``engine`` the store that it keeps; ``vars`` what the templates of the card and its
+    checks share.
     """
 
     role: str
     groups: Any
     units: list[Any] = field(default_factory=list)
     ports: list[Any] = field(default_factory=list)
+    probes: list[Any] = field(default_factory=list)
     metrics: list[Any] = field(default_factory=list)
     logs: list[Any] = field(default_factory=list)
     engine: str = ""

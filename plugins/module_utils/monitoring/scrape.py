@@ -19,7 +19,7 @@ def jobs(targets: Iterable[Target], host: str) -> list[dict[str, Any]]:
     for target in targets:
         if within_reach(target, host):
             login = tuple(str(target.get(name) or "") for name in ("job", "username", "password"))
-            found.setdefault(login, []).append(_target(target))
+            found.setdefault(login, []).extend(_targets(target))
     jobs_so_far = [job for job, *_ in found]
     names = [
         f"{job}-{number}" if (number := jobs_so_far[: at + 1].count(job)) > 1 else job
@@ -41,21 +41,37 @@ def out_of_reach(targets: Iterable[Target], host: str) -> list[str]:
 
 
 def within_reach(target: Target, host: str) -> bool:
-    return target["host"] == host or not _loopback(str(target.get("address") or ""))
+    return target["host"] == host or not is_loopback(str(target.get("address") or ""))
 
 
-def _target(target: Target) -> dict[str, Any]:
-    address = str(target.get("address") or "")
-    return {
-        "address": join_host_port(address if _loopback(address) else str(target["reached_at"]), int(target["port"])),
-        "host": str(target["host"]),
-        "scheme": str(target.get("scheme") or "http"),
-        "path": str(target.get("path") or "/metrics"),
-    }
-
-
-def _loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return address == "localhost"
+
+
+def _targets(target: Target) -> list[dict[str, Any]]:
+    """One, or each of its probes: those of other hosts, asked of this exporter."""
+    address = str(target.get("address") or "")
+    exporter = {
+        "address": join_host_port(address if is_loopback(address) else str(target["reached_at"]), int(target["port"])),
+        "host": str(target["host"]),
+        "scheme": str(target.get("scheme") or "http"),
+        "path": str(target.get("path") or "/metrics"),
+        "labels": {},
+    }
+    if "probes" not in target:
+        return [exporter]
+    return [exporter | {"host": str(probe["host"]), "labels": _labels(probe)} for probe in target["probes"]]
+
+
+def _labels(probe: Mapping[str, Any]) -> dict[str, str]:
+    """What Prometheus sends of them as parameters, and what tells one probe's series from another's."""
+    labels = {
+        "instance": probe["instance"],
+        "kind": probe["kind"],
+        "__param_module": probe["kind"],
+        "__param_target": probe["target"],
+    }
+    return labels | ({"__param_hostname": probe["hostname"]} if probe["hostname"] else {})
