@@ -10,7 +10,14 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 # The steps of a release are proven across hosts.
-SCENARIOS = {"drill": "postgresql_backup", "deploy": "delivery", "etcd": "postgresql_ha", "patroni": "postgresql_ha"}
+SCENARIOS = {
+    "drill": "postgresql_backup",
+    "deploy": "delivery",
+    "etcd": "postgresql_ha",
+    "nginx_exporter": "exporters",
+    "patroni": "postgresql_ha",
+    "redis_exporter": "exporters",
+}
 BLOCKS = ("block", "rescue", "always")
 # Tasks of the last two find what a killed run left, and both programs answer a start that fails.
 OWN_WAYS = ("baseline", "haproxy", "nginx")
