@@ -112,7 +112,7 @@ def test_alerts_are_counted_in_goes_and_the_dead_mans_is_none() -> None:
 
 
 def test_measures_that_say_too_little_or_too_much_are_refused() -> None:
-    assert read_measures("x", [CPU]) == [CPU]
+    assert read_measures("x", [CPU]) == [CPU | {"role": "x"}]
     wrong: list[tuple[Any, str]] = [
         ("x", "are no list"),
         ([{"id": "cpu"}], "needs id, section, title, unit, query"),

@@ -124,6 +124,8 @@ def _measured(prometheus: Asked, measure: Measure, span: Span) -> dict[str, Any]
             rows.append(row | ({"runs_out": left.get(row["name"])} if runs_out else {}))
     return {
         "id": measure.id,
+        "role": measure.role,
+        "by": list(measure.by),
         "section": measure.section,
         "title": dict(measure.title),
         "unit": measure.unit,

@@ -20,7 +20,7 @@ class Measure:
     """``query`` is asked over the period, ``total`` once at its end. In both ``$window`` is the time between two points
     and ``$period`` the whole one. ``show`` is what stands for a series where there is no ``total``, ``by`` the labels
     that name one, ``runs_out`` a query for the seconds until nothing is left, ``limit`` a comparison in ``unit``. Only
-    of a measure that ``may_be_empty`` it is well to have no data."""
+    of a measure that ``may_be_empty`` it is well to have no data. ``role`` is whose it is."""
 
     id: str
     section: str
@@ -33,6 +33,7 @@ class Measure:
     runs_out: str = ""
     limit: str = ""
     may_be_empty: bool = False
+    role: str = ""
 
 
 def read_measures(role: str, data: Any) -> list[dict[str, Any]]:
@@ -41,7 +42,7 @@ def read_measures(role: str, data: Any) -> list[dict[str, Any]]:
         raise CardError(f"measures of role {role} are no list")
     for entry in data:
         _measure(entry, f"measures of role {role}")
-    return [dict(entry) for entry in data]
+    return [dict(entry) | {"role": role} for entry in data]
 
 
 def limited(entries: Sequence[Mapping[str, Any]], limits: Mapping[str, str]) -> list[Measure]:
