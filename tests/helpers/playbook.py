@@ -18,6 +18,7 @@ SETTINGS = {
     "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
     "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.memory",
     "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_FORCE_COLOR": "0",  # Molecule sets it, and `changed` reads plain text
 }
 LONGEST = 900  # seconds
 
