@@ -15,6 +15,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.core.units import byte
 from ansible_collections.slipway.ops.plugins.module_utils.release import (
     compose,
     guards,
+    history,
+    migration,
     plan,
     probe,
     publish,
@@ -138,8 +140,18 @@ def release_plan(
     except RequestError as error:
         return {"problems": [str(error)], "nothing": True}
     problems = request.problems(surveys, pools, found, byte_size(min_free), asked.get("strategy", ""))
-    override = str((asked.get("guards") or {}).get("said", {}).get("override", ""))
-    return found | {"problems": problems + request.bake_problems(surveys, found, override)}
+    override = str(asked.get("override") or "")
+    problems += request.bake_problems(surveys, found, override)
+    if not (found["nothing"] or override):
+        problems += [told for told in [migration.way_problem(decided.target.version, truth.events)] if told]
+    return found | {"problems": problems}
+
+
+def migration_problem(decided: Mapping[str, Any], surveys: Mapping[str, Any], works_with: str) -> str:
+    """See migration_problem.yml."""
+    events = history.merge(survey["history"] for survey in surveys.values())
+    live = (decided["live"] or {}).get("version", "")
+    return migration.migration_problem(live, decided["target"]["version"], works_with, events)
 
 
 def rolling_batches(now: Mapping[str, str], to: str, unavailable: str) -> list[dict[str, Any]]:
@@ -177,6 +189,7 @@ class FilterModule:
         public = (
             answers,
             gate_checks,
+            migration_problem,
             pool_url,
             publish_problems,
             release_events,

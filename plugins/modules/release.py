@@ -24,6 +24,7 @@ options:
   state:
     description:
       - V(present) brings the O(image) here when it is missing.
+      - V(migrated) writes O(files) and runs O(command) of O(version) in a container of its own, to its end.
       - V(started) writes O(files) and starts the instances of O(version) in O(colour), replacing what ran in that
         colour. Workers stay off.
       - V(working) takes the workers of the other colour away and starts those of O(version) in O(colour).
@@ -33,10 +34,10 @@ options:
       - V(stopped) removes the containers of O(colour).
       - V(recorded) only writes O(events).
     type: str
-    choices: [present, started, working, steady, live, stopped, recorded]
+    choices: [present, migrated, started, working, steady, live, stopped, recorded]
     required: true
   version:
-    description: The version; for V(started), V(working), V(steady) and V(live).
+    description: The version; for V(migrated), V(started), V(working), V(steady) and V(live).
     type: str
   colour:
     description: Which of the two Compose projects.
@@ -56,10 +57,15 @@ options:
       files of an earlier start are used as they are.
     type: dict
     default: {}
+  command:
+    description: Arguments of the container, for V(migrated).
+    type: list
+    elements: str
+    default: []
   events:
     description: >-
-      Events for C(history.jsonl). They are written before V(started) and after every other state. An event without
-      its time gets the host's.
+      Events for C(history.jsonl). They are written before V(migrated) and V(started), and after every other state. An
+      event without its time gets the host's.
     type: list
     elements: dict
     default: []
@@ -106,6 +112,16 @@ image_id:
   description: The image's id on this host.
   type: str
   returned: when state is present
+works_with:
+  description: >-
+    The oldest version that works with the database after this one, as the image's label
+    C(slipway.database.works-with) says.
+  type: str
+  returned: when state is present
+said:
+  description: The last words of the migration.
+  type: str
+  returned: when state is migrated
 removed:
   description: Versions whose files and images were cleared away.
   type: list
@@ -117,7 +133,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
-from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history
+from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history, migration
 from ansible_collections.slipway.ops.plugins.module_utils.release.host import Host, ReleaseError
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError
 
@@ -126,7 +142,7 @@ ARGUMENTS = {
     "root": {"type": "path", "default": "/srv/slipway"},
     "state": {
         "type": "str",
-        "choices": ["present", "started", "working", "steady", "live", "stopped", "recorded"],
+        "choices": ["present", "migrated", "started", "working", "steady", "live", "stopped", "recorded"],
         "required": True,
     },
     "version": {"type": "str"},
@@ -134,6 +150,7 @@ ARGUMENTS = {
     "image": {"type": "str"},
     "pull": {"type": "bool", "default": True},
     "files": {"type": "dict", "default": {}},
+    "command": {"type": "list", "elements": "str", "default": []},
     "events": {"type": "list", "elements": "dict", "default": []},
     "keep": {"type": "int", "default": 5},
     "timeout": {"type": "float", "default": 300},
@@ -141,17 +158,16 @@ ARGUMENTS = {
 }
 NEEDS = [
     ("state", "present", ["image"]),
-    ("state", "started", ["version", "colour"]),
-    *[("state", state, ["version", "colour"]) for state in ("working", "steady", "live")],
+    *[("state", state, ["version", "colour"]) for state in ("started", "working", "steady", "live")],
+    ("state", "migrated", ["version", "colour", "command"]),
     ("state", "stopped", ["colour"]),
 ]
 
 
 def bring(host: Host, image: str, pull: bool) -> dict:
     """The image's id, after pulling it where it is missing."""
-    found = engine.image_id(image)
-    if found:
-        return {"changed": False, "image_id": found}
+    if engine.image_id(image):
+        return _brought(image, changed=False)
     if not pull:
         raise ReleaseError(f"the image {image} is not on this host, and this run does not pull. Nothing was changed.")
     try:
@@ -161,7 +177,12 @@ def bring(host: Host, image: str, pull: bool) -> dict:
             f"the image {image} is not on this host and could not be pulled: {error}. Nothing was changed. "
             "Is the version spelt right and pushed, and may this host log in to the registry?"
         ) from error
-    return {"changed": True, "image_id": engine.image_id(image)}
+    return _brought(image, changed=True)
+
+
+def _brought(image: str, changed: bool) -> dict:
+    works_with = engine.image_label(image, migration.LABEL)
+    return {"changed": changed, "image_id": engine.image_id(image), "works_with": works_with}
 
 
 def record(host: Host, events: list[dict]) -> None:
@@ -174,6 +195,10 @@ def change(host: Host, params: dict) -> dict:
     state, version, colour = params["state"], params["version"], params["colour"]
     result: dict = {"changed": bool(params["events"])}
     with host.held() as held:
+        if state == "migrated":
+            record(host, params["events"])
+            said = host.migrate(version, colour, params["files"], params["command"], held)
+            return {"changed": True, "said": said}
         if state == "started":
             record(host, params["events"])
             result["changed"] |= host.start(version, colour, params["files"], held)

@@ -63,6 +63,12 @@ def image_id(reference: str) -> str | None:
     return str(image["Id"]) if image else None
 
 
+def image_label(reference: str, label: str) -> str:
+    """A label of an image that is on this host; empty without it."""
+    image = get(f"/images/{quote(reference, safe='')}/json") or {}
+    return str(((image.get("Config") or {}).get("Labels") or {}).get(label) or "")
+
+
 def run(arguments: Sequence[str], timeout: float, keep_open: Sequence[int] = ()) -> str:
     """Runs a command of Docker's; its last words become the error. ``keep_open`` are descriptors that it inherits."""
     try:

@@ -68,6 +68,43 @@ class Host:
         self._compose(place, colour, ["up", "--detach", "--no-build", "--remove-orphans", "--quiet-pull"], held)
         return changed or self._started(colour) != before
 
+    def migrate(self, version: str, colour: str, files: Mapping[str, str], command: Sequence[str], held: int) -> str:
+        """Runs a command of the release in a container of its own, to its end; returns its last words.
+
+        One that a killed run left behind is waited for: whoever ends a migration in the middle breaks a database.
+        """
+        write_files(self.release_directory(version, colour), files)
+        name = f"{self.service}-migration"
+        if engine.get(f"/containers/{name}/json"):
+            engine.run(["docker", "wait", name], self.timeout, [held])
+            engine.run(["docker", "rm", "--force", name], self.timeout)
+        try:
+            self._compose(
+                self._existing(version, colour),
+                colour,
+                [
+                    "run",
+                    "--name",
+                    name,
+                    "--no-deps",
+                    "--no-TTY",
+                    "--label",
+                    "slipway.role=migration",
+                    "app-1",
+                    *command,
+                ],
+                held,
+            )
+        except engine.EngineError as error:
+            raise ReleaseError(
+                f"the migration of {version} {_fate(name, self.timeout)}: {_words_of(name) or error}. "
+                "No release was started. What the migration has changed so far is there; "
+                f"docker logs {name} on this host has all that it said."
+            ) from error
+        words = _words_of(name)
+        engine.run(["docker", "rm", "--force", name], self.timeout)
+        return words
+
     def stop(self, colour: str, held: int) -> bool:
         """Removes the containers of a colour; true when there were any."""
         if not self._containers(colour):
@@ -178,6 +215,20 @@ def worker_problem(container: Mapping[str, Any], now: float) -> str:
 
 def container_name(container: Mapping[str, Any]) -> str:
     return str(container["Names"][0]).lstrip("/")
+
+
+def _fate(container: str, timeout: float) -> str:
+    found = engine.get(f"/containers/{container}/json")
+    running = bool(found) and found["State"]["Running"]
+    return f"goes on after {timeout:.0f} s" if running else "failed"
+
+
+def _words_of(container: str) -> str:
+    """What it said last; empty when it is not there or said nothing."""
+    if not engine.get(f"/containers/{container}/json"):
+        return ""
+    said = _both(["docker", "logs", "--tail", "3", container])
+    return engine.last_words(said) if said.strip() else ""
 
 
 def _both(command: Sequence[str]) -> str:

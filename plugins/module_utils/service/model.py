@@ -138,6 +138,14 @@ class Watch:
 
 
 @dataclass(frozen=True)
+class Migrate:
+    """A command of the image that changes the database before a release starts, once; seconds that it may take."""
+
+    command: list[str] = field(default_factory=list)
+    timeout: Annotated[float, Number(float, 1)] = 600
+
+
+@dataclass(frozen=True)
 class Bake:
     """For how long the hosts watch a release that is live (0 is not at all), on which port the app hosts keep what was
     decided, and from what on it is bad: a limit, and the seconds for which it must be over it."""
@@ -190,6 +198,7 @@ class Service:
     workers: list[Worker] = field(default_factory=list)
     watch: Watch = field(default_factory=Watch)
     bake: Bake = field(default_factory=Bake)
+    migrate: Migrate = field(default_factory=Migrate)
     edge_port: Port | None = None
     pool: dict[str, Annotated[Any, Anything()]] = field(default_factory=dict)
 
