@@ -83,6 +83,14 @@ options:
     type: list
     elements: str
     default: []
+  credential_types:
+    description:
+      - Types of credentials that AWX does not have by itself. Each has C(name), C(fields), which are C(id), C(label)
+        and C(secret) - true, unless it is told - and C(env) or C(extra_vars), names by which jobs find fields.
+      - Their values are filled in in AWX alone.
+    type: list
+    elements: dict
+    default: []
   notices:
     description: Who is told of ends, by name, as C(jobs_notices) of the role P(slipway.ops.jobs#role).
     type: dict
@@ -146,6 +154,7 @@ foreign:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.awx.client import AwxError, Client, Login
+from ansible_collections.slipway.ops.plugins.module_utils.awx.credential_types import CredentialTypeError
 from ansible_collections.slipway.ops.plugins.module_utils.awx.objects import Place, SettingsError, objects, templates
 from ansible_collections.slipway.ops.plugins.module_utils.awx.sync import Sync
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import JobsError, read_jobs
@@ -176,6 +185,7 @@ def main() -> None:
             "image": TEXT,
             "galaxy_credentials": {"type": "list", "elements": "str", "default": ["Ansible Galaxy"], "no_log": False},
             "credentials": {"type": "list", "elements": "str", "default": [], "no_log": False},
+            "credential_types": {"type": "list", "elements": "dict", "default": [], "no_log": False},
             "notices": {"type": "dict", "default": {}},
             "jobs": {"type": "list", "elements": "dict", "required": True},
             "timezone": {"type": "str", "default": "Etc/UTC"},
@@ -192,6 +202,7 @@ def main() -> None:
             **{name: given[name] for name in (*PLACE, "execution_environment", "image")},
             galaxy_credentials=tuple(given["galaxy_credentials"]),
             credentials=tuple(given["credentials"]),
+            credential_types=given["credential_types"],
             notices=notices,
         )
         sync = Sync(Client(Login(**{name: given[name] or "" for name in LOGIN})), module.check_mode, given["wait"])
@@ -201,7 +212,7 @@ def main() -> None:
             for kind, names in templates(jobs).items()
             for name in sync.foreign(kind, place.organization, names)
         ]
-    except (AwxError, JobsError, SettingsError) as error:
+    except (AwxError, CredentialTypeError, JobsError, SettingsError) as error:
         module.fail_json(msg=str(error))
     lines = [f"+ {made}" for made in sync.made] + [f"~ {change}" for change in sync.changes]
     module.exit_json(

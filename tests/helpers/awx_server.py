@@ -20,6 +20,7 @@ COMMON = {"id", "name", "description", "created", "modified", "type", "url", "re
 # By kind: fields that may be written, those that are needed, and what is unique together.
 KINDS: dict[str, dict[str, Any]] = {
     "organizations": {"write": {"max_hosts", "default_environment"}, "unique": ("name",)},
+    "credential_types": {"write": {"kind", "inputs", "injectors"}, "need": {"kind"}, "unique": ("name", "kind")},
     "credentials": {"write": {"organization", "credential_type", "inputs"}, "unique": ("name",)},
     "execution_environments": {
         "write": {"organization", "image", "pull", "credential"},
@@ -126,6 +127,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "projects": {"status": "pending", "scm_branch": "", "credential": None},
     "schedules": {"enabled": True, "extra_data": {}},
     "inventories": {"variables": "", "kind": ""},
+    "credential_types": {"inputs": {}, "injectors": {}},
 }
 LINKS = {
     "galaxy_credentials",
@@ -198,12 +200,23 @@ class Awx:
                 raise Refusal(400, {name: [f'Invalid pk "{given[name]}" - object does not exist.']})
         if kind == "job_templates":
             self._template(given)
+        if kind == "credential_types":
+            self._credential_type(given)
         if kind == "schedules" and (problem := rrule_problem(given["rrule"])):
             raise Refusal(400, {"rrule": [problem]})
         if kind == "notification_templates":
             wanted = CONFIGURATIONS[given["notification_type"]]
             if missing := sorted(wanted - given["notification_configuration"].keys()):
                 raise Refusal(400, [f"Missing required fields for Notification Configuration: {missing}."])
+
+    def _credential_type(self, given: dict[str, Any]) -> None:
+        if given["kind"] not in ("cloud", "net"):
+            raise Refusal(400, {"kind": [f'"{given["kind"]}" is not a valid choice.']})
+        fields = {field["id"] for field in given.get("inputs", {}).get("fields", [])}
+        for names in given.get("injectors", {}).values():
+            for name, text in names.items():
+                if undefined := set(re.findall(r"{{ *(\w+) *}}", text)) - fields:
+                    raise Refusal(400, {"injectors": [f"{name} uses an undefined field ({', '.join(undefined)})"]})
 
     def _template(self, given: dict[str, Any]) -> None:
         project = self.objects["projects"][given["project"]]

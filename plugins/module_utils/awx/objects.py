@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.awx import credential_types
 from ansible_collections.slipway.ops.plugins.module_utils.awx.sync import Ref, Wanted
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import Job, Question
 
@@ -37,6 +38,7 @@ class Place:
     credentials: tuple[str, ...] = ()
     scm_credential: str = ""
     notices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    credential_types: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         if not self.galaxy_credentials:
@@ -50,6 +52,8 @@ def objects(place: Place, jobs: Sequence[Job]) -> Iterator[Wanted]:
     """Everything that the jobs need, and the jobs."""
     organization = Ref("organizations", place.organization)
     within = {"organization": organization}
+    # Before the credentials: who is told that one is missing finds its type there.
+    yield from credential_types.wanted(place.credential_types)
     for name in sorted({*place.galaxy_credentials, *place.credentials, place.scm_credential} - {""}):
         yield Wanted("credentials", name, {"name": name}, ours=False)
     galaxy = [Ref("credentials", name) for name in place.galaxy_credentials]
