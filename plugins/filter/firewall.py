@@ -47,7 +47,9 @@ def _inventory(groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Any])
     def addresses(host: str) -> Sequence[str]:
         theirs = hostvars[host]
         given: Sequence[str] = theirs.get("firewall_addresses") or []
-        return given or firewall.addresses_of(theirs.get("ansible_facts") or {})
+        found = given or firewall.addresses_of(theirs.get("ansible_facts") or {})
+        moving = set(map(str, theirs.get("keepalived_addresses") or []))  # whoever holds one comes by its own
+        return [address for address in found if address not in moving]
 
     return firewall.Inventory({str(name): list(map(str, hosts)) for name, hosts in groups.items()}, addresses)
 

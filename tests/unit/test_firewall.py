@@ -56,6 +56,19 @@ def test_nobody_comes_where_a_group_has_no_hosts() -> None:
     assert rules("db1", {**POSTGRESQL, "from": ["bastion", "nosuchgroup"]}) == []
 
 
+def test_a_protocol_without_ports_is_let_in_by_its_number() -> None:
+    door = {"role": "keepalived", "name": "vrrp", "protocol": "ip", "port": 112, "from": ["app"]}
+    assert rules("edge1", door)[0] == (
+        'meta l4proto 112 ip saddr { 10.0.0.2/31 } counter accept comment "keepalived.vrrp"'
+    )
+    ways = ways_of("app1", {"edge1": doors_of([door])}, [], INVENTORY)
+    assert rules("app1", ways=ways, chain="outbound")[0] == (
+        'meta l4proto 112 ip daddr { 10.0.0.1 } counter accept comment "keepalived.vrrp"'
+    )
+    with pytest.raises(FirewallError, match=r"keepalived\.vrrp: 1-3 is no number of a protocol"):
+        doors_of([{**door, "port": "1-3"}])
+
+
 def test_anywhere_asks_for_no_source_and_containers_count() -> None:
     door = {"role": "nginx", "name": "https", "port": 443, "from": ["anywhere"]}
     assert rules("edge1", door) == ['meta l4proto tcp ct original proto-dst 443 counter accept comment "nginx.https"']

@@ -18,6 +18,7 @@ from typing import Any
 ANYWHERE = "anywhere"
 MONITOR = "monitor"  # the group whose hosts scrape metrics
 PROTOCOLS = ("tcp", "udp")
+PORTLESS = "ip"  # a protocol that has no ports: the port is its own number, such as 112 for VRRP
 FOREIGN = re.compile(r"lo|docker|br-|veth|virbr|cni|tun|tap|tailscale")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _PORT = re.compile(r"([0-9]{1,5})(-([0-9]{1,5}))?")
@@ -206,20 +207,23 @@ def _entrances(host: str, doors: Sequence[Door], inventory: Inventory, within: s
         sources = _matches(host, others, inventory, "saddr")
         if within and host in others.hosts and not others.anywhere:
             sources.append(within)
-        yield from _rules(door, [f"ct original proto-dst {door.port} {source}" for source in sources])
+        port = "" if door.protocol == PORTLESS else f"ct original proto-dst {door.port} "
+        yield from _rules(door, [port + source for source in sources])
 
 
 def _exits(host: str, ways: Sequence[Door], inventory: Inventory) -> Iterator[str]:
     for way in ways:
         targets = _matches(host, inventory.find(way.others), inventory, "daddr")
-        yield from _rules(way, [f"th dport {way.port} {target}" for target in targets])
+        port = "" if way.protocol == PORTLESS else f"th dport {way.port} "
+        yield from _rules(way, [port + target for target in targets])
 
 
 def _rules(door: Door, matches: Sequence[str]) -> Iterator[str]:
     if matches:
         yield f"# {door.name}: {', '.join(door.others)}"
+    protocol = door.port if door.protocol == PORTLESS else door.protocol
     for match in matches:
-        yield f'meta l4proto {door.protocol} {match}counter accept comment "{door.name}"'
+        yield f'meta l4proto {protocol} {match}counter accept comment "{door.name}"'
 
 
 def _matches(host: str, others: Others, inventory: Inventory, side: str) -> list[str]:
@@ -288,8 +292,10 @@ def _door(entry: Entry) -> Door:
     ends = _PORT.fullmatch(port)
     if not ends or not 0 < int(ends[1]) <= int(ends[3] or ends[1]) <= 65535:
         raise FirewallError(f"{name}: {port} is no port; write one from 1 to 65535, or a range such as 8000-8002")
-    if protocol not in PROTOCOLS:
+    if protocol not in (*PROTOCOLS, PORTLESS):
         raise FirewallError(f"{name}: {protocol} is no protocol that has ports; write {' or '.join(PROTOCOLS)}")
+    if protocol == PORTLESS and not port.isdecimal():
+        raise FirewallError(f"{name}: {port} is no number of a protocol; write such as 112 for VRRP")
     return Door(name, port, protocol, tuple(map(str, others)))
 
 
