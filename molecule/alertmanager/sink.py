@@ -45,7 +45,7 @@ class Mail(socketserver.StreamRequestHandler):
     def keep(self, to: str) -> None:
         lines = []
         while (line := self.rfile.readline()) not in (b".\r\n", b""):
-            lines.append(line)
+            lines.append(line.removeprefix(b"."))  # SMTP doubles a dot at the start of a line
         told = email.message_from_bytes(b"".join(lines), policy=email.policy.default)
         parts = {part.get_content_type(): part.get_content() for part in told.walk() if not part.is_multipart()}
         keep("mail", to=to, subject=told["Subject"], parts=parts)

@@ -9,12 +9,22 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.plugin_utils.period import page
+from ansible_collections.slipway.ops.plugins.plugin_utils.period import costs, page
 
 
-def period_data(history: dict[str, Any], evidence: dict[str, Any]) -> dict[str, Any]:
+def period_data(
+    history: dict[str, Any], evidence: dict[str, Any], costs: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """See period_data.yml."""
-    return page.data(_plain(history), _plain(evidence))
+    return page.data(_plain(history), _plain(evidence), _plain(costs))
+
+
+def period_costs(prices: dict[str, Any], others: dict[str, Any], currency: str = "") -> dict[str, Any] | None:
+    """See period_costs.yml."""
+    try:
+        return costs.costs(_plain(prices), _plain(others), currency)
+    except ValueError as error:
+        raise AnsibleFilterError(f"period_costs: {error}") from error
 
 
 def period_report(told: dict[str, Any], about: dict[str, str], language: str = "en") -> str:
@@ -34,4 +44,4 @@ class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"period_data": period_data, "period_report": period_report}
+        return {"period_data": period_data, "period_costs": period_costs, "period_report": period_report}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
 from ansible_collections.slipway.ops.plugins.filter.period_report import FilterModule
 from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import CardError
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.history import (
@@ -177,11 +178,13 @@ def record(**different: Any) -> dict[str, Any]:
     return {**one, "unit": "s", "run": "r1", "at": "2027-01-15T07:30:00.000Z", **different}
 
 
-def page(language: str = "en", records: list[dict[str, Any]] | None = None, **answers: list[Series]) -> str:
+def page(
+    language: str = "en", records: list[dict[str, Any]] | None = None, costs: Any = None, **answers: list[Series]
+) -> str:
     disk = measure(id="disk", section="capacity", title={"en": "Disk <x>"}, query="disk", runs_out="left", limit="< 80")
     answers = {"max(": [series("", *[1.0] * 121)]} | answers
     history = told(Pretended(**answers), [measure(), disk], SPAN)
-    return FILTERS["period_report"](FILTERS["period_data"](history, {"records": records or []}), ABOUT, language)
+    return FILTERS["period_report"](FILTERS["period_data"](history, {"records": records or []}, costs), ABOUT, language)
 
 
 FULL: dict[str, list[Series]] = {
@@ -222,6 +225,33 @@ def test_what_was_not_measured_is_told_as_such_and_not_as_zero() -> None:
 )
 def test_almost_always_is_not_always(value: float, said: str) -> None:
     assert number(value, "%") == said
+
+
+def test_costs_are_the_inventorys_prices_and_hosts_without_one_are_named() -> None:
+    prices = {"app1": 42.5, "app2": "42.50", "db1": 0, "new<1>": ""}
+    found = FILTERS["period_costs"](prices, {"Object store": 0.1}, "USD")
+    assert (found["month"], found["without"]) == (85.1, ["new<1>"])
+    assert [(row["name"], row["count"], row["month"]) for row in found["rows"]] == [
+        ("app1, app2", 2, 85.0),
+        ("Object store", 1, 0.1),
+        ("db1", 1, 0.0),
+    ]
+    for language, said in (("en", "hosts without a price: 1"), ("ko", "단가 없는 호스트: 1")):
+        text = page(language, costs=found)
+        assert "85.10 USD" in text and said in text and "new&lt;1&gt;" in text and Reader(text).open == []
+
+
+def test_without_prices_nothing_is_told_of_costs() -> None:
+    assert FILTERS["period_costs"]({"app1": ""}, {}) is None
+    assert "Cost a month" not in page()
+
+
+@pytest.mark.parametrize("price", ["much", -1, "nan", float("inf"), True, [1]])
+def test_a_price_that_is_none_is_refused(price: Any) -> None:
+    with pytest.raises(AnsibleFilterError, match=r"the price of (app1|Object store) is .*, not a number of money"):
+        FILTERS["period_costs"]({}, {"Object store": price})
+    with pytest.raises(AnsibleFilterError, match="the price of app1"):
+        FILTERS["period_costs"]({"app1": price}, {})
 
 
 def test_records_of_other_times_and_kinds_are_left_out() -> None:

@@ -202,3 +202,19 @@ def test_it_comes_back_when_killed(host):
     host.check_output("systemctl kill --signal=KILL prometheus-alertmanager")
     ready = "curl -s --fail --retry 15 --retry-all-errors --retry-delay 1 http://127.0.0.1:9093/-/ready"
     assert host.run(ready).rc == 0
+
+
+def test_the_report_goes_out_by_the_same_mail_server_and_is_whole(outside, tmp_path):
+    told = {"report_dir": str(tmp_path), "report_mail_to": ["team@example.com"], "report_costs": {"Mail": 5}}
+    run = play("report", INVENTORY, period="1h", report_price=10, report_currency="USD", **told)
+    assert run.code == 0 and run.changed == 0, run.output
+    assert came(outside, "mail", "Operations report 1h")[-1]["to"].endswith("<team@example.com>")
+    mail = came(outside, "mail", "Operations report: the last hour")[-1]["parts"]["text/html"]
+    assert mail.splitlines() == (tmp_path / "report-1h.html").read_text().splitlines()
+    assert "25.00 USD" in mail  # two hosts and the mail
+    mails = len(outside.check_output("cat /root/mail").splitlines())
+    run = play("report", INVENTORY, alertmanager_mail_tls=True, **told)
+    assert run.code != 0 and "No mail was sent: host1:2525 does not take the mail: STARTTLS" in run.said
+    run = play("report", INVENTORY, alertmanager_mail_host="", **told)
+    assert run.code != 0 and "report_mail_to needs alertmanager_mail_host" in run.said
+    assert len(outside.check_output("cat /root/mail").splitlines()) == mails

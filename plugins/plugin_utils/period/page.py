@@ -34,9 +34,12 @@ def strings() -> dict[str, dict[str, Any]]:
     return yaml.safe_load((HERE / "strings.yml").read_text(encoding="utf-8"))
 
 
-def data(history: Mapping[str, Any], evidence: Mapping[str, Any]) -> dict[str, Any]:
+def data(
+    history: Mapping[str, Any], evidence: Mapping[str, Any], costs: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """All that the page tells, as it goes into the data file."""
-    return {**history, "evidence": {name: _recorded(history, evidence, ids) for name, ids in KINDS.items()}}
+    recorded = {name: _recorded(history, evidence, ids) for name, ids in KINDS.items()}
+    return {**history, "evidence": recorded, "costs": costs}
 
 
 def render(told: Mapping[str, Any], about: Mapping[str, str], language: str) -> str:
@@ -104,6 +107,9 @@ class Page:
             return str(self.texts["never"])
         day = moment(self.told["to"] + left)[:10]
         return str(self.texts["runs_out"]).format(day=day, left=Words(self.language).span(left))
+
+    def money(self, amount: float) -> str:
+        return f"{amount:,.2f} {self.told['costs']['currency']}".strip()
 
     def text(self, key: str, **facts: Any) -> str:
         return str(self.texts[key]).format(**facts)
