@@ -21,7 +21,15 @@ HOSTS = ("edge1", "app1", "app2", "monitor1")
 
 def policy() -> list[dict[str, Any]]:
     """The default policy of a system with a database and its standby, with what a real system adds to it."""
-    without = ("alertmanager", "blackbox_exporter", "keepalived", "mongodump", "redis", "restic", "wireguard")  # none of these
+    without = (
+        "alertmanager",
+        "blackbox_exporter",
+        "keepalived",
+        "mongodump",
+        "redis",
+        "restic",
+        "wireguard",
+    )
     absent = {ROOT / f"roles/{role}/meta/policy.yml" for role in without}
     cards = sorted({*ROOT.glob("roles/*/meta/policy.yml")} - absent)
     defaults = wanted(one for path in cards for one in yaml.safe_load(path.read_text(encoding="utf-8")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.edge.waf import waf_problems, waf_rules
@@ -147,7 +148,7 @@ def test_an_event_tells_what_and_where_and_not_what_was_sent():
 
 
 def test_a_long_name_is_what_somebody_typed():
-    typed = ("1", "x", f"against variable `ARGS:{'hunter2' * 8}' (", "", [])
+    typed: tuple[Any, ...] = ("1", "x", f"against variable `ARGS:{'hunter2' * 8}' (", "", [])
     assert "hunter2" not in json.dumps(masked(transaction("Enabled", 403, typed)))
 
 

@@ -30,8 +30,8 @@ def images() -> None:
     for version, (of, label) in made.items():
         on(
             "app1",
-            f"docker create --name made {SAMPLE}:{of} && docker commit --change 'ENTRYPOINT []' "
-            f"--change 'CMD [\"sample-service\"]' {label} made {SAMPLE}:{version} && docker rm made",
+            f"docker create --entrypoint '' --name made {SAMPLE}:{of} sample-service && "
+            f"docker commit {label} made {SAMPLE}:{version} && docker rm made",
         )
     names = " ".join(f"{SAMPLE}:{version}" for version in made)
     command = (
