@@ -266,4 +266,4 @@ def failed_checks():
         told = json.loads((Path(place) / "health.json").read_text(encoding="utf-8"))["hosts"]["edge1"]
     results = told["results"] if isinstance(told, dict) else told
     assert "security.waf.blocks" in {result["id"] for result in results}
-    return {result["id"] for result in results if result["status"] != "pass"}
+    return {result["id"] for result in results if result["verdict"] != "pass"}
