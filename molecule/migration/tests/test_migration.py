@@ -30,7 +30,7 @@ def images() -> None:
     for version, (of, label) in made.items():
         on(
             "app1",
-            f"docker create --entrypoint '' --name made {SAMPLE}:{of} sample-service && "
+            f"docker create --entrypoint '' --name made {SAMPLE}:{of} sample-service serve && "
             f"docker commit {label} made {SAMPLE}:{version} && docker rm made",
         )
     names = " ".join(f"{SAMPLE}:{version}" for version in made)
