@@ -71,20 +71,30 @@ class Host:
     def migrate(self, version: str, colour: str, files: Mapping[str, str], command: Sequence[str], held: int) -> str:
         """Runs a command of the release in a container of its own, to its end; returns its last words.
 
-        It is none of the colour's, which a failure removes: whoever ends a migration in the middle breaks a database.
-        One that a killed run left behind is waited for, one that failed stays for a look at what it said.
+        One that a killed run left behind is waited for: whoever ends a migration in the middle breaks a database.
         """
         write_files(self.release_directory(version, colour), files)
         name = f"{self.service}-migration"
-        place = ["--project-name", name, "--file", str(self._existing(version, colour) / "compose.yml")]
-        compose = ["docker", "compose", "--progress", "quiet", *place]
         if engine.get(f"/containers/{name}/json"):
             engine.run(["docker", "wait", name], self.timeout, [held])
             engine.run(["docker", "rm", "--force", name], self.timeout)
-        # Without the service's label nobody takes it for one of its containers.
-        run = ["run", "--name", name, "--no-deps", "--no-TTY", "--label", "slipway.service=", "app-1", *command]
         try:
-            engine.run([*compose, *run], self.timeout, [held])
+            self._compose(
+                self._existing(version, colour),
+                colour,
+                [
+                    "run",
+                    "--name",
+                    name,
+                    "--no-deps",
+                    "--no-TTY",
+                    "--label",
+                    "slipway.role=migration",
+                    "app-1",
+                    *command,
+                ],
+                held,
+            )
         except engine.EngineError as error:
             raise ReleaseError(
                 f"the migration of {version} {_fate(name, self.timeout)}: {_words_of(name) or error}. "
@@ -93,7 +103,6 @@ class Host:
             ) from error
         words = _words_of(name)
         engine.run(["docker", "rm", "--force", name], self.timeout)
-        engine.run([*compose, "down"], self.timeout)
         return words
 
     def stop(self, colour: str, held: int) -> bool:
