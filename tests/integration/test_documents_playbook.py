@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Store
+from pages import Reader, resolved
 from playbook import ROOT, Run, play
-from test_documents import resolved
-from test_readiness_report import Reader
 
 SYSTEMS = {
     "demo": "sample",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +22,8 @@ from ansible_collections.slipway.ops.plugins.plugin_utils.documents.proof import
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.system import read_system
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.tables import SOURCES
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.texts import LANGUAGES, Texts, data
+from pages import Reader, resolved
 from playbook import ROOT
-from test_readiness_report import Reader
 
 PLACE = ROOT / "plugins/plugin_utils/documents"
 SPECS = yaml.safe_load((ROOT / "playbooks/meta/argument_specs.yml").read_text())["argument_specs"]
@@ -111,11 +110,6 @@ def record(identifier: str, subject: str = "shop", hours: float = 1, **more: Any
 @pytest.fixture(scope="module")
 def made() -> dict[str, str]:
     return files()
-
-
-def resolved(path: str, link: str) -> tuple[str, str]:
-    target, _, anchor = link.partition("#")
-    return posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) if target else path, anchor
 
 
 def test_each_page_is_whole_small_and_needs_nothing_else(made: dict[str, str]) -> None:

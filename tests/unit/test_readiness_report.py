@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import html.parser
 import json
 import re
 import string
@@ -18,13 +17,13 @@ from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import
     quantity,
     strings,
 )
+from pages import Reader
 
 FILTERS = FilterModule().filters()
 ABOUT = {"system": "demo", "command": "ansible-playbook slipway.ops.readiness", "data_file": "readiness.json"}
 LANGUAGES = ("en", "ko")
 READINESS = sample.ROOT / "plugins/plugin_utils/readiness"
 # HTML elements that have no end tag.
-VOID = {"meta", "br", "img", "input", "link", "hr"}
 
 
 def verdict(language="en", evidence=None, policy=None, waivers=None):
@@ -37,35 +36,6 @@ def verdict(language="en", evidence=None, policy=None, waivers=None):
 def page(language="en", evidence=None, **more):
     evidence = evidence or sample.evidence()
     return FILTERS["readiness_report"](verdict(language, evidence, **more), evidence, ABOUT, language)
-
-
-class Reader(html.parser.HTMLParser):
-    """What a browser would make of the page: elements, ids, links, text; unbalanced tags."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.ids, self.links, self.text, self.attributes = [], [], [], [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [name for name, _ in attrs]
-        self.ids += [value for name, value in attrs if name == "id"]
-        self.links += [value for name, value in attrs if name in ("href", "src")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

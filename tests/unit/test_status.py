@@ -15,8 +15,8 @@ from ansible_collections.slipway.ops.plugins.filter.status import FilterModule a
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Store
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.schedule import parse_schedule
 from ansible_collections.slipway.ops.plugins.plugin_utils.status.page import hosts_of, lives
+from pages import Reader
 from playbook import play
-from test_readiness_report import Reader
 
 GROUPS = {"all": ["app1", "db1", "edge1"], "app": ["app1"], "postgresql": ["db1"], "edge": ["edge1"]}
 JOBS = [
