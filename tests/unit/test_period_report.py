@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html.parser
 import math
 import re
 import string
@@ -24,6 +23,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.monitoring.history imp
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.measures import Measure, limited, read_measures
 from ansible_collections.slipway.ops.plugins.plugin_utils.period import chart
 from ansible_collections.slipway.ops.plugins.plugin_utils.period.page import number, strings
+from pages import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
 FILTERS = FilterModule().filters()
@@ -37,7 +37,6 @@ CPU = {
     "unit": "%",
     "query": "cpu[$window]",
 }
-VOID = {"meta", "br", "img", "input", "link", "hr"}
 
 
 class Pretended:
@@ -145,32 +144,6 @@ def test_an_unreachable_prometheus_is_named() -> None:
 
 
 # The page
-
-
-class Reader(html.parser.HTMLParser):
-    """Tags, links and text of the page; what is open at the end is unbalanced."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.tags: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 def record(**different: Any) -> dict[str, Any]:
