@@ -21,13 +21,6 @@ JOBS = {job.name: job for job in read_jobs(yaml.safe_load((ROOT / "roles/jobs/fi
 ANSWERS = {"service": "shop", "version": "2.0.0", "site": "shop"}
 HOSTS = "all: {hosts: {kiwi1: {ansible_connection: local}}, children: {monitor: {hosts: {kiwi1: }}}}\n"
 
-needs_runner = pytest.mark.skipif(
-    not shutil.which("ansible-runner"), reason="ansible-runner is not in this environment"
-)
-needs_builder = pytest.mark.skipif(
-    not shutil.which("ansible-builder"), reason="ansible-builder is not in this environment"
-)
-
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -67,14 +60,12 @@ def runner(
     return done.returncode, done.stdout + done.stderr, events
 
 
-@needs_runner
 @pytest.mark.parametrize("name", JOBS)
 def test_a_jobs_playbook_is_found_and_read(name: str, clone: Path, tmp_path: Path) -> None:
     code, output, _events = runner(clone, tmp_path / "private", JOBS[name], "--syntax-check")
     assert code == 0 and f"playbook: {JOBS[name].playbook}" in output, output
 
 
-@needs_runner
 @pytest.mark.parametrize("name", JOBS)
 def test_a_job_on_an_inventory_without_hosts_fails_in_a_sentence(name: str, clone: Path, tmp_path: Path) -> None:
     code, output, events = runner(clone, tmp_path / "private", JOBS[name], inventory="all: {}\n")
@@ -85,7 +76,6 @@ def test_a_job_on_an_inventory_without_hosts_fails_in_a_sentence(name: str, clon
     ), output
 
 
-@needs_runner
 def test_a_job_runs_for_real_and_its_verdict_is_its_exit_code(clone: Path, tmp_path: Path) -> None:
     record = {"id": "infrastructure.disk.root", "area": "infrastructure", "subject": "kiwi1", "claim": "Disk has room"}
     Store(tmp_path / "store").append([record | {"verdict": "pass", "at": timestamp(), "source": "test"}], "run")
@@ -109,7 +99,6 @@ def test_a_job_runs_for_real_and_its_verdict_is_its_exit_code(clone: Path, tmp_p
     assert code != 0 and "NO-GO: data.backup.full" in output, output
 
 
-@needs_builder
 def test_the_execution_environment_is_one_that_the_builder_takes(tmp_path: Path) -> None:
     place = tmp_path / "here/awx"
     shutil.copytree(ROOT / "awx", place)
