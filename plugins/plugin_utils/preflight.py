@@ -34,13 +34,10 @@ def load(loader: DataLoader, path: Path) -> Any:
     return loader.load_from_file(str(path), trusted_as_template=True) if path.exists() else None
 
 
-def specs(directory: Path) -> dict[str, Any]:
-    """By entry point, the options of ``meta/argument_specs.yml``."""
-    # They have no templates, so the fast parser will do.
-    text = (directory / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
+def _plain(path: Path) -> dict[str, Any]:
+    """A file that has no templates, by the fast parser."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    entries = yaml.load(text, loader)["argument_specs"]  # noqa: S506 (a safe one)
-    return {name: entry.get("options") or {} for name, entry in entries.items()}
+    return dict(yaml.load(path.read_text(encoding="utf-8"), loader))  # noqa: S506 (a safe one)
 
 
 class Role:
@@ -56,7 +53,9 @@ class Role:
 
     @cached_property
     def _specs(self) -> dict[str, Any]:
-        return specs(self.path)
+        """By entry point, its options."""
+        entries = _plain(self.path / "meta" / "argument_specs.yml")["argument_specs"]
+        return {name: entry.get("options") or {} for name, entry in entries.items()}
 
     @cached_property
     def names(self) -> set[str]:
@@ -105,7 +104,13 @@ def all_roles(loader: DataLoader) -> dict[str, Role]:
 @lru_cache
 def playbook_options() -> dict[str, dict[str, Any]]:
     """By playbook, the variables that it reads itself."""
-    return specs(PLAYBOOKS)
+    shared = _plain(PLAYBOOKS / "arguments" / "shared.yml")
+    paths = sorted((PLAYBOOKS / "arguments").glob("*.yml"))
+    found = {path.stem: _plain(path) for path in paths if path.stem != "shared"}
+    return {
+        name: {option: shared[option] for option in entry.get("shared", [])} | entry.get("options", {})
+        for name, entry in found.items()
+    }
 
 
 def known_names(loader: DataLoader, only: Sequence[str] = ()) -> dict[str, set[str]]:

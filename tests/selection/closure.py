@@ -42,6 +42,8 @@ FACETS = {
 }
 LOOKS = re.compile(r"pkgutil|import_module")
 DOCUMENTS = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
+# What describes options and filters names much that it does not use.
+TABLES = re.compile(r"plugins/.*\.yml|.*/meta/argument_specs\.yml|playbooks/arguments/.*")
 RECORDED = {"tests/passed.json"}  # what the run writes itself
 PLUGIN_KINDS = ("modules", "action", "filter", "lookup", "callback", "test", "doc_fragments")
 
@@ -99,8 +101,7 @@ class Tree:
 
     def _mentioned(self, name: str, path: Path) -> Iterator[str]:
         """What the file names; documentation names much that it does not use."""
-        documents = (name.startswith("plugins/") and path.suffix == ".yml") or name.endswith("/meta/argument_specs.yml")
-        if documents or (FOUNDATION.fullmatch(name) and path.suffix != ".py"):
+        if TABLES.fullmatch(name) or (FOUNDATION.fullmatch(name) and path.suffix != ".py"):
             return
         if path.suffix == ".py":
             yield from self._of_python(name, path.read_text(encoding="utf-8"))
@@ -114,7 +115,8 @@ class Tree:
                     found for word in PROGRAMS.findall(text) for found in self._module(f"{MODULE_UTILS}.{word}")
                 )
             if "known_variables" in named and name.startswith("playbooks/"):
-                yield from {"playbooks/meta/argument_specs.yml"} & self.files.keys()
+                own = f"playbooks/arguments/{PurePosixPath(name).name}"
+                yield from {own, "playbooks/arguments/shared.yml"} & self.files.keys()
 
     def _of_python(self, name: str, text: str) -> Iterator[str]:
         tree = ast.parse(text)

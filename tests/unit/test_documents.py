@@ -22,11 +22,11 @@ from ansible_collections.slipway.ops.plugins.plugin_utils.documents.proof import
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.system import read_system
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.tables import SOURCES
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.texts import LANGUAGES, Texts, data
+from ansible_collections.slipway.ops.plugins.plugin_utils.preflight import playbook_options
 from pages import Reader, resolved
 from playbook import ROOT
 
 PLACE = ROOT / "plugins/plugin_utils/documents"
-SPECS = yaml.safe_load((ROOT / "playbooks/meta/argument_specs.yml").read_text())["argument_specs"]
 HANGUL = re.compile("[가-힣]")
 ATTACK = "</td><script>alert(1)</script> | `x` [a](javascript:b)\n\n# {{ 7 * 7 }} {system}"
 SERVICE: dict[str, Any] = {
@@ -188,7 +188,7 @@ def test_every_command_is_a_playbook_with_variables_that_it_takes() -> None:
     for command in commands:
         verb = re.search(r"slipway\.ops\.(\w+)", command)[1]  # type: ignore[index]
         assert (ROOT / f"playbooks/{verb}.yml").exists(), command
-        known = SPECS[verb]["options"].keys() if verb in SPECS else set()
+        known = set(playbook_options().get(verb, {}))
         known |= set(re.findall(r"^# +(\w+) ", (ROOT / f"playbooks/{verb}.yml").read_text(), re.MULTILINE))
         assert set(re.findall(r"-e (\w+)=", command)) <= known, command
 

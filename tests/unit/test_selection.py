@@ -26,7 +26,9 @@ FILES = {
     "roles/web/README.md": "about\n",
     "roles/web/vars/main.yml": "files: \"{{ query('slipway.ops.program_files', 'store.program', target='/opt') }}\"\n",
     "plugins/module_utils/store/program.py": "run = 1\n",
-    "playbooks/meta/argument_specs.yml": "argument_specs: {}\n",
+    "playbooks/arguments/health.yml": "options: {}\n",
+    "playbooks/arguments/shared.yml": "{}\n",
+    "playbooks/arguments/report.yml": "options: {}\n",
     "roles/store/tasks/main.yml": "- slipway.ops.keep: {}\n",
     "plugins/modules/tree.py": f"'''slipway.ops.keep'''\nfrom {OPS}.module_utils.tree.plan import plan\n",
     "plugins/modules/keep.py": f"from {OPS}.module_utils import kinds\n",
@@ -83,7 +85,9 @@ def touched(root: Path, name: str) -> set[str]:
         ("tests/helpers/playbook.py", {"web"}),
         ("playbooks/tasks/collect.yml", {"web"}),
         ("plugins/module_utils/store/program.py", {"web"}),
-        ("playbooks/meta/argument_specs.yml", {"web"}),
+        ("playbooks/arguments/health.yml", {"web"}),
+        ("playbooks/arguments/shared.yml", {"web"}),
+        ("playbooks/arguments/report.yml", set()),  # of a playbook that it does not run
         ("roles/store/meta/checks.yml.j2", {"web", "store"}),  # of all roles, health reads what is to be measured
         ("roles/store/meta/alerts.yml", {"store"}),
         ("testbed/create.yml", {"web", "store"}),

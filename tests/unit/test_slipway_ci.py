@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-import yaml
+from ansible_collections.slipway.ops.plugins.plugin_utils.preflight import playbook_options
 from playbook import ROOT, SETTINGS, play
 
 PROGRAM = ROOT / "ci/slipway_ci.py"
-SPECS = yaml.safe_load((ROOT / "playbooks/meta/argument_specs.yml").read_text())["argument_specs"]
 SECRETS = {
     "SLIPWAY_SSH_KEY": "-----BEGIN KEY-----\nkiwi-key\n-----END KEY-----",
     "SLIPWAY_KNOWN_HOSTS": "app1 ssh-ed25519 kiwi-host",
@@ -293,7 +292,7 @@ def test_every_call_is_a_playbook_with_variables_that_it_takes(tmp_path: Path) -
         if "play" not in command.split()[1]:
             continue
         verb, given = words[2], dict(word.split("=", 1) for word in words[3:])
-        assert given.keys() <= SPECS[verb]["options"].keys(), command
+        assert given.keys() <= playbook_options()[verb].keys(), command
         if verb not in checked:
             checked.add(verb)
             run = play(verb, tmp_path / "hosts.yml", "--syntax-check", **given)
