@@ -163,7 +163,7 @@ def test_the_table_ends_with_the_verdict():
 
 
 def test_metrics_leave_out_what_is_not_known():
-    text = metrics(report(rto=None, reason="no"), 5.0)
+    text = "".join(metrics(report(rto=None, reason="no"), 5.0))
     assert 'slipway_drill_success{engine="postgresql",name="main"} 0\n' in text
     assert 'slipway_drill_timestamp_seconds{engine="postgresql",name="main"} 5.0\n' in text
     assert "slipway_drill_rto_seconds" not in text and "slipway_drill_rto_limit_seconds" in text

@@ -17,8 +17,7 @@ from acme import client, errors, messages
 from ansible_collections.slipway.ops.plugins.module_utils.certificates import certificate as x
 from ansible_collections.slipway.ops.plugins.module_utils.certificates.challenges import ChallengeError, Solver
 from ansible_collections.slipway.ops.plugins.module_utils.certificates.due import AcmeError, certificate_id, moment
-from ansible_collections.slipway.ops.plugins.module_utils.certificates.store import replace
-from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory, replace
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 

@@ -26,10 +26,10 @@ from ansible_collections.slipway.ops.plugins.module_utils.certificates.authority
 from ansible_collections.slipway.ops.plugins.module_utils.certificates.certificate import CertificateError
 from ansible_collections.slipway.ops.plugins.module_utils.certificates.challenges import Solver, WebRoot
 from ansible_collections.slipway.ops.plugins.module_utils.certificates.due import AcmeError, moment_in
-from ansible_collections.slipway.ops.plugins.module_utils.certificates.store import Store, Wanted, replace
+from ansible_collections.slipway.ops.plugins.module_utils.certificates.store import Store, Wanted
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import Spool
-from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory, replace
 
 CONFIGURATION = Path("/etc/slipway/certificates.json")
 STATE = Path("/var/lib/slipway/certificates")

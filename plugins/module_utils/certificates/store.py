@@ -11,17 +11,15 @@ from __future__ import annotations
 import contextlib
 import datetime
 import grp
-import os
 import pwd
 import re
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.certificates import certificate as x
 from ansible_collections.slipway.ops.plugins.module_utils.certificates import pem
 from ansible_collections.slipway.ops.plugins.module_utils.certificates.certificate import Bundle, CertificateError
-from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory, replace
 from ansible_collections.slipway.ops.plugins.module_utils.net.names import HostNameError, canonical
 
 PENDING_KEY = "key.pem.next"
@@ -192,19 +190,3 @@ class Store:
 
 def _internal(signed: str, authority: str) -> bool:
     return x.issued_by(x.parse(pem.certificates(signed)[0]), x.parse(authority))
-
-
-def replace(path: Path, content: str, mode: int, ids: tuple[int, int] = (0, 0)) -> None:
-    """Write a file so that a reader, or a crash, sees the old one or the new one; never wider than ``mode``."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            os.fchown(file.fileno(), *ids)
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, seconds_of
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import replace
+from ansible_collections.slipway.ops.plugins.module_utils.host.textfile import family
 
 FILE = "slipway_backup_{}.prom"  # of an engine, so that none writes what another measured
 FORMER = "slipway_backup.prom"  # had all of them
@@ -48,10 +48,9 @@ def exposition(statuses: Sequence[Status]) -> str:
     """The metrics in Prometheus' text format; what is not known is left out."""
     text = ""
     for name, explanation, value in _FAMILIES:
-        samples = [(status, value(status)) for status in statuses]
-        known = [(status, number) for status, number in samples if number is not None]
-        if known:
-            text += "\n".join(_family(f"slipway_backup_{name}", explanation, known)) + "\n"
+        samples = [({"engine": one.engine, "name": one.name}, value(one)) for one in statuses]
+        known = [(labels, number) for labels, number in samples if number is not None]
+        text += family(f"slipway_backup_{name}", "gauge", explanation, known)
     return text
 
 
@@ -70,15 +69,5 @@ def _publish(engine: str, statuses: Sequence[Status], place: Path) -> bool:
     path, content = place / FILE.format(engine), exposition(statuses)
     if path.exists() and path.read_text(encoding="utf-8") == content:
         return False
-    handle, temporary = tempfile.mkstemp(dir=place, prefix=f".{path.name}")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(content)
-        os.fchmod(file.fileno(), 0o644)
-    Path(temporary).replace(path)
+    replace(path, content, 0o644)
     return True
-
-
-def _family(name: str, explanation: str, samples: Iterable[tuple[Status, float]]) -> list[str]:
-    lines = [f"# HELP {name} {explanation}", f"# TYPE {name} gauge"]
-    lines += [f'{name}{{engine="{status.engine}",name="{status.name}"}} {value!r}' for status, value in samples]
-    return lines

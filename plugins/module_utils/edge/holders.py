@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.logs.textfile import publish
+from ansible_collections.slipway.ops.plugins.module_utils.host.textfile import family, publish
 
 FILE = "slipway_keepalived.prom"
 DAEMON = Path("/run/keepalived.pid")
@@ -77,14 +77,11 @@ def became_holder(dumped: Any) -> int | None:
 
 def exposition(held: Mapping[str, bool], became: int | None) -> Iterator[str]:
     """The metrics in Prometheus' text format. None is a keepalived that does not answer."""
-    yield "# HELP slipway_keepalived_holds Whether this host has the virtual address.\n"
-    yield "# TYPE slipway_keepalived_holds gauge\n"
-    for address, held_here in held.items():
-        yield f'slipway_keepalived_holds{{address="{address}"}} {int(held_here)}\n'
-    if became is not None:
-        yield "# HELP slipway_keepalived_became_holder_total How often this host took the virtual addresses.\n"
-        yield "# TYPE slipway_keepalived_became_holder_total counter\n"
-        yield f'slipway_keepalived_became_holder_total{{address="{next(iter(held))}"}} {became}\n'
+    here_now = [({"address": address}, int(held_here)) for address, held_here in held.items()]
+    yield family("slipway_keepalived_holds", "gauge", "Whether this host has the virtual address.", here_now)
+    times = [] if became is None else [({"address": next(iter(held))}, became)]
+    took = "How often this host took the virtual addresses."
+    yield family("slipway_keepalived_became_holder_total", "counter", took, times)
 
 
 def main() -> int:

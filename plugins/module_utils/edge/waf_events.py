@@ -26,7 +26,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from ansible_collections.slipway.ops.plugins.module_utils.logs.textfile import read_state, replace
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import read_state, replace
+from ansible_collections.slipway.ops.plugins.module_utils.host.textfile import family, publish
 
 PATIENCE = 10.0
 """Seconds after which a file that cannot be read is no longer one that is being written."""
@@ -105,24 +106,31 @@ def attack(event: Mapping[str, Any]) -> str:
     return Counter(rule["attack"] for rule in event["rules"]).most_common(1)[0][0] if event["rules"] else "protocol"
 
 
-def metrics(counts: Mapping[str, Mapping[str, int]], unread: int, now: float) -> str:
+def metrics(counts: Mapping[str, Mapping[str, int]], unread: int, now: float) -> Iterator[str]:
     """The textfile for the node exporter."""
-    lines = [
-        "# HELP slipway_waf_events_total Requests in which the web application firewall found something.",
-        "# TYPE slipway_waf_events_total counter",
-        *(
-            f'slipway_waf_events_total{{action="{action}",attack="{family}"}} {number}'
-            for action, families in sorted(counts.items())
-            for family, number in sorted(families.items())
-        ),
-        "# HELP slipway_waf_unread_total Files of the web application firewall that could not be read.",
-        "# TYPE slipway_waf_unread_total counter",
-        f"slipway_waf_unread_total {unread}",
-        "# HELP slipway_waf_checked_timestamp_seconds When its files were last looked for.",
-        "# TYPE slipway_waf_checked_timestamp_seconds gauge",
-        f"slipway_waf_checked_timestamp_seconds {now:.0f}",
+    events = [
+        ({"action": action, "attack": attacks}, number)
+        for action, found in sorted(counts.items())
+        for attacks, number in sorted(found.items())
     ]
-    return "\n".join(lines) + "\n"
+    yield family(
+        "slipway_waf_events_total",
+        "counter",
+        "Requests in which the web application firewall found something.",
+        events,
+    )
+    yield family(
+        "slipway_waf_unread_total",
+        "counter",
+        "Files of the web application firewall that could not be read.",
+        [({}, unread)],
+    )
+    yield family(
+        "slipway_waf_checked_timestamp_seconds",
+        "gauge",
+        "When its files were last looked for.",
+        [({}, round(now))],
+    )
 
 
 @dataclass
@@ -194,8 +202,8 @@ class Reader:
         self.out.flush()
         if changed:
             replace(self.state, json.dumps({"counts": self.counts, "unread": self.unread}), 0o600)
-        if (changed or now - self.told_at >= _HEARTBEAT) and self.textfile.parent.is_dir():
-            replace(self.textfile, metrics(self.counts, self.unread, now), 0o644)
+        if changed or now - self.told_at >= _HEARTBEAT:
+            publish(self.textfile.parent, self.textfile.name, metrics(self.counts, self.unread, now))
             self.told_at = now
 
     def _sweep(self, now: float) -> None:

@@ -15,14 +15,8 @@ from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.metrics import publish
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError
-from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import (
-    Store,
-    key,
-    newest,
-    parsed,
-    sync_directory,
-    write_atomically,
-)
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import FILE_MODE, Store, key, newest, parsed
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import replace, sync_directory
 
 ORPHAN_SECONDS = 86400.0
 
@@ -71,7 +65,7 @@ def _thin_out(path: Path, lasting: dict) -> int:
         if record is not None and record == lasting[key(record)] and record.get("verdict") != "skip":
             kept.append(line.rstrip(b"\n") + b"\n")
     if kept and len(kept) != len(lines):
-        write_atomically(path, b"".join(kept))
+        replace(path, b"".join(kept), FILE_MODE)
     elif not kept:
         path.unlink()
     return len(lines) - len(kept)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
-from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory, replace
 
 DIRECTORY = "/var/lib/slipway/results"
 CLOCKED = ("data.backup.", "data.drill.")  # what timers measure again and again, so that a pass follows what failed
@@ -51,7 +50,8 @@ class Spool:
             return
         lines = "".join(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n" for record in left)
         with self._locked():
-            self._place(lines, f"{left[0]['at'].replace(':', '')}-{os.getpid()}-{name}.jsonl")
+            name = f"{left[0]['at'].replace(':', '')}-{os.getpid()}-{name}.jsonl"
+            replace(self.root / name, lines, 0o640)
             self._remember(left)
             for old in self._files()[:-KEPT_FILES]:
                 old.unlink(missing_ok=True)
@@ -98,17 +98,7 @@ class Spool:
         now = timestamp()  # what a wrong clock left of the future gives way to everything else
         for record in sorted([*self.latest(), *records], key=lambda record: (record["at"] <= now, record["at"])):
             newest[record["id"], record["subject"]] = record
-        self._place(json.dumps(list(newest.values()), ensure_ascii=False), _LATEST)
-
-    def _place(self, content: str, name: str) -> None:
-        """Writes a file so that it is there as a whole or not at all."""
-        handle, path = tempfile.mkstemp(dir=self.root, prefix=".")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o640)
-        Path(path).replace(self.root / name)
+        replace(self.root / _LATEST, json.dumps(list(newest.values()), ensure_ascii=False), 0o640)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -37,7 +37,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import
     parse_time,
     validated,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory, replace, sync_directory
 
 # Others may pass through to the metrics, and see nothing else.
 ROOT_MODE = 0o2751
@@ -103,33 +103,6 @@ def newest(records: Iterable[Record]) -> dict[Key, Record]:
         if former is None or record["at"] >= former["at"] or former["at"] > horizon:
             latest[key(record)] = record
     return latest
-
-
-def write_atomically(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
-    """Replace a file so that a reader, or a crash, finds the old content or the new, never a mix."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make a new name in a directory survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Store:
@@ -204,7 +177,7 @@ class Store:
         """Write ``latest.json`` anew, so that the next reading of the latest records need not read the whole store."""
         with self.locked():
             snapshot = self._caught_up()
-            write_atomically(self.root / "latest.json", json.dumps(asdict(snapshot)).encode())
+            replace(self.root / "latest.json", json.dumps(asdict(snapshot)), FILE_MODE)
             return snapshot.reading()
 
     def months(self) -> list[Path]:
@@ -292,7 +265,7 @@ class Store:
             if not directory.is_dir():
                 make_directory(directory, DIRECTORY_MODE)
                 sync_directory(directory.parent)
-        write_atomically(path, content)
+        replace(path, content, FILE_MODE)
 
     def _attach(
         self, record: Record, names: list[str], paths: Mapping[str, Path], contents: Mapping[str, bytes]

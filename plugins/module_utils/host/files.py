@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import stat
+import tempfile
 from pathlib import Path
+from typing import Any
 
 OURS = tuple(Path(above) / "slipway" for above in ("/etc", "/run", "/srv", "/usr/local/lib", "/var/lib"))
 """These are this collection's, with everything below them."""
@@ -29,6 +32,44 @@ def make_directory(path: Path, mode: int = _PASS) -> None:
         _make(path, mode)
     elif any(path.is_relative_to(ours) for ours in OURS):
         _set(path, mode)
+
+
+def replace(path: Path, content: str | bytes, mode: int = 0o600, ids: tuple[int, int] | None = None) -> None:
+    """Writes a file so that a reader, or a crash, finds the old content or the new, never a mix, and never more widely
+    open than ``mode``; on disk when this returns. ``ids`` are those of its user and group.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if ids:
+                os.fchown(handle, *ids)
+            os.fchmod(handle, mode)
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(handle)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Has a new name in a directory survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What was remembered as JSON; nothing, when there is nothing or it was damaged."""
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
 
 
 def remove_contents(directory: Path) -> None:

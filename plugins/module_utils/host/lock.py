@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
-from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory, replace
 
 # What one attempt needs to know; modules/deploy_lock.py describes it.
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -102,7 +101,7 @@ def acquire(path: Path, wanted: dict[str, str], expiry: float, dead: str | None 
         since = current.since if current and ours else timestamp()
         mine = Holder(**wanted, since=since, expires=now + expiry)
         if not dry:
-            _write(path, asdict(mine))
+            replace(path, json.dumps(asdict(mine)))
         return Attempt(acquired=True, changed=True, holder=mine, replaced=None if ours else current)
 
 
@@ -158,19 +157,6 @@ def _guard(path: Path, dry: bool) -> Iterator[None]:
     with Path(f"{path}.guard").open("w", encoding="utf-8") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         yield
-
-
-def _write(path: Path, data: dict[str, Any]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(data, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def process_identity(pid: int) -> str:

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import read_state, replace
+from ansible_collections.slipway.ops.plugins.module_utils.host.textfile import family, publish
 from ansible_collections.slipway.ops.plugins.module_utils.logs.journal import Entry, JournalError, entries, files
-from ansible_collections.slipway.ops.plugins.module_utils.logs.textfile import family, publish, read_state, replace
 
 FILE = "slipway_logs_events.prom"
 KINDS = ("http_5xx", "authentication_failure", "out_of_memory", "suppressed")
@@ -98,20 +99,24 @@ def exposition(senders: Iterable[Sender], directory: Path) -> list[str]:
     used = sum(path.stat().st_blocks * 512 for path in directory.glob("*.journal"))
     return [
         family(
-            "events_total",
+            "slipway_logs_events_total",
             "counter",
             "Entries that tell of trouble, by kind.",
-            ((f'{{sender="{one.name}",kind="{kind}"}}', one.counts.get(kind, 0)) for one in known for kind in KINDS),
+            (({"sender": one.name, "kind": kind}, one.counts.get(kind, 0)) for one in known for kind in KINDS),
         ),
         family(
-            "newest_timestamp_seconds",
+            "slipway_logs_newest_timestamp_seconds",
             "gauge",
             "Time of a sender's newest entry; 0 for none.",
-            ((f'{{sender="{one.name}"}}', one.newest) for one in known),
+            (({"sender": one.name}, one.newest) for one in known),
         ),
-        family("stored_bytes", "gauge", "Room that the central journal takes.", [("", used)]),
-        family("free_bytes", "gauge", "Room that is left on its disk.", [("", room.f_bavail * room.f_frsize)]),
-        family("events_checked_timestamp_seconds", "gauge", "When this was looked at.", [("", time.time())]),
+        family("slipway_logs_stored_bytes", "gauge", "Room that the central journal takes.", [({}, used)]),
+        family(
+            "slipway_logs_free_bytes", "gauge", "Room that is left on its disk.", [({}, room.f_bavail * room.f_frsize)]
+        ),
+        family(
+            "slipway_logs_events_checked_timestamp_seconds", "gauge", "When this was looked at.", [({}, time.time())]
+        ),
     ]
 
 

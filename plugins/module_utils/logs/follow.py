@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO, Protocol
 
-from ansible_collections.slipway.ops.plugins.module_utils.logs.textfile import read_state, replace
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import read_state, replace
 
 JOURNAL = "/run/systemd/journal/socket"
 # Of a line; a longer one comes in pieces. A datagram has room for four.

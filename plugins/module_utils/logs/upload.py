@@ -15,8 +15,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import read_state, replace
+from ansible_collections.slipway.ops.plugins.module_utils.host.textfile import family, publish
 from ansible_collections.slipway.ops.plugins.module_utils.logs.journal import JournalError, fields_of, newest, oldest
-from ansible_collections.slipway.ops.plugins.module_utils.logs.textfile import family, publish, read_state, replace
 
 SENT = Path("/var/lib/systemd/journal-upload/state")
 FILE = "slipway_logs_upload.prom"
@@ -79,12 +80,13 @@ def main() -> int:
 
 
 def exposition(now: Standing, lost: int) -> list[str]:
-    return [
-        family("waiting_entries", "gauge", "Entries that the log host has not confirmed.", [("", now.waiting)]),
-        family("lost_entries_total", "counter", "Entries dropped before they were sent.", [("", lost)]),
-        family("behind_seconds", "gauge", "From the last confirmed entry to the newest.", [("", now.behind)]),
-        family("upload_checked_timestamp_seconds", "gauge", "When this was looked at.", [("", time.time())]),
-    ]
+    told = {
+        "waiting_entries": ("gauge", "Entries that the log host has not confirmed.", now.waiting),
+        "lost_entries_total": ("counter", "Entries dropped before they were sent.", lost),
+        "behind_seconds": ("gauge", "From the last confirmed entry to the newest.", now.behind),
+        "upload_checked_timestamp_seconds": ("gauge", "When this was looked at.", time.time()),
+    }
+    return [family(f"slipway_logs_{name}", kind, text, [({}, value)]) for name, (kind, text, value) in told.items()]
 
 
 def _number(fields: dict[str, str], name: str) -> int:

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.host.textfile import Sample, family, publish
 
 TABLE = ("nft", "--json", "list", "table", "inet", "slipway")
 FILE = "slipway_firewall.prom"
@@ -30,15 +30,14 @@ def counts(listed: Mapping[str, Any]) -> dict[str, Counts]:
 
 def exposition(found: Mapping[str, Counts] | None, *, taken_back: bool) -> str:
     """The metrics in Prometheus' text format. None is a table that is not there."""
-    rules = (found or {}).items()
-    return "".join(
-        [
-            _family("loaded", "gauge", "Whether the firewall's rules are in effect.", [("", int(found is not None))]),
-            _family("taken_back", "gauge", "Whether the last change was taken back.", [("", int(taken_back))]),
-            _family("packets_total", "counter", "Packets, by rule.", ((_rule(name), one[0]) for name, one in rules)),
-            _family("bytes_total", "counter", "Bytes, by rule.", ((_rule(name), one[1]) for name, one in rules)),
-        ]
-    )
+    rules = [({"rule": name}, *one) for name, one in (found or {}).items()]
+    told: dict[str, tuple[str, str, list[Sample]]] = {
+        "loaded": ("gauge", "Whether the firewall's rules are in effect.", [({}, int(found is not None))]),
+        "taken_back": ("gauge", "Whether the last change was taken back.", [({}, int(taken_back))]),
+        "packets_total": ("counter", "Packets, by rule.", [(labels, packets) for labels, packets, _ in rules]),
+        "bytes_total": ("counter", "Bytes, by rule.", [(labels, size) for labels, _, size in rules]),
+    }
+    return "".join(family(f"slipway_firewall_{name}", *one) for name, one in told.items())
 
 
 def main() -> int:
@@ -47,11 +46,7 @@ def main() -> int:
         return 0
     listed = subprocess.run(TABLE, capture_output=True, text=True, check=False)
     found = None if listed.returncode else counts(json.loads(listed.stdout))
-    handle, temporary = tempfile.mkstemp(dir=place, prefix=f".{FILE}")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(exposition(found, taken_back=MARK.exists()))
-        os.fchmod(file.fileno(), 0o644)
-    Path(temporary).replace(place / FILE)
+    publish(place, FILE, [exposition(found, taken_back=MARK.exists())])
     return 0
 
 
@@ -61,16 +56,6 @@ def _counters(listed: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, int
         for expression in rule.get("expr", []):
             if "counter" in expression and "comment" in rule:
                 yield rule["comment"], expression["counter"]
-
-
-def _family(name: str, kind: str, explanation: str, samples: Iterable[tuple[str, int]]) -> str:
-    lines = [f"# HELP slipway_firewall_{name} {explanation}", f"# TYPE slipway_firewall_{name} {kind}"]
-    lines += [f"slipway_firewall_{name}{labels} {value}" for labels, value in samples]
-    return "\n".join(lines) + "\n"
-
-
-def _rule(name: str) -> str:
-    return f'{{rule="{name}"}}'
 
 
 if __name__ == "__main__":

@@ -11,14 +11,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
-from ansible_collections.slipway.ops.plugins.module_utils.host.files import create, make_directory
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory, replace
 
 DIRECTORY = Path("/var/lib/slipway/bake")
 SOURCE = "bake 0.1.0"
@@ -211,13 +210,7 @@ def proven(key: str, body: bytes, signature: str) -> bool:
 def write(service: str, name: str, content: Mapping[str, Any], mode: int = 0o600, directory: Path = DIRECTORY) -> None:
     """Replaces one of a service's files whole."""
     make_directory(directory, 0o755)
-    temporary = directory / f".{service}.{name}.new"
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(create(temporary, os.O_WRONLY, mode), "w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(directory / f"{service}.{name}.json")
+    replace(directory / f"{service}.{name}.json", json.dumps(content), mode)
 
 
 def read_order(service: str, directory: Path = DIRECTORY) -> Order | None:

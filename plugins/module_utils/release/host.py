@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.host.files import create, make_directory
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory, replace
 from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import check_version
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS, project_name
@@ -262,13 +262,7 @@ def write_files(place: Path, files: Mapping[str, str]) -> bool:
         path = place / name
         if path.exists() and path.read_text(encoding="utf-8") == content:
             continue
-        temporary = path.with_name(f".{name}.new")
-        temporary.unlink(missing_ok=True)
-        with os.fdopen(create(temporary, os.O_WRONLY, 0o640), "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        replace(path, content, 0o640)
         changed = True
     for stray in {path for path in place.iterdir() if path.name not in files}:
         stray.unlink()

@@ -25,7 +25,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.data.drill import CONF
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Report, lines, metrics, results
 from ansible_collections.slipway.ops.plugins.module_utils.data.service import DRILL, RECORDED, RUNTIME
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import DIRECTORY, Spool
-from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
+from ansible_collections.slipway.ops.plugins.module_utils.host import textfile
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory, replace
 
 
 def load(name: str, directory: str = CONFIGURATION) -> dict[str, Any]:
@@ -39,19 +40,12 @@ def load(name: str, directory: str = CONFIGURATION) -> dict[str, Any]:
 
 def publish(report: Report, configuration: Mapping[str, Any]) -> None:
     """The report for whoever asks, and the metrics where the node exporter reads them."""
-    _place(Path(REPORTS) / f"{report.engine}.json", json.dumps(report.as_dict(), ensure_ascii=False, indent=1), 0o640)
-    textfiles = Path(configuration.get("textfile_directory") or "/nowhere")
-    if textfiles.is_dir() and not report.skipped:
-        _place(textfiles / f"slipway_drill_{report.engine}.prom", metrics(report, time.time()), 0o644)
-
-
-def _place(path: Path, content: str, mode: int) -> None:
-    """Whole or not at all."""
-    make_directory(path.parent, 0o750)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(content, encoding="utf-8")
-    fresh.chmod(mode)
-    fresh.replace(path)
+    make_directory(Path(REPORTS), 0o750)
+    told = json.dumps(report.as_dict(), ensure_ascii=False, indent=1)
+    replace(Path(REPORTS) / f"{report.engine}.json", told, 0o640)
+    if not report.skipped:
+        textfiles = Path(configuration.get("textfile_directory") or "/nowhere")
+        textfile.publish(textfiles, f"slipway_drill_{report.engine}.prom", metrics(report, time.time()))
 
 
 def _stopped(*_: object) -> None:

@@ -11,6 +11,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.core.result import Res
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import BINARY, to_byte_size, to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Phase
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.growth import ASSUMED, Growth
+from ansible_collections.slipway.ops.plugins.module_utils.host.textfile import family
 
 SOURCE = "slipway-drill 0.1.0"
 HUNDRED = 100.0 * BINARY["GiB"]
@@ -288,22 +289,22 @@ def _summary(report: Report) -> list[str]:
     return [*found, f"The drill of {report.engine} {report.subject} {verdict}"]
 
 
-def metrics(report: Report, ended: float) -> str:
+def metrics(report: Report, ended: float) -> list[str]:
     """The node exporter's textfile of the last drill; ``ended`` is Unix time, so that an old file shows."""
-    values = {
-        "success": 0 if report.reason else 1,
-        "timestamp_seconds": round(ended, 3),
-        "duration_seconds": report.took,
-        "rto_seconds": report.rto,
-        "rto_limit_seconds": report.limits.rto,
-        "rpo_seconds": report.rpo,
-        "rpo_limit_seconds": report.limits.rpo,
-        "rows_compared": report.rows,
-        "tables_different": len(report.different),
+    told = {
+        "success": ("Whether the last drill found everything again.", 0 if report.reason else 1),
+        "timestamp_seconds": ("When the last drill ended, Unix time.", round(ended, 3)),
+        "duration_seconds": ("How long the last drill took.", report.took),
+        "rto_seconds": ("Time to restore, measured by the last drill.", report.rto),
+        "rto_limit_seconds": ("The time that a restore may take.", report.limits.rto),
+        "rpo_seconds": ("What the last drill found missing at the end.", report.rpo),
+        "rpo_limit_seconds": ("What may be missing.", report.limits.rpo),
+        "rows_compared": ("Rows, documents or files that were compared.", report.rows),
+        "tables_different": ("Tables, collections or file sets that were not the same.", len(report.different)),
     }
-    labels = f'{{engine="{report.engine}",name="{report.subject}"}}'
-    return "".join(
-        f"# TYPE slipway_drill_{name} gauge\nslipway_drill_{name}{labels} {value!r}\n"
-        for name, value in values.items()
+    labels = {"engine": report.engine, "name": report.subject}
+    return [
+        family(f"slipway_drill_{name}", "gauge", explanation, [(labels, value)])
+        for name, (explanation, value) in told.items()
         if value is not None
-    )
+    ]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import POLL, Edge, Pool, backend_of
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError, Server, Worker
-from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import write_atomically
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import replace
 
 NOTE = "away.json"
 Place = tuple[str, str]  # backend, server
@@ -46,7 +46,7 @@ class Away:
         return {host: [(backend, server) for backend, server in places] for host, places in told.items()}
 
     def write(self, away: dict[str, list[Place]]) -> None:
-        write_atomically(self.path, (json.dumps(away, indent=1) + "\n").encode(), 0o644)
+        replace(self.path, json.dumps(away, indent=1) + "\n", 0o644)
 
 
 def places_of(host: str, pools: Iterable[Pool]) -> dict[Place, Server]:

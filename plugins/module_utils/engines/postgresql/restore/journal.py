@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import RestoreError
-from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
+from ansible_collections.slipway.ops.plugins.module_utils.host import files
 
 STATE = Path("/var/lib/slipway/postgresql")
 
@@ -59,10 +58,5 @@ def keep(place: Path, journal: Journal, phase: str) -> Journal:
 
 def write(place: Path, entry: dict[str, Any]) -> None:
     """Whole or not at all, and on disk when this returns."""
-    make_directory(place.parent)
-    fresh = place.with_suffix(".new")
-    with fresh.open("w", encoding="utf-8") as file:
-        json.dump(entry, file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(place)
+    files.make_directory(place.parent)
+    files.replace(place, json.dumps(entry))
