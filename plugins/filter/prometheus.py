@@ -53,13 +53,14 @@ def password_files(jobs: list[dict[str, Any]], group: str) -> list[dict[str, Any
 
 
 def rule_files(
-    brought: list[dict[str, Any]], changes: Mapping[str, Any], own: list[dict[str, Any]] | None = None
+    brought: list[dict[str, Any]], changes: Mapping[str, Any], own: list[dict[str, Any]], objective: float
 ) -> list[dict[str, Any]]:
     """See rule_files.yml."""
+    budget = {"record": "slipway:error_budget:percent", "expr": f"vector({round(100 - objective, 6):g})"}
     sets = [(one["role"], alerts.changed(one["groups"], changes)) for one in brought]
     return [
         {"path": f"rules/{name}.yml", "content": HEAD + _yaml({"groups": groups})}
-        for name, groups in [*sets, *([("inventory", own)] if own else [])]
+        for name, groups in [*sets, ("inventory", [{"name": "objective", "rules": [budget]}, *own])]
     ]
 
 

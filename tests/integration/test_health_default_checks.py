@@ -19,6 +19,14 @@ SITES = [
 # Without `ready` a service is ready where it is healthy.
 SERVICE = {"image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8010}}
 
+# Names that are YAML, or the end of it.
+ODD = {
+    "registry_name": "[fd00::5]:5000",
+    "postgresql_databases": [{"name": 'The "new": one'}],
+    "mongodump_name": "x: y",
+    "redis_name": "- [z]",
+}
+
 INVENTORY = {
     "all": {
         "vars": {
@@ -36,12 +44,17 @@ INVENTORY = {
                 "hosts": {"edge1": {}, "edge2": {"nginx_https_port": 8443, "nginx_addresses": ["10.0.0.2"]}},
             },
             "app": {"hosts": {"app1": {}}},
-            "registry": {"hosts": {"store1": {}, "store2": {"registry_managed": True}}},
+            "registry": {"hosts": {"store1": {}, "store2": {"registry_managed": True}, "odd1": ODD}},
             "bastion": {"hosts": {"bastion1": {}}},
+            "mongodb": {"hosts": {"odd1": {}}},
+            "redis": {"hosts": {"odd1": {}}},
             "search": {"hosts": {"search1": {}, "search2": {"search_port": 9300, "search_indexes": True}}},
             "data": {
                 "vars": {"pgbackrest_repositories": [{"type": "host", "host": "backup1"}, {"type": "s3"}]},
-                "children": {"postgresql": {"hosts": {"db1": {}}}, "backup": {"hosts": {"backup1": {}, "backup2": {}}}},
+                "children": {
+                    "postgresql": {"hosts": {"db1": {}, "odd1": {}}},
+                    "backup": {"hosts": {"backup1": {}, "backup2": {}}},
+                },
             },
             "small": {
                 "vars": {
@@ -132,6 +145,22 @@ def test_edges_check_each_public_name_at_themselves(checks):
     assert ready["url"] == "http://127.0.0.1:18000/up"
 
 
+def test_an_edge_asks_its_plain_sites_too(checks):
+    """TLS may end before it."""
+    (check,) = [check for check in checks["edge1"] if check.get("subject") == "plain.test on edge1"]
+    assert (check["id"], check["url"]) == ("application.site.answers", "http://plain.test:80/")
+
+
+def test_names_may_be_any_text(checks):
+    """One check that was no YAML left the host without any."""
+    claims = " ".join(check.get("claim", "") for check in checks["odd1"])
+    assert all(name in claims for name in ('The "new": one', "x: y", "- [z]"))
+    (database,) = [check for check in checks["odd1"] if check["id"] == "data.postgresql.index_hits"]
+    assert database["database"] == 'The "new": one'
+    (registry,) = [check for check in checks["odd1"] if check["kind"] == "tls"]
+    assert (registry["host"], registry["port"]) == ("fd00::5", 5000)
+
+
 def test_application_hosts_check_their_releases(checks):
     found = [check for check in checks["app1"] if check["kind"] == "release"]
     live = [check for check in found if "part" not in check]
@@ -151,7 +180,17 @@ def test_who_makes_backups_checks_their_age(checks):
     checking = [
         host for host, definitions in checks.items() if "data.backup.age" in {item["id"] for item in definitions}
     ]
-    assert sorted(checking) == ["backup1", "lone1"]
+    assert sorted(checking) == ["backup1", "lone1", "odd1"]
+
+
+def test_each_engine_of_a_host_is_asked_for_its_own_backups(checks):
+    """All of them asked for PostgreSQL's, and two with one subject left the host without any check."""
+    ages = {
+        check.get("subject"): check.get("engine", "postgresql")
+        for check in checks["odd1"]
+        if check["id"] == "data.backup.age"
+    }
+    assert ages == {"- [z] on odd1": "redis", "x: y on odd1": "mongodb"}
 
 
 def test_databases_check_their_limits_and_their_standbys(checks):

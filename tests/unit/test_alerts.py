@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.slipway.ops.plugins.filter.prometheus import rule_files
 from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import CardError
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.alerts import (
     change_problems,
@@ -143,3 +144,14 @@ def test_a_target_is_asked_where_it_listens() -> None:
     }
     assert (there["other"]["scheme"], there["other"]["path"]) == ("https", "/m")
     assert out_of_reach(told, "m") == ["a: away listens on localhost, where Prometheus on m cannot scrape it"]
+
+
+@pytest.mark.parametrize(("objective", "budget"), [(99.9, "0.1"), (99.95, "0.05"), (99, "1"), (99.999, "0.001")])
+def test_what_may_fail_is_a_series_that_alerts_compare_with(objective: float, budget: str) -> None:
+    """99.9 is no number of the computer's: its rest would be 0.0999999999999943."""
+    own = [{"name": "mine", "rules": []}]
+    [file] = rule_files([], {}, own, objective)
+    first, second = yaml.safe_load(file["content"])["groups"]
+    assert (
+        first["rules"] == [{"record": "slipway:error_budget:percent", "expr": f"vector({budget})"}] and second == own[0]
+    )

@@ -8,6 +8,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import
     EvidenceError,
     encoded,
     parse_time,
+    retirement,
     validated,
 )
 
@@ -71,6 +72,14 @@ def test_what_is_wrong_is_named(change, message):
     with pytest.raises(EvidenceError) as caught:
         validated({**GOOD, **change}, "r1", NOW)
     assert message in str(caught.value)
+
+
+def test_the_last_word_on_what_is_gone_is_a_record_of_the_same_id_and_subject():
+    last = validated(retirement(validated(GOOD, "r1", NOW), "sample was retired."), "r2")
+    assert {name: last[name] for name in ("id", "area", "subject", "claim")} == {
+        name: GOOD[name] for name in ("id", "area", "subject", "claim")
+    }
+    assert (last["verdict"], last["reason"], last["measured"]) == ("skip", "sample was retired.", None)
 
 
 def test_all_faults_are_named_at_once():

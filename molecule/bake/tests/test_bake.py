@@ -200,3 +200,31 @@ def test_an_open_websocket_does_not_hold_a_release_and_talks_on() -> None:
     talked = int(on("edge1", "cat /tmp/talked"))
     eventually(lambda: int(on("edge1", "cat /tmp/talked")) > talked + 2, "it was cut")
     on("edge1", "systemctl stop talk")
+
+
+ASK = "curl --silent --output /dev/null --write-out '%{http_code}\\n' --resolve shop.test:80:127.0.0.1"
+
+
+def test_a_service_is_retired_while_it_bakes_and_people_ask_for_it() -> None:
+    """Who watches it would go back to the release before; who asks is served until the site is gone."""
+    run = deploy("1.0.0")
+    assert run.code == 0 and states() == ["baking"] * 4, run.output
+    ask = f"while sleep 0.1; do {ASK} http://shop.test/version >> /tmp/codes; done"
+    on("edge1", f"cat > /tmp/ask.sh <<'EOF'\n{ask}\nEOF\nsystemd-run --quiet --unit ask sh /tmp/ask.sh")
+    eventually(lambda: on("edge1", "tail -n 1 /tmp/codes 2>/dev/null || true").strip() == "200", "nobody is served")
+    run = play("retire", INVENTORY, service="sample", app_services=[], nginx_sites=[])
+    on("edge1", "systemctl stop ask")
+    assert run.code == 0 and "app1: removed containers sample-" in run.said, run.output
+    codes = on("edge1", "cat /tmp/codes").split()
+    served = [code == "200" for code in codes]
+    assert served == sorted(served, reverse=True) and "000" in codes and set(codes) == {"200", "000"}, codes
+    assert [on(host, f"systemctl is-active {UNIT} || true").strip() for host in (*EDGES, *APPS)] == ["inactive"] * 4
+    assert on("edge1", "ls /run/slipway/traffic").split() in ([], ["deploy-sample"])
+    assert [on(app, "docker ps --all --quiet --filter label=slipway.service=sample") for app in APPS] == ["", ""]
+    newest = {}
+    for line in on("edge1", "cat /var/lib/slipway/evidence/records/*.jsonl").splitlines():
+        record = json.loads(line)
+        newest[record["id"], record["subject"]] = record["verdict"]
+    assert {verdict for (_id, subject), verdict in newest.items() if subject.split()[0] == "sample"} == {"skip"}
+    again = play("retire", INVENTORY, service="sample", app_services=[], nginx_sites=[])
+    assert again.code == 0 and "app1: nothing was to do" in again.said, again.output

@@ -195,3 +195,9 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "artifacts": _artifacts,
     "sha256": _hashes,
 }
+
+
+def retirement(record: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """The last word on a subject that is gone, for whoever measured it last."""
+    kept = {name: record[name] for name in ("id", "area", "subject", "claim")}
+    return kept | {"verdict": "skip", "reason": reason, "at": timestamp(), "source": "retirement 0.1.0"}

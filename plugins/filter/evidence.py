@@ -1,0 +1,22 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What becomes of evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.evidence import record
+
+
+def retirements(records: Sequence[Mapping[str, Any]], reason: str) -> list[dict[str, Any]]:
+    """See retirements.yml."""
+    return [record.retirement(one, str(reason)) for one in records if one.get("verdict") != "skip"]
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"retirements": retirements}
