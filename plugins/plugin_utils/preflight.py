@@ -103,14 +103,19 @@ def all_roles(loader: DataLoader) -> dict[str, Role]:
 
 @lru_cache
 def playbook_options() -> dict[str, dict[str, Any]]:
-    """By playbook, the variables that it reads itself."""
+    """By playbook, the variables that it reads itself, and those of roles whose hosts it finds out as it goes."""
     shared = _plain(PLAYBOOKS / "arguments" / "shared.yml")
     paths = sorted((PLAYBOOKS / "arguments").glob("*.yml"))
     found = {path.stem: _plain(path) for path in paths if path.stem != "shared"}
-    return {
-        name: {option: shared[option] for option in entry.get("shared", [])} | entry.get("options", {})
-        for name, entry in found.items()
-    }
+    return {name: {**_shared(shared, entry), **entry.get("options", {})} for name, entry in found.items()}
+
+
+def _shared(shared: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    options = {name: shared[name] for name in entry.get("shared", [])}
+    for role in entry.get("roles", []):
+        specs = _plain(COLLECTION / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]
+        options |= specs["main"]["options"]
+    return options
 
 
 def known_names(loader: DataLoader, only: Sequence[str] = ()) -> dict[str, set[str]]:

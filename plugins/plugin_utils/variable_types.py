@@ -58,7 +58,8 @@ def _suboption_problems(place: str, options: Mapping[str, Option], value: Mappin
         if given:
             yield from type_problems(f"{place}.{given[0]}", option, value[given[0]])
         elif option.get("required"):
-            yield f"{place}.{name} is missing, wanted is {_wanted(option)}"
+            wanted = f", wanted is {_wanted(option)}" if option.get("type") != "raw" else ""
+            yield f"{place}.{name} is missing{wanted}"
 
 
 def _read(option: Option, value: Any) -> tuple[bool, Any]:

@@ -55,6 +55,14 @@ def test_a_release_outside_its_window_is_refused_and_inside_it_begins(release: R
     assert begun(release(window(-1)))
 
 
+@pytest.mark.parametrize("verb", ["deploy", "rollback"])
+def test_a_value_of_another_type_is_one_line(release: Release, verb: str) -> None:
+    """It was the role's whole specification, 498 lines."""
+    run = release({"deploy_watch_seconds": "abc"}, verb)
+    assert "edge1: deploy_watch_seconds is 'abc', wanted is a whole number" in refused(run)
+    assert len(run.output.splitlines()) < 30, run.output
+
+
 def test_a_way_back_is_open_at_any_hour(release: Release) -> None:
     assert begun(release(window(3), "rollback"))
 
@@ -80,7 +88,7 @@ def test_what_the_inventory_says_is_no_word_of_the_operators(release: Release) -
     ("guards", "words"),
     [
         ({"deploy_timezone": "Asia/Soul"}, "deploy_timezone 'Asia/Soul' is no time zone"),
-        ({"deploy_windows": [{"from": "02:00", "until": "04:00"}]}, "deploy_windows[0] is a mapping with from and to"),
+        ({"deploy_windows": [{"from": "02:00", "until": "04:00"}]}, "deploy_windows[0].to is missing"),
     ],
 )
 def test_a_guard_that_cannot_be_meant_lets_nobody_pass(release: Release, guards: dict[str, Any], words: str) -> None:

@@ -117,6 +117,12 @@ def test_everything_that_is_wrong_is_said_at_once_one_line_each(site: Site) -> N
     assert "PLAY [Every host]" not in said
 
 
+def test_checks_that_cannot_be_worked_out_are_refused_in_one_line(site: Site) -> None:
+    said = site({"app": ["app1"]}, playbook="health", host_vars={"app1": {"app_services": "text"}})
+    assert "app1: app_services is 'text', wanted is a list of mappings" in said and "Nothing was changed." in said
+    assert "Finalization of task args" not in said
+
+
 def test_a_database_without_a_repository_is_refused_before_it_is_made(site: Site) -> None:
     said = site({"postgresql": ["db1"], "backup": ["backup1"]}, pgbackrest_repositories=[])
     assert "pgbackrest_repositories" in said

@@ -84,8 +84,12 @@ def test_the_first_release_has_nothing_to_go_back_to_and_does_not_bake() -> None
 
 
 def test_a_good_release_passes() -> None:
-    run = deploy("2.0.0", bake_seconds=40)
-    assert run.code == 0 and "the hosts watch it for 40 s" in run.said, run.output
+    run = Run("deploy", INVENTORY, service="sample", version="2.0.0", bake_seconds=40, deploy_watch_seconds=30)
+    assert run.until("6/8 Watch"), run.output
+    shown, refused = play("unlock", INVENTORY), play("unlock", INVENTORY, service="sample")
+    assert shown.code == 0 and "edge1: sample" in shown.said and shown.changed == 0, shown.output
+    assert refused.code != 0 and "unlock_force" in refused.said and "Traceback" not in refused.said, refused.output
+    assert run.end().code == 0 and "the hosts watch it for 40 s" in run.said, run.output
     eventually(lambda: "baking" not in states(), "not over")
     assert "passed" in states()
     for host in (*EDGES, *APPS):
@@ -124,6 +128,9 @@ def test_a_bad_release_is_left_by_all_edges_though_the_controller_is_gone() -> N
     assert all(workers(app) == ["2.0.0"] for app in APPS)
     told = went_back()
     assert all("3.1.0 was rolled back by its bake" in result["reason"] for result in told.values()), told
+    opened = play("unlock", INVENTORY, service="sample")
+    assert opened.code == 0 and "edge1: sample: opened" in opened.said, opened.output
+    assert "edge1: nothing is locked" in play("unlock", INVENTORY).said
     again = deploy("2.0.0")
     assert again.code == 0 and "3.1.0 was rolled back by its bake" in again.said, again.output
     assert on("edge1", "ls /run/slipway/traffic").split() in ([], ["deploy-sample"])

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, timestamp
-from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_duration
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import convert, to_duration
 from ansible_collections.slipway.ops.plugins.module_utils.health.background import DaemonThreads
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import (
@@ -31,7 +31,8 @@ VERSION = "0.1.0"
 _BEAT = 0.02
 """Seconds between two looks at how late the loop is."""
 _SHARE = 0.5
-"""Of its time that an attempt may have lost to a busy host and still say that nothing answered."""
+"""Of its time that an attempt may have lost to a busy host and still blame whom it asked."""
+_BUSY = "; this host was busy and did not look for {} of it, so nothing is known"
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,13 @@ class _Runner:
         left = max(0.0, min(timeout, ends - time.monotonic()))
         late = self.lateness.total
         try:
-            return worst(await asyncio.wait_for(check.measure(self.client), left)), True
+            return self._doubted(worst(await asyncio.wait_for(check.measure(self.client), left)), late), True
         except (TimeoutError, asyncio.TimeoutError):
             whole = left == timeout
             cut = "the timeout" if whole else "then the deadline had passed"
             reason = f"no answer within {to_duration(left)}, {cut}"
             if (lost := self.lateness.total - late) > left * _SHARE:
-                reason += f"; this host was busy and did not look for {to_duration(lost)} of it, so nothing is known"
+                reason += _BUSY.format(to_duration(lost))
                 return Finding("unknown", reason=reason), whole
             return Finding("fail", reason=reason), whole
         except CheckFailed as error:
@@ -154,6 +155,17 @@ class _Runner:
                 "unknown", reason=f"the check itself broke, {type(error).__name__}: {error}; please report it"
             )
         return finding, True
+
+    def _doubted(self, finding: Finding, late: float) -> Finding:
+        """What was found, unless a time over its limit is in large part that of a host which did not look."""
+        lost = self.lateness.total - late
+        if (
+            finding.verdict != "fail"
+            or not finding.timed
+            or lost <= _SHARE * convert(float(finding.measured or 0), finding.unit, "s")
+        ):
+            return finding
+        return replace(finding, verdict="unknown", reason=f"{finding.reason}{_BUSY.format(to_duration(lost))}")
 
     def _tell(self, check: Check, finding: Finding, at: str, took: float) -> Result:
         return Result(

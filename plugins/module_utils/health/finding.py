@@ -34,13 +34,15 @@ class CheckUnknown(Exception):
 
 @dataclass(frozen=True)
 class Finding:
-    """One condition of a check. ``measured`` is in ``unit``; ``limit`` is the bare comparison, as results keep it."""
+    """One condition of a check. ``measured`` is in ``unit``; ``limit`` is the bare comparison, as results keep it;
+    ``timed`` says that this process stopped the time."""
 
     verdict: Verdict
     measured: float | int | str | None = None
     unit: str = "1"
     limit: str | None = None
     reason: str | None = None
+    timed: bool = False
 
 
 def worst(findings: Iterable[Finding]) -> Finding:
@@ -48,14 +50,14 @@ def worst(findings: Iterable[Finding]) -> Finding:
     return max(findings, key=lambda finding: SEVERITY.index(finding.verdict))
 
 
-def within(limit: Limit, value: float, unit: str, what: str) -> Finding:
+def within(limit: Limit, value: float, unit: str, what: str, timed: bool = False) -> Finding:
     """Compares a value in ``unit`` with the limit and tells both in the limit's unit."""
     shown = limit.shown(value, unit)
     told_unit = limit.unit or unit
     kept = limit.satisfied(value, unit if limit.unit else "")
     said = f"{shown} {told_unit}" if told_unit not in ("", "1") else f"{shown}"
     reason = None if kept else f"{what} is {said}, wanted {limit}"
-    return Finding("pass" if kept else "fail", shown, told_unit or "1", limit.bare, reason)
+    return Finding("pass" if kept else "fail", shown, told_unit or "1", limit.bare, reason, timed)
 
 
 def same(measured: str | int, wanted: Iterable[str | int], reason: str) -> Finding:

@@ -72,5 +72,5 @@ class Dns(Check):
             reason = f"{self.host} resolves to {', '.join(found)}, not to {', '.join(sorted(missing))}"
             findings.append(Finding("fail", ", ".join(found), reason=reason))
         if self.latency:
-            findings.insert(0, within(self.latency, took, "s", f"resolving {self.host}"))
+            findings.insert(0, within(self.latency, took, "s", f"resolving {self.host}", timed=True))
         return findings

@@ -133,7 +133,7 @@ class Http(Check):
             what = (
                 f"P{self.percentile:g} of {self.requests} requests" if self.requests > 1 else "the time of the answer"
             )
-            findings.insert(0, within(self.latency, percentile(took, self.percentile), "s", what))
+            findings.insert(0, within(self.latency, percentile(took, self.percentile), "s", what, timed=True))
         return findings
 
     @property

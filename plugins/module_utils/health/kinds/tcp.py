@@ -44,4 +44,4 @@ class Tcp(Check):
         writer.transport.abort()
         if self.latency is None:
             return [Finding("pass", round(took * 1000, 3), "ms")]
-        return [within(self.latency, took, "s", f"connecting to {self.endpoint}")]
+        return [within(self.latency, took, "s", f"connecting to {self.endpoint}", timed=True)]
