@@ -25,3 +25,15 @@ def test_a_name_like_no_other_is_named_without_a_guess() -> None:
 def test_somebody_elses_name_passes_and_no_other_does() -> None:
     known = {"nginx": {"nginx_sites"}}
     assert list(unknown_names(["nginx_user", "nginx_users"], known, foreign=["nginx_user"])) == ["nginx_users"]
+
+
+def test_what_awx_tells_every_job_is_none_of_ours() -> None:
+    known = {"awx": {"awx_project", "awx_inventory"}}
+    given = ["job_id", "job_launch_type", "job_template_name", "user_name", "user_email", "schedule_id", "inventory_id"]
+    given += ["inventory_name", "project_revision", "project_scm_branch", "workflow_job_id", "webhook_payload"]
+    assert unknown_names([f"awx_{name}" for name in given], known) == {}
+    assert set(unknown_names(["awx_projects", "awx_inventory_file", "awx_job"], known)) == {
+        "awx_projects",
+        "awx_inventory_file",
+        "awx_job",
+    }

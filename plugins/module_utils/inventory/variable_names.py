@@ -5,9 +5,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Set
 
 Known = Mapping[str, Set[str]]
+
+# What AWX adds to the variables of every job; playbook awx.yml has names with the same beginning.
+AWX_GIVES = re.compile(
+    r"awx_((job|user|schedule|workflow_job|parent_job|webhook)_\w+|inventory_(id|name)|project_(revision|scm_branch))"
+)
 
 
 def unknown_names(names: Iterable[str], known: Known, foreign: Iterable[str] = ()) -> dict[str, tuple[str, str | None]]:
@@ -17,7 +23,7 @@ def unknown_names(names: Iterable[str], known: Known, foreign: Iterable[str] = (
     is no variable of ``postgresql`` where there is a ``postgresql_exporter``. ``foreign`` names are somebody else's.
     """
     found = {}
-    for name in sorted(set(names) - set(foreign)):
+    for name in sorted(name for name in set(names) - set(foreign) if not AWX_GIVES.fullmatch(name)):
         owner = max((prefix for prefix in known if name.startswith(f"{prefix}_")), key=len, default=None)
         if owner is not None and name not in known[owner]:
             found[name] = (owner, nearest(name, known[owner]))
