@@ -33,11 +33,13 @@ def images() -> None:
             f"docker create --entrypoint '' --name made {SAMPLE}:{of} sample-service serve && "
             f"docker commit {label} made {SAMPLE}:{version} && docker rm made",
         )
-    names = " ".join(f"{SAMPLE}:{version}" for version in made)
-    command = (
-        f"docker exec slipway-migration-app1 docker save {names} | "
-        "docker exec -i slipway-migration-app2 docker load --quiet"
-    )
+    copy_images("app1", "app2", *made)
+
+
+def copy_images(source: str, to: str, *versions: str) -> None:
+    names = " ".join(f"{SAMPLE}:{version}" for version in versions)
+    save = f"docker exec slipway-migration-{source} docker save {names}"
+    command = f"{save} | docker exec -i slipway-migration-{to} docker load --quiet"
     subprocess.run(command, shell=True, check=True, capture_output=True)
 
 
@@ -72,7 +74,9 @@ def test_a_migration_that_fails_stops_the_release_and_not_the_service() -> None:
     assert "the migration of 2.0.0 failed: no such table. No release was started." in ran.said
     assert live() == "1.0.0"
     assert history()[-1]["event"] == "failed"
-    assert on("app1", "docker ps -aq --filter name=sample-migration") == ""  # it goes with the release
+    assert "no such table" in on("app1", "docker logs sample-migration 2>&1")  # the log outlives its release
+    ours = "docker ps -aq --filter label=slipway.service=sample --filter label=slipway.version=2.0.0"
+    assert on("app1", ours) == ""
 
 
 def test_health_does_not_count_what_a_failed_migration_left(tmp_path: Path) -> None:
@@ -82,6 +86,29 @@ def test_health_does_not_count_what_a_failed_migration_left(tmp_path: Path) -> N
     not_there = {"infrastructure.nginx.runs", "monitoring.node-exporter.runs"}  # this scenario has neither
     assert {result["id"] for result in results if result["verdict"] == "fail"} <= not_there
     assert "application.service.ready" in {result["id"] for result in results}
+
+
+def test_a_failed_migration_counts_as_no_service_and_goes_with_the_next_release() -> None:
+    """A release of the live version brings nothing new, and clears away what the failed one left, its image too."""
+    assert deploy("1.0.0").code == 0
+    assert on("app1", "docker ps -aq --filter name=migration") == ""
+    assert on("app1", "docker network ls -q --filter name=migration") == ""
+    assert f"{SAMPLE}:2.0.0" not in on("app1", "docker images --format '{{.Repository}}:{{.Tag}}'")
+    copy_images("app2", "app1", "2.0.0")
+
+
+def test_a_migration_that_takes_too_long_goes_on_and_the_next_release_waits_for_it() -> None:
+    before = migrations("app1")
+    ran = deploy("2.0.0", migration_takes=90, migration_timeout=20)
+    assert ran.code != 0
+    assert "the migration of 2.0.0 goes on after 20 s" in ran.said
+    assert live() == "1.0.0"
+    assert on("app1", RUNNING) != ""  # the release is taken away, and its migration is not ended
+    ran = deploy("2.0.0", migration_takes=1)
+    assert ran.code == 0, ran.output
+    assert migrations("app1") == [*before, "2.0.0", "2.0.0"]
+    assert play("rollback", INVENTORY, service="sample").code == 0
+    assert live() == "1.0.0"
 
 
 def test_the_controller_killed_in_a_migration_leaves_it_to_its_end() -> None:

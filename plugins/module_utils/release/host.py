@@ -24,6 +24,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.service.model import C
 RECENT = 60  # seconds that a worker runs after it was started again before it counts as one that goes on
 BUSY = 120  # seconds: how long a command that a killed run left behind may still hold the service
 
+MIGRATION = "slipway.migration"  # the label of a migration's container: its service
+
 
 class ReleaseError(Exception):
     """A change was not possible; the message says which, why, and what to do."""
@@ -41,6 +43,11 @@ class Host:
     def history(self) -> Path:
         """Where the history is."""
         return self.directory / "history.jsonl"
+
+    @property
+    def migration(self) -> str:
+        """The container, and the Compose project, in which a release changes its database."""
+        return f"{self.service}-migration"
 
     def release_directory(self, version: str, colour: str) -> Path:
         """Where the files of a version are, for one colour: both can run the same version."""
@@ -71,30 +78,20 @@ class Host:
     def migrate(self, version: str, colour: str, files: Mapping[str, str], command: Sequence[str], held: int) -> str:
         """Runs a command of the release in a container of its own, to its end; returns its last words.
 
-        One that a killed run left behind is waited for: whoever ends a migration in the middle breaks a database.
+        It is none of the colour's, which a failure removes: whoever ends a migration in the middle breaks a database.
+        One that a killed run left behind is waited for, one that failed stays for a look at what it said.
         """
         write_files(self.release_directory(version, colour), files)
-        name = f"{self.service}-migration"
+        name = self.migration
         if engine.get(f"/containers/{name}/json"):
             engine.run(["docker", "wait", name], self.timeout, [held])
-            engine.run(["docker", "rm", "--force", name], self.timeout)
+            self.forget_migration()
+        place = ["--project-name", name, "--file", str(self._existing(version, colour) / "compose.yml")]
+        # Without the service's label nobody takes it for one of its containers.
+        labels = ["--label", "slipway.service=", "--label", f"{MIGRATION}={self.service}"]
+        run = ["run", "--name", name, "--no-deps", "--no-TTY", *labels, "app-1", *command]
         try:
-            self._compose(
-                self._existing(version, colour),
-                colour,
-                [
-                    "run",
-                    "--name",
-                    name,
-                    "--no-deps",
-                    "--no-TTY",
-                    "--label",
-                    "slipway.role=migration",
-                    "app-1",
-                    *command,
-                ],
-                held,
-            )
+            engine.run(["docker", "compose", "--progress", "quiet", *place, *run], self.timeout, [held])
         except engine.EngineError as error:
             raise ReleaseError(
                 f"the migration of {version} {_fate(name, self.timeout)}: {_words_of(name) or error}. "
@@ -102,8 +99,17 @@ class Host:
                 f"docker logs {name} on this host has all that it said."
             ) from error
         words = _words_of(name)
-        engine.run(["docker", "rm", "--force", name], self.timeout)
+        self.forget_migration()
         return words
+
+    def forget_migration(self) -> set[str]:
+        """Takes away what a migration left that has ended; the version of one that goes on."""
+        found = engine.containers([f"{MIGRATION}={self.service}"])
+        going_on = {c["Labels"]["slipway.version"] for c in found if c["State"] == "running"}
+        if found and not going_on:
+            down = ["down", "--remove-orphans", "--timeout", "0"]
+            engine.run(["docker", "compose", "--project-name", self.migration, *down], self.timeout)
+        return going_on
 
     def stop(self, colour: str, held: int) -> bool:
         """Removes the containers of a colour; true when there were any."""
@@ -152,7 +158,7 @@ class Host:
 
     def clear(self, keep: int) -> list[str]:
         """Removes files and images of versions beyond the ``keep`` newest, never of one that runs; returns which."""
-        running = {c["Labels"].get("slipway.version", "") for c in self._containers()}
+        running = {c["Labels"].get("slipway.version", "") for c in self._containers()} | self.forget_migration()
         kept = history.versions_to_keep(history.read(self.history), running, keep)
         removed = []
         for place in sorted((self.directory / "releases").glob("*")):

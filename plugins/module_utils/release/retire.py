@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.release import engine
-from ansible_collections.slipway.ops.plugins.module_utils.release.host import Host, container_name, manifest
+from ansible_collections.slipway.ops.plugins.module_utils.release.host import MIGRATION, Host, container_name, manifest
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS
 
 
@@ -40,7 +40,7 @@ def traces(host: Host) -> Traces:
     directory = host.directory
     images = {manifest(place).get("image", "") for place in directory.glob("releases/*/*")}
     return Traces(
-        containers=sorted(container_name(item) for item in engine.containers([f"slipway.service={host.service}"])),
+        containers=_containers(host),
         images=sorted(image for image in images if image and engine.image_id(image)),
         secrets=_names(directory / "secrets"),
         releases=_names(directory / "releases"),
@@ -61,7 +61,8 @@ def retire(host: Host, volumes: bool, dry: bool) -> tuple[list[str], list[str]]:
     with host.held() as held:
         for colour in COLOURS:
             host.stop(colour, held)
-        left = [container_name(item) for item in engine.containers([f"slipway.service={host.service}"])]
+        host.forget_migration()
+        left = _containers(host)
         if left:  # of no project any more
             engine.run(["docker", "rm", "--force", *left], host.timeout, [held])
         for image in found.images:
@@ -79,7 +80,8 @@ def retire(host: Host, volumes: bool, dry: bool) -> tuple[list[str], list[str]]:
 def leftovers(root: Path, known: Collection[str]) -> dict[str, list[str]]:
     """By service that is not ``known``, what it left on this host; volumes that were kept are nobody's oversight."""
     try:
-        containers = Counter(str(item["Labels"]["slipway.service"]) for item in engine.containers(["slipway.service"]))
+        found_now = engine.containers(["slipway.service"])  # empty for a migration, which is none of its containers
+        containers = Counter(str(i["Labels"]["slipway.service"] or i["Labels"].get(MIGRATION, "")) for i in found_now)
     except engine.EngineError:
         containers = Counter()  # in check mode before the first run there is no engine, and nothing was released
     names = {path.parent.name for path in root.glob("*/releases")} | set(containers)
@@ -91,6 +93,11 @@ def leftovers(root: Path, known: Collection[str]) -> dict[str, list[str]]:
         if told:
             found[name] = told
     return found
+
+
+def _containers(host: Host) -> list[str]:
+    labels = (f"slipway.service={host.service}", f"{MIGRATION}={host.service}")
+    return sorted(container_name(item) for label in labels for item in engine.containers([label]))
 
 
 def _names(directory: Path) -> list[str]:

@@ -19,6 +19,8 @@ class Engine:
         labels: dict[str, str] = {"slipway.service": "shop", "slipway.colour": "blue"}
         self.found: list[dict[str, Any]] = [{"Names": ["/shop-blue-1"], "Labels": labels}]
         self.found.append({"Names": ["/stray"], "Labels": labels | {"slipway.colour": "grey"}})
+        migration = {"slipway.service": "", "slipway.migration": "shop", "slipway.version": "2.0"}
+        self.migration = {"Names": ["/shop-migration"], "Labels": migration, "State": "exited"}
         self.images = {"r:5000/shop:1.0"}
 
     def containers(self, labels: list[str]) -> list[dict[str, Any]]:
@@ -36,7 +38,9 @@ class Engine:
         elif command[:2] == ["docker", "rm"]:
             self.found = [c for c in self.found if c["Names"][0].lstrip("/") not in command]
         elif "down" in command:
-            self.found = [c for c in self.found if f"shop-{c['Labels']['slipway.colour']}" not in command]
+            self.found = [
+                c for c in self.found if f"shop-{c['Labels'].get('slipway.colour', 'migration')}" not in command
+            ]
         return ""
 
 
@@ -86,6 +90,23 @@ def test_what_a_service_left_is_told_until_it_is_retired(host: Host) -> None:
     assert retire.leftovers(root, ["other"]) == {"shop": ["2 containers", "1 release", "1 secret"]}
     retire.retire(host, volumes=False, dry=False)
     assert retire.leftovers(root, []) == {}
+
+
+@pytest.mark.parametrize("state", ["exited", "running"])
+def test_a_migration_that_failed_is_its_services(host: Host, docker: Engine, state: str) -> None:
+    """It has the service's label without a value, so that no release takes it for one of its containers."""
+    docker.found.append(docker.migration | {"State": state})
+    assert retire.leftovers(host.directory.parent, ["shop"]) == {}
+    assert retire.leftovers(host.directory.parent, []) == {"shop": ["3 containers", "1 release", "1 secret"]}
+    gone, _kept = retire.retire(host, volumes=False, dry=False)
+    assert gone[0] == "containers shop-blue-1, shop-migration, stray" and docker.found == []
+
+
+def test_a_migration_that_goes_on_keeps_its_version(host: Host, docker: Engine) -> None:
+    docker.found.append(docker.migration | {"State": "running"})
+    assert host.forget_migration() == {"2.0"} and docker.found[-1]["Names"] == ["/shop-migration"]
+    docker.found[-1]["State"] = "exited"
+    assert host.forget_migration() == set() and "/shop-migration" not in [c["Names"][0] for c in docker.found]
 
 
 SHOP: dict[str, Any] = {"name": "shop"}
