@@ -164,6 +164,18 @@ class Bake:
 
 
 @dataclass(frozen=True)
+class Scaling:
+    """Up to how many instances per app host there may be (0 is always ``instances``, which is the least), from which
+    share of their processors on there are more and below which fewer, in percent, and for how many seconds it then
+    rests."""
+
+    max: Some = 0
+    cpu_out: Percent = 70
+    cpu_in: Percent = 30
+    cooldown: Some = 300
+
+
+@dataclass(frozen=True)
 class Service:
     """A deployable application."""
 
@@ -173,6 +185,7 @@ class Service:
     ports: Ports
     strategy: Annotated[str, Choice(("blue_green", "rolling", "canary", "recreate"))] = "blue_green"
     instances: Count = 1
+    scaling: Scaling = field(default_factory=Scaling)
     command: list[str] = field(default_factory=list)
     user: Annotated[str, Text("uid:gid in numbers", r"\d{1,9}(:\d{1,9})?")] = "10001:10001"
     health: Health = field(default_factory=Health)

@@ -185,6 +185,11 @@ def _contradictions(service: Service) -> Iterator[tuple[str, str]]:
         yield ".bake.port", "missing; the app hosts keep there what a bake decided, reachable for the edges"
     if service.bake.seconds and service.strategy in ("recreate", "rolling"):
         yield ".bake", f"strategy {service.strategy} keeps no release warm that a bake could go back to"
+    scaling = service.scaling
+    if scaling.max and scaling.max < service.instances:
+        yield ".scaling.max", f"it is less than instances, {service.instances}, the least number of them"
+    if scaling.cpu_in >= scaling.cpu_out:
+        yield ".scaling.cpu_in", f"it would want more instances and fewer at once; less than {scaling.cpu_out:g}"
     names = [worker.name for worker in service.workers]
     for name in _doubles(names):
         yield ".workers", f"two of them are called {name}"
