@@ -98,6 +98,7 @@ def test_who_is_measured_is_known_from_the_cards_also_out_of_reach() -> None:
     targets: list[dict[str, Any]] = [
         {"role": "node_exporter", "host": "a"},
         {"role": "node_exporter", "host": "b", "address": "127.0.0.1"},
+        {"role": "blackbox_exporter", "host": "m"},  # its own metrics, beside those of whom it asks
         {"role": "blackbox_exporter", "host": "m", "probes": []},
     ]
     assert expected(targets) == {"node_exporter": ["a", "b"]}

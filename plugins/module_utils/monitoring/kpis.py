@@ -35,11 +35,15 @@ def requirements(measures: Iterable[Measure]) -> list[dict[str, Any]]:
     ]
 
 
-def expected(targets: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The hosts that each role's exporters are on, whether Prometheus reaches them or not."""
+def expected(targets: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The hosts that each role's exporters are on, whether Prometheus reaches them or not.
+
+    Of a role that probes none: its series are of the hosts that it asks, not of its own.
+    """
+    probing = {str(target["role"]) for target in targets if "probes" in target}
     found: dict[str, dict[str, None]] = {}
     for target in targets:
-        if "probes" not in target:
+        if target["role"] not in probing:
             found.setdefault(str(target["role"]), {})[str(target["host"])] = None
     return {role: list(hosts) for role, hosts in found.items()}
 
