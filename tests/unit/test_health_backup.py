@@ -1,10 +1,13 @@
-"""The kind `backup` of health checks: what it makes of the state of backups."""
+"""The kind `backup` of health checks: what it makes of the state of backups; whose backups roles ask for."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Limits, Status
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import define
@@ -62,3 +65,11 @@ def test_every_backup_of_the_host_counts_unless_one_is_named(monkeypatch):
 def test_each_lapse_has_its_sentence(monkeypatch, status, options, reason):
     found = check(monkeypatch, status, **options)
     assert (found.verdict, found.reason) == ("fail", reason)
+
+
+@pytest.mark.parametrize("role", ["redis", "mongodump", "restic"])
+def test_a_role_with_an_engine_of_its_own_asks_for_its_own_backups(role):
+    meta = Path(__file__).resolve().parents[2] / "roles" / role / "meta"
+    engine = yaml.safe_load((meta / "card.yml").read_text())["engine"]
+    asked = re.findall(r"kind: backup\n  engine: (\w+)\n", (meta / "checks.yml.j2").read_text())
+    assert asked == [engine]
