@@ -27,6 +27,9 @@ ODD = {
     "redis_name": "- [z]",
 }
 
+# Patroni archives.
+HA = {"pgbackrest_archive": False, "patroni_pgbackrest": True}
+
 INVENTORY = {
     "all": {
         "vars": {
@@ -45,14 +48,14 @@ INVENTORY = {
             },
             "app": {"hosts": {"app1": {}}},
             "registry": {"hosts": {"store1": {}, "store2": {"registry_managed": True}, "odd1": ODD}},
-            "bastion": {"hosts": {"bastion1": {}}},
+            "other": {"hosts": {"other1": {}}},
             "mongodb": {"hosts": {"odd1": {}}},
             "redis": {"hosts": {"odd1": {}}},
             "search": {"hosts": {"search1": {}, "search2": {"search_port": 9300, "search_indexes": True}}},
             "data": {
                 "vars": {"pgbackrest_repositories": [{"type": "host", "host": "backup1"}, {"type": "s3"}]},
                 "children": {
-                    "postgresql": {"hosts": {"db1": {}, "odd1": {}}},
+                    "postgresql": {"hosts": {"db1": {}, "odd1": {}, "ha1": HA}},
                     "backup": {"hosts": {"backup1": {}, "backup2": {}}},
                 },
             },
@@ -127,7 +130,7 @@ def test_all_of_them_are_valid_and_distinct(checks):
 
 
 def test_a_host_gets_what_its_groups_call_for(checks):
-    everywhere = {check["id"] for check in checks["bastion1"]}
+    everywhere = {check["id"] for check in checks["other1"]}
     assert "infrastructure.disk.root" in everywhere
     assert all(everywhere <= {check["id"] for check in definitions} for definitions in checks.values())
     assert {check["id"] for check in checks["store2"]} == everywhere
@@ -219,3 +222,4 @@ def test_a_role_with_a_card_is_known_without_any_list(told):
 def test_archivers_look_at_every_repository(checks):
     assert subjects(checks["lone1"], "data.backup.reachable") == ["repository 1 from lone1"]
     assert subjects(checks["backup1"], "data.backup.reachable") == []
+    assert subjects(checks["ha1"], "data.backup.reachable") == ["repository 1 from ha1"]
