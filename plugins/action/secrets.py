@@ -62,16 +62,17 @@ class ActionModule(ActionBase):
             before = register.read(place)
             owner = arguments["owner"] or locking.owner(variables)
             after = _registered(before, planned, needed, inventories[0], owner)
+            noted = after != before and (arguments["make"] or bool(planned.rotated))  # who only looks changes no file
             results = [one.as_dict() for one in register.results(after, arguments["max_age"])]
-            texts = {"before": register.text(before), "after": register.text(after)}
+            texts = {"before": register.text(before), "after": register.text(after if noted else before)}
             if planned.made or planned.rotated:
                 _refuse_what_goes_away(variables)
             if not self._task.check_mode:
                 _write(planned)
-                if after != before:
+                if noted:
                     register.write(place, texts["after"])
         return {
-            "changed": bool(planned.made or planned.rotated or after != before),
+            "changed": bool(planned.made or planned.rotated or noted),
             "made": planned.made,
             "rotated": planned.rotated,
             "missing": planned.missing,
@@ -82,10 +83,11 @@ class ActionModule(ActionBase):
 
 
 def _inventories(hosts: Mapping[str, Mapping[str, Any]]) -> list[Path]:
-    found = dict.fromkeys(Path(one["inventory_dir"]) for one in hosts.values() if one.get("inventory_dir"))
+    places = dict.fromkeys(Path(str(one.get("inventory_dir") or "")) for one in hosts.values())
+    found = [place for place in places if place.is_absolute() and place.is_dir()]
     if not found:
         raise SecretsError("The inventory is no file, so there is no place beside it for secrets.")
-    return list(found)
+    return found
 
 
 def _refuse_unread(hosts: Mapping[str, Mapping[str, Any]]) -> None:

@@ -27,7 +27,7 @@ options:
     elements: str
     default: []
   make:
-    description: Whether missing secrets are made. Else they are only named.
+    description: Whether missing secrets are made. Else they are only named, and the register stays as it is.
     type: bool
     default: true
   file:
