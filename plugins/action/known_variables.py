@@ -66,8 +66,10 @@ class ActionModule(ActionBase):
         own = {**hostvars.raw_get(host), "hostvars": hostvars}
         for name, owner, near in self._unknown(host, preflight.known_names(self._loader), own):
             yield describe(name, owner, near)
+        later = preflight.play_variables(self._loader, playbook)  # what builds on these is worked out by the play
         options = preflight.playbook_options().get(playbook, {})
-        yield from preflight.option_problems(self._templar_of(own), own, options)
+        now = {name: one for name, one in options.items() if not any(word in str(own.get(name)) for word in later)}
+        yield from preflight.option_problems(self._templar_of(own), own, now)
         for role in preflight.all_roles(self._loader).values() if given is not None else ():
             conditions = [when for name, when in given or [] if name == role.name]
             templar = self._templar_of(role.variables(own))

@@ -143,6 +143,12 @@ def given_roles(loader: DataLoader, playbook: str) -> list[tuple[Any, list[tuple
     return found
 
 
+def play_variables(loader: DataLoader, playbook: str) -> set[str]:
+    """Names that a playbook sets itself, for an inventory to build on, such as ``readiness_default_policy``."""
+    plays = load(loader, PLAYBOOKS / f"{playbook}.yml") or []
+    return {name for play in plays for name in play.get("vars") or {} if not name.startswith("__")}
+
+
 def option_problems(templar: Templar, variables: Variables, options: Mapping[str, Any]) -> Iterator[str]:
     """Of the ``variables`` that are set, those of a wrong type and those that cannot be worked out."""
     for name, option in options.items():

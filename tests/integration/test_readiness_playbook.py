@@ -110,3 +110,11 @@ def test_an_unknown_language_is_said(readiness):
     assert done.code != 0
     assert f"wanted is one of {', '.join(strings())}" in done.said, done.output
     assert "caused by" not in done.output
+
+
+def test_a_policy_may_build_on_the_default_one(readiness, tmp_path):
+    done = readiness(record(1), readiness_policy="{{ readiness_default_policy + more }}", more=POLICY)
+    policy = json.loads((tmp_path / "reports" / "readiness.json").read_text())["requirements"]
+    assert len(policy) > 1 and policy[-1]["id"] == POLICY[0]["id"] and policy[-1]["state"] == "pass", done.output
+    done = readiness(record(1), readiness_policy="{{ readiness_defalt_policy + more }}", more=POLICY)
+    assert done.code != 0 and "readiness_policy cannot be worked out" in done.said, done.output
