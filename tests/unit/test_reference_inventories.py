@@ -40,7 +40,8 @@ def first_play(system: str, file: str, place: Path, **variables: Any) -> str:
     """What site.yml says of a copy of the inventory."""
     shutil.copytree(ROOT / "inventories" / system, place / system, ignore=shutil.ignore_patterns("secrets"))
     (place / system / "secrets").mkdir()
-    (place / system / "secrets" / "dump_key").write_text(KEY)
+    for name in ("dump_key", "redis_key"):
+        (place / system / "secrets" / name).write_text(KEY)
     for number, host in enumerate(sorted({name for names in members(system, file).values() for name in names})):
         facts = FACTS | {"ansible_default_ipv4": {"address": f"192.0.2.{number + 1}"}}
         cache_loader.get("ansible.builtin.jsonfile").set(host, facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,13 +12,52 @@ from ansible_collections.slipway.ops.plugins.module_utils.monitoring.kpis import
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.measures import limited, read_measures
 
 ROOT = Path(__file__).resolve().parents[2]
+# What the systems' owners require, by the variable that holds it.
+REQUIRED: dict[str, dict[str, Any]] = {
+    "modelops": {
+        "report_limits": {"cpu": "< 70", "memory": "< 80", "disk": "< 60", "errors": "< 0.1"},
+        "load_limits": {"latency_p50": "< 250 ms", "latency_p95": "< 500 ms", "latency_p99": "< 1000 ms"},
+        "load_connections": 200,
+        "deploy_windows": [{"from": "02:00", "to": "04:00"}],
+        "mongodump_retention_days": 7,
+        "prometheus_retention_time": "30d",
+    },
+    "mentoring": {
+        "report_limits": {"cpu": "< 80", "response-p50": "< 1000", "response-p95": "< 2000", "response-p99": "< 5000"},
+        "load_limits": {"latency_p50": "< 1 s", "latency_p95": "< 2 s", "latency_p99": "< 5 s"},
+        "deploy_canary_steps": [{"share": 10, "seconds": 1800}],
+        "deploy_drain_timeout": 600,
+    },
+    "receipts": {
+        "report_limits": {"memory": "< 95", "disk": "< 90", "errors": "< 5", "response-p95": "< 3000"},
+        "load_limits": {"latency_p95": "<= 3 s"},
+        "load_connections": 50,
+        "drill_limits": {"rto": "2h", "rpo": "24h"},
+        "registry_keep_tags": 0,
+    },
+    "insitechart": {"report_limits": {"host-availability": ">= 99"}},
+}
 
 
-@pytest.mark.parametrize("system", ["modelops", "mentoring", "receipts"])
+def said(system: str) -> dict[str, Any]:
+    """All variables of the inventory's groups; a dictionary that two groups have is of the last."""
+    files = sorted((ROOT / "inventories" / system / "group_vars").rglob("*.yml"))
+    return {name: value for file in files for name, value in yaml.safe_load(file.read_text()).items()}
+
+
+@pytest.mark.parametrize("system", REQUIRED)
+def test_the_inventory_asks_for_what_its_owners_require(system: str) -> None:
+    values = said(system)
+    for name, wanted in REQUIRED[system].items():
+        found = values.get(name)
+        assert (found and wanted.items() <= found.items()) if isinstance(wanted, dict) else found == wanted, name
+
+
+@pytest.mark.parametrize("system", ["modelops", "mentoring", "receipts", "insitechart"])
 def test_each_limit_is_of_a_measure_and_asked_by_readiness(system: str) -> None:
     place = ROOT / "inventories" / system
     groups = {"all", *yaml.safe_load((place / "hosts.yml").read_text())["all"]["children"]}
-    limits = yaml.safe_load((place / "group_vars" / "all" / "main.yml").read_text())["report_limits"]
+    limits = said(system)["report_limits"]
     measures = []
     for path in ROOT.glob("roles/*/meta/measures.yml"):
         card = read_card(path.parents[1].name, yaml.safe_load(path.with_name("card.yml").read_text()))
