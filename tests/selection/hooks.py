@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "tests" / "passed.json"
 PARTIAL = ("keyword", "markexpr", "deselect", "maxfail", "lf", "stepwise")  # options that run some tests of a part
 # What make test leaves to make test-all for its time.
-LEFT_OUT = {f"molecule/{name}" for name in ("ipv6", "postgresql_ha_upgrade", "restic", "scan", "start")}
+LEFT_OUT = {
+    f"molecule/{name}" for name in ("ipv6", "postgresql_ha_upgrade", "restic", "scan", "start", "system_mentoring")
+}
 UNKNOWN = 300.0  # seconds of a part that never ran, for the order only
 
 
