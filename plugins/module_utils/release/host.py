@@ -85,7 +85,7 @@ class Host:
         name = self.migration
         if engine.get(f"/containers/{name}/json"):
             engine.run(["docker", "wait", name], self.timeout, [held])
-            self.forget_migration()
+            self._remove_migration()
         place = ["--project-name", name, "--file", str(self._existing(version, colour) / "compose.yml")]
         # Without the service's label nobody takes it for one of its containers.
         labels = ["--label", "slipway.service=", "--label", f"{MIGRATION}={self.service}"]
@@ -99,7 +99,7 @@ class Host:
                 f"docker logs {name} on this host has all that it said."
             ) from error
         words = _words_of(name)
-        self.forget_migration()
+        self._remove_migration()
         return words
 
     def forget_migration(self) -> set[str]:
@@ -107,9 +107,13 @@ class Host:
         found = engine.containers([f"{MIGRATION}={self.service}"])
         going_on = {c["Labels"]["slipway.version"] for c in found if c["State"] == "running"}
         if found and not going_on:
-            down = ["down", "--remove-orphans", "--timeout", "0"]
-            engine.run(["docker", "compose", "--project-name", self.migration, *down], self.timeout)
+            self._remove_migration()
         return going_on
+
+    def _remove_migration(self) -> None:
+        """Of one that has ended: for a moment Docker's list may still have it as running."""
+        down = ["down", "--remove-orphans", "--timeout", "0"]
+        engine.run(["docker", "compose", "--project-name", self.migration, *down], self.timeout)
 
     def stop(self, colour: str, held: int) -> bool:
         """Removes the containers of a colour; true when there were any."""
