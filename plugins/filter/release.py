@@ -132,7 +132,7 @@ def release_plan(
             decided = plan.plan_rollback(truth, surveys, asked["version"] or None)
         else:
             decided = plan.plan_deploy(truth, surveys, asked["version"], force)
-        found = decided.as_dict() | {"batches": []}
+        found = decided.as_dict() | {"batches": [], "scales": bool(asked.get("scales"))}
         if rolling.rolls(asked.get("strategy", ""), found):
             planned = rolling.plan_batches(found, surveys, pools, str(asked["max_unavailable"]))
             now = rolling.serving(found["pointed"], surveys, pools)

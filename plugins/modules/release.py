@@ -27,6 +27,8 @@ options:
       - V(migrated) writes O(files) and runs O(command) of O(version) in a container of its own, to its end.
       - V(started) writes O(files) and starts the instances of O(version) in O(colour), replacing what ran in that
         colour. Workers stay off.
+      - V(scaled) writes O(files) and brings the instances of O(version) in O(colour) to their number; those that run go
+        on.
       - V(working) takes the workers of the other colour away and starts those of O(version) in O(colour).
       - V(steady) fails when one of those workers does not run, or was started again within the last minute. It looks at
         them for O(steady_seconds).
@@ -34,10 +36,10 @@ options:
       - V(stopped) removes the containers of O(colour).
       - V(recorded) only writes O(events).
     type: str
-    choices: [present, migrated, started, working, steady, live, stopped, recorded]
+    choices: [present, migrated, started, scaled, working, steady, live, stopped, recorded]
     required: true
   version:
-    description: The version; for V(migrated), V(started), V(working), V(steady) and V(live).
+    description: The version; for V(migrated), V(started), V(scaled), V(working), V(steady) and V(live).
     type: str
   colour:
     description: Which of the two Compose projects.
@@ -142,7 +144,7 @@ ARGUMENTS = {
     "root": {"type": "path", "default": "/srv/slipway"},
     "state": {
         "type": "str",
-        "choices": ["present", "migrated", "started", "working", "steady", "live", "stopped", "recorded"],
+        "choices": ["present", "migrated", "started", "scaled", "working", "steady", "live", "stopped", "recorded"],
         "required": True,
     },
     "version": {"type": "str"},
@@ -158,7 +160,7 @@ ARGUMENTS = {
 }
 NEEDS = [
     ("state", "present", ["image"]),
-    *[("state", state, ["version", "colour"]) for state in ("started", "working", "steady", "live")],
+    *[("state", state, ["version", "colour"]) for state in ("started", "scaled", "working", "steady", "live")],
     ("state", "migrated", ["version", "colour", "command"]),
     ("state", "stopped", ["colour"]),
 ]
@@ -203,6 +205,8 @@ def change(host: Host, params: dict) -> dict:
             record(host, params["events"])
             result["changed"] |= host.start(version, colour, params["files"], held)
             return result
+        if state == "scaled":
+            result["changed"] |= host.start(version, colour, params["files"], held, keep=True)
         if state == "steady":
             host.watch_workers(version, colour, params["steady_seconds"])
         if state in ("working", "live"):

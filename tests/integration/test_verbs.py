@@ -25,6 +25,7 @@ SERVICE = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, 
 ASKED = {
     "deploy": {"service": "shop", "version": "2.0.0"},
     "rollback": {"service": "shop"},
+    "scale": {"service": "shop"},
     "load": {"service": "shop"},
     "retire": {"service": "gone"},
 }
@@ -59,7 +60,7 @@ def test_a_limit_without_whom_it_is_for_is_refused(verb: str, inventory: Path) -
     assert "--limit leaves out" in said and "Nothing was done" in said
 
 
-@pytest.mark.parametrize("verb", ["deploy", "rollback"])
+@pytest.mark.parametrize("verb", ["deploy", "rollback", "scale"])
 def test_a_release_of_some_of_a_services_hosts_is_refused(verb: str, inventory: Path) -> None:
     said = refused(play(verb, inventory, "--limit", "app1", **ASKED[verb]))
     assert "--limit leaves out edge1, app2, and this playbook is for all of edge1, app1, app2" in said

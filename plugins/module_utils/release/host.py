@@ -67,12 +67,16 @@ class Host:
         finally:
             os.close(descriptor)
 
-    def start(self, version: str, colour: str, files: Mapping[str, str], held: int) -> bool:
-        """Writes the release's files and starts its instances, not its workers; true when anything changed."""
+    def start(self, version: str, colour: str, files: Mapping[str, str], held: int, keep: bool = False) -> bool:
+        """Writes the release's files and starts its instances, not its workers; true when anything changed.
+
+        Those that there are no more in the files are removed; ``keep`` leaves those that run as they are.
+        """
         changed = write_files(self.release_directory(version, colour), files) if files else False
         place = self._existing(version, colour)
         before = self._started(colour)
-        self._compose(place, colour, ["up", "--detach", "--no-build", "--remove-orphans", "--quiet-pull"], held)
+        command = ["up", "--detach", "--no-build", "--remove-orphans", "--quiet-pull"]
+        self._compose(place, colour, command + (["--no-recreate"] if keep else []), held)
         return changed or self._started(colour) != before
 
     def migrate(self, version: str, colour: str, files: Mapping[str, str], command: Sequence[str], held: int) -> str:

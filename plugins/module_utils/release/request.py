@@ -186,7 +186,8 @@ def _pool_problems(edge: str, pool: Variables, plan: Mapping[str, Any], instance
     if missing:
         return [f"{edge}: the pool has no set {' and no set '.join(sorted(missing))}; run site.yml for haproxy_pools."]
     target = pool["sets"][plan["target"]["colour"]]
-    if target["total"] != instances:
+    # Of a service that scales, the edge is told how many there are before the gate.
+    if target["total"] != instances and not plan.get("scales"):
         colour = plan["target"]["colour"]
         return [
             f"{edge}: set {colour} has {target['total']} servers and the app hosts have {instances} instances; "

@@ -217,8 +217,18 @@ class Service:
 
     def host_ports(self, colour: str) -> list[int]:
         """The host port of each instance of a colour, instance 1 first."""
+        return self.possible_ports(colour)[: self.instances]
+
+    def possible_ports(self, colour: str) -> list[int]:
+        """Those of the instances that it may come to have, too."""
         first = int(getattr(self.ports, colour))
-        return list(range(first, first + self.instances))
+        return list(range(first, first + self.most))
+
+    @property
+    def most(self) -> int:
+        """How many instances of a colour a host may come to have: the pools have room for as many."""
+        scales = self.scaling.max and self.strategy in ("blue_green", "recreate")
+        return max(self.instances, self.scaling.max) if scales else self.instances
 
     def worker_containers(self) -> list[tuple[str, Worker]]:
         """Each container of the workers by its name within the release."""

@@ -171,13 +171,13 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 def _contradictions(service: Service) -> Iterator[tuple[str, str]]:
     """What is wrong with a service whose every value is right by itself."""
     for colour in COLOURS:
-        if service.host_ports(colour)[-1] > 65535:
-            yield f".ports.{colour}", f"{service.instances} instances would need ports above 65535"
-    shared = set(service.host_ports("blue")) & set(service.host_ports("green"))
+        if service.possible_ports(colour)[-1] > 65535:
+            yield f".ports.{colour}", f"{service.most} instances would need ports above 65535"
+    shared = set(service.possible_ports("blue")) & set(service.possible_ports("green"))
     if shared:
         yield (
             ".ports",
-            f"blue and green would share port {min(shared)}; leave {service.instances} ports between their first ones",
+            f"blue and green would share port {min(shared)}; leave {service.most} ports between their first ones",
         )
     if service.strategy == "canary" and not service.watch.version:
         yield ".watch.version", "a canary is told from the live release by the version in its answers"
@@ -217,7 +217,7 @@ def _collisions(services: Sequence[Service]) -> Iterator[str]:
 
 def _taken(service: Service) -> Iterator[str]:
     for colour in COLOURS:
-        yield from (f"port {port}" for port in service.host_ports(colour))
+        yield from (f"port {port}" for port in service.possible_ports(colour))
         yield from (f"the container name {name}" for name in service.container_names(colour))
     if service.bake.port:
         yield f"port {service.bake.port}"

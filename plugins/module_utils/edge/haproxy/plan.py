@@ -46,8 +46,9 @@ def _pool(service: Service, hosts: list[str], hostvars: Mapping[str, Any]) -> di
     sets = {
         colour: [
             {"name": f"{host}-{number}", "address": join_host_port(_address(host, hostvars), port)}
+            | ({"spare": True} if number > service.instances else {})
             for host in hosts
-            for number, port in enumerate(service.host_ports(colour), start=1)
+            for number, port in enumerate(service.possible_ports(colour), start=1)
         ]
         for colour in COLOURS
     }
@@ -134,7 +135,7 @@ def _server_problems(pool: str, sets: Mapping[str, list[dict[str, Any]]]) -> Ite
             yield f"{where} has no servers"
         seen = set()
         for server in servers:
-            unknown = set(server) - {"name", "address", "weight", "maxconn", "backup"}
+            unknown = set(server) - {"name", "address", "weight", "maxconn", "backup", "spare"}
             name, address = str(server.get("name")), str(server.get("address"))
             if not SERVER_NAME.fullmatch(name) or "name" not in server:
                 yield f"{where}: {name!r} is not a server's name"

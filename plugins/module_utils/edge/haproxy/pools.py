@@ -31,7 +31,8 @@ T = TypeVar("T")
 class Pool:
     """A frontend with its sets: backends `<pool>-<set>`, in the configuration's order; or one backend `<pool>`.
 
-    By set, `sessions` are those it serves now, `requests` those it was sent since the process was started.
+    By set, `sessions` are those it serves now, `requests` those it was sent since the process was started. Spare
+    servers are left out.
     """
 
     name: str
@@ -49,12 +50,16 @@ def find_pools(stats: Stats) -> dict[str, Pool]:
         if backends or name in stats.backends:
             pools[name] = Pool(
                 name=name,
-                sets={backend.rpartition("-")[2]: stats.backends[backend] for backend in backends},
+                sets={backend.rpartition("-")[2]: _used(stats.backends[backend]) for backend in backends},
                 servers=stats.backends.get(name, []),
                 sessions={backend.rpartition("-")[2]: stats.sessions.get(backend, 0) for backend in backends},
                 requests={backend.rpartition("-")[2]: stats.requests.get(backend, 0) for backend in backends},
             )
     return pools
+
+
+def _used(servers: list[Server]) -> list[Server]:
+    return [server for server in servers if not server.spare]
 
 
 def pick(kind: str, name: str, known: dict[str, T]) -> T:

@@ -42,9 +42,17 @@ class Server:
     @property
     def up(self) -> bool:
         """Gets requests, and a check of its own has passed: after a start HAProxy takes servers for up unseen."""
-        if self.status == "no check":
-            return self.weight > 0
-        return self.status.startswith("UP") and self.weight > 0 and self.check.startswith("L") and "OK" in self.check
+        return self.weight > 0 and (self.status == "no check" or self.checked)
+
+    @property
+    def checked(self) -> bool:
+        """A check of its own has passed in this process."""
+        return self.status.startswith("UP") and self.check.startswith("L") and "OK" in self.check
+
+    @property
+    def spare(self) -> bool:
+        """Room for an instance that there is not; who takes a server out for another reason leaves its weight."""
+        return self.status.startswith("MAINT") and self.weight == 0
 
     def describe(self) -> str:
         """Why it is up or not, for an operator."""
