@@ -82,7 +82,7 @@ def release(project: Path, **variables: Any) -> None:
 
 def asked(token: str) -> str:
     """The status with which the service answers a client that has the token; it comes by standard input."""
-    curl = "curl -sS -o /dev/null -w '%{http_code}' -H @- http://127.0.0.1:18000/users"
+    curl = "curl -sS -o /dev/null -w '%{http_code}' -H @- http://127.0.0.1:18000/api/users"
     done = subprocess.run(
         ["docker", "exec", "-i", APP, "sh", "-c", curl],
         input=f"Authorization: Bearer {token}\n",
