@@ -165,7 +165,8 @@ def test_a_rule_of_ones_own_is_loaded_without_a_restart_and_leaves_again(host):
     assert converge(prometheus_rules=groups).code == 0
     assert until(lambda: ask(host, "query=mine:up"), bool)[0]["value"][1] == "3"
     assert converge().code == 0
-    assert not host.file("/etc/prometheus/slipway/rules/inventory.yml").exists
+    assert not host.file("/etc/prometheus/slipway/rules/inventory.yml").contains("mine:up")
+    assert ask(host, "query=slipway:error_budget:percent")[0]["value"][1] == "0.1"
     assert until(lambda: ask(host, "query=mine:up"), lambda seen: seen == []) == []
     assert host.check_output("systemctl show --property=MainPID prometheus") == started
 
