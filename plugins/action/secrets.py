@@ -12,6 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.ops.plugins.plugin_utils import locking, preflight
+from ansible_collections.slipway.ops.plugins.plugin_utils.environments import approved_elsewhere as in_awx
 from ansible_collections.slipway.ops.plugins.plugin_utils.secrets import register
 from ansible_collections.slipway.ops.plugins.plugin_utils.secrets.files import SecretsError, Vault, alone, discover
 from ansible_collections.slipway.ops.plugins.plugin_utils.secrets.needs import Need, needs, read_kinds
@@ -102,7 +103,7 @@ def _refuse_unread(hosts: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _refuse_what_goes_away(variables: Mapping[str, Any]) -> None:
     """AWX removes a job's files when it ends, and what was made would be gone."""
-    if variables.get("awx_job_id") or variables.get("tower_job_id") or os.environ.get("AWX_JOB_ID"):
+    if in_awx(variables):
         raise SecretsError("AWX throws away what is written here. Make and rotate secrets in a checkout, and push.")
 
 
@@ -112,13 +113,17 @@ def _registered(
     """The register as it will be: an entry for whatever an encrypted file holds."""
     found = {}
     for name, file in planned.files.items():
-        used = sorted(needed[name].used) if name in needed else []
-        known: dict[str, Any] = {"owner": owner, "file": os.path.relpath(file.path, inventory), "used": used}
+        place = os.path.relpath(file.path, inventory)
+        known: dict[str, Any] = {"owner": owner, "file": place, "used": _used(needed, name)}
         if name in planned.kinds and planned.kinds[name].fixed:
             known["max_age"] = register.NEVER
         event = "created" if name in planned.made else "rotated" if name in planned.rotated else ""
         found[name] = register.entry(before.get(name), known, event)
     return found
+
+
+def _used(needed: Mapping[str, Need], name: str) -> list[str]:
+    return sorted(needed[name].used) if name in needed else []
 
 
 def _write(planned: Plan) -> None:
@@ -135,7 +140,7 @@ def _lines(planned: Plan, needed: Mapping[str, Need], results: list[dict[str, An
     """What an operator reads: names, places and ages."""
 
     def where(name: str) -> str:
-        used = sorted(needed[name].used) if name in needed else []
+        used = _used(needed, name)
         return f", for {', '.join(used)}" if used else ""
 
     would = "would be " if dry else ""
