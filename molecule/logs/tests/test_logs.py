@@ -207,6 +207,16 @@ def test_health_tells_a_host_that_sends_nothing(host, sender):
         sender.check_output("systemctl start systemd-journal-upload slipway-logs-upload.timer")
 
 
+def test_health_tells_a_sender_whose_logs_have_nowhere_to_go(host):
+    host.check_output("systemctl stop slipway-logs-store@host1.socket slipway-logs-store@host1.service")
+    try:
+        health = play("health", INVENTORY)
+    finally:
+        host.check_output("systemctl start slipway-logs-store@host1.socket")
+    assert health.code != 0
+    assert re.search(r"fail +logs of host1 +monitoring.logs.store .*socket is inactive", health.said), health.output
+
+
 def test_size_bounds_what_is_kept(host, sender):
     sender.check_output("head -c 70000000 /dev/urandom | base64 -w 3000 > /var/log/nginx/access.log")
     sender.check_output("echo after-the-flood >> /var/log/nginx/access.log")
