@@ -17,9 +17,13 @@ STANDARD = Path(__file__).resolve().parents[2] / "roles/jobs/files/jobs.yml"
 DAY = 86400
 
 
-def jobs(own: Sequence[Mapping[str, Any]], notify: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+def jobs(
+    own: Sequence[Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]],
+    notify: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
     """See jobs.yml."""
-    return merged(yaml.safe_load(STANDARD.read_text(encoding="utf-8")), own, notify)
+    return merged(yaml.safe_load(STANDARD.read_text(encoding="utf-8")), own, notify, groups)
 
 
 def jobs_problems(entries: Sequence[Mapping[str, Any]], timezone: str, notices: Mapping[str, Any]) -> list[str]:

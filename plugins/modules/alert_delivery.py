@@ -27,6 +27,9 @@ options:
     description: Labels of the alert.
     type: dict
     required: true
+  subject:
+    description: What the evidence speaks of; the label C(host), unless given.
+    type: str
   before:
     description: RV(counts) of O(state=counted), for O(state=delivered).
     type: dict
@@ -120,6 +123,7 @@ def main() -> None:
         argument_spec={
             "state": {"type": "str", "choices": ["counted", "delivered", "gone"], "required": True},
             "labels": {"type": "dict", "required": True},
+            "subject": {"type": "str"},
             "before": {"type": "dict"},
             "since": {"type": "float"},
             "url": {"type": "str", "default": "http://127.0.0.1:9093"},
@@ -178,7 +182,7 @@ def _result(id: str, options: dict[str, Any]) -> Result:
     return Result(
         id=id,
         area="monitoring",
-        subject=str(host),
+        subject=options["subject"] or str(host),
         claim=claim,
         verdict="unknown",
         unit="s",

@@ -28,6 +28,7 @@ ASKED = {
     "scale": {"service": "shop"},
     "load": {"service": "shop"},
     "retire": {"service": "gone"},
+    "forget": {"host": "gone"},
 }
 
 

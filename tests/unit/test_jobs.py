@@ -140,6 +140,15 @@ def test_an_inventory_changes_adds_and_leaves_out() -> None:
     assert known["health"].notify == {"failure": ("operators",)}
 
 
+def test_what_is_for_a_group_is_there_where_the_group_has_hosts() -> None:
+    names = {None: set(), "monitor": {"measure", "report"}, "alertmanager": {"alert-test"}}
+    for group, wanted in names.items():
+        groups = {group: ["kiwi1"], "postgresql": []} if group else {"alertmanager": []}
+        there = {entry["name"] for entry in merged(STANDARD, [{"name": "own", "group": "postgresql"}], groups=groups)}
+        assert there & {"measure", "report", "alert-test", "own"} == wanted
+    assert "health" in there
+
+
 def test_answers_are_held_against_the_survey() -> None:
     deploy = next(job for job in jobs() if job.name == "deploy")
     assert answered(deploy, {"service": "shop", "version": "1"}) == {"service": "shop", "version": "1"}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import uuid
+from pathlib import Path
 
 import pytest
+from playbook import play
 
+INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
 STORE = "/var/lib/slipway/evidence"
 TEXTFILE = "/var/lib/prometheus/node-exporter/slipway_evidence.prom"
 
@@ -95,6 +98,21 @@ def test_the_node_exporter_shows_the_latest_verdict(host):
     labels = f'{{area="delivery",id="{one["id"]}",subject="{one["subject"]}"}}'
     assert f"slipway_evidence_verdict{labels} 2" in metrics
     assert "node_textfile_scrape_error 0" in metrics
+
+
+def test_a_host_that_is_gone_is_asked_for_no_more_and_others_are(host):
+    gone, others = ("app9", "app9 /var", "app9:443", "shop on app9"), ("app90", "shop on app90", "app")
+    append(host, *(record(subject=subject) for subject in (*gone, *others)))
+    looked = play("forget", INVENTORY, "--check", host="app9")
+    assert looked.code == 0 and "shop on app9: its evidence is asked for no more" in looked.said, looked.output
+    assert {one["verdict"] for one in latest(host, subjects=list(gone))["records"]} == {"pass"}
+    assert play("forget", INVENTORY, host="app9").code == 0
+    found = {one["subject"]: one["verdict"] for one in latest(host, subjects=[*gone, *others])["records"]}
+    assert found == dict.fromkeys(gone, "skip") | dict.fromkeys(others, "pass")
+    again = play("forget", INVENTORY, host="app9")
+    assert again.code == 0 and again.changed == 0 and "Nothing was known of app9, or" in again.said
+    wanted = play("forget", INVENTORY, host="monitor1")
+    assert wanted.code != 0 and "monitor1 is in the inventory" in wanted.said
 
 
 def test_a_torn_line_costs_only_itself(host):

@@ -110,7 +110,7 @@ def test_answers_are_held_against_the_survey_before_anything_runs(host) -> None:
 
 def test_both_runners_keep_the_same_times(host) -> None:
     """What AWX works out (dateutil, as it does) and what systemd says, over changes of the clock."""
-    listed = "{{ jobs_list | slipway.ops.jobs | slipway.ops.jobs_timers(jobs_timezone) }}"
+    listed = "{{ jobs_list | slipway.ops.jobs(groups) | slipway.ops.jobs_timers(jobs_timezone) }}"
     scheduled = module(INVENTORY, "controller1", "ansible.builtin.debug", msg=listed)["controller1"]["msg"]
     assert len(scheduled) >= 7
     for job in scheduled:

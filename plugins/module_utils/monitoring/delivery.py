@@ -49,15 +49,25 @@ class Alertmanager:
     def post(self, alerts: Sequence[Mapping[str, Any]]) -> None:
         self._ask("/api/v2/alerts", json.dumps(alerts).encode())
 
+    def silences(self) -> list[dict[str, Any]]:
+        """All that Alertmanager still knows, also those that are over."""
+        return list(self._json("/api/v2/silences"))
+
+    def silence(self, silence: Mapping[str, Any]) -> None:
+        self._ask("/api/v2/silences", json.dumps(silence).encode())
+
+    def unsilence(self, id: str) -> None:
+        self._ask(f"/api/v2/silence/{id}", method="DELETE")
+
     def _json(self, path: str) -> Any:
         try:
             return json.loads(self._ask(path))
         except ValueError as error:
             raise DeliveryError(f"{self.url}{path} answers no JSON: is it Alertmanager?") from error
 
-    def _ask(self, path: str, body: bytes | None = None) -> bytes:
+    def _ask(self, path: str, body: bytes | None = None, method: str | None = None) -> bytes:
         head = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + path, body, head)  # noqa: S310 (the role's own URL)
+        request = urllib.request.Request(self.url + path, body, head, method=method)  # noqa: S310 (the role's own URL)
         try:
             with self.opener.open(request, timeout=ASK_TIMEOUT) as answer:
                 return bytes(answer.read())
