@@ -78,6 +78,13 @@ def test_logs_rotate_unless_a_container_asks_otherwise(host, image, name, option
     assert host.check_output(f"docker logs --tail 1 {name}") == "20000"
 
 
+def test_logs_reach_the_journal_without_options_of_the_usual_driver(host, image, name):
+    on(host, "app2")
+    host.check_output(f"docker run --name {name} {image} echo said-by-a-container")
+    look = f"journalctl --quiet --output=cat CONTAINER_NAME={name}"
+    assert until(lambda: host.check_output(look) == "said-by-a-container")
+
+
 def test_a_download_outlives_a_restart_of_the_engine(host, image, name):
     """The swarm's node has live restore off: there the same restart must break the download, or it proves nothing."""
     hostname = host.check_output("hostname")
