@@ -23,7 +23,14 @@ def jobs(
     notify: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """See jobs.yml."""
-    return merged(yaml.safe_load(STANDARD.read_text(encoding="utf-8")), own, notify, groups)
+    return merged(standard(groups), own, notify)
+
+
+def standard(groups: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """What every system runs that has hosts for it."""
+    entries = yaml.safe_load(STANDARD.read_text(encoding="utf-8"))
+    wanted = (entry for entry in entries if "group" not in entry or groups.get(entry["group"]))
+    return [{name: value for name, value in entry.items() if name != "group"} for entry in wanted]
 
 
 def jobs_problems(entries: Sequence[Mapping[str, Any]], timezone: str, notices: Mapping[str, Any]) -> list[str]:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from ansible_collections.slipway.ops.plugins.filter.jobs import standard
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Store
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import Job, answered, read_jobs
 from playbook import ROOT
 
-JOBS = {job.name: job for job in read_jobs(yaml.safe_load((ROOT / "roles/jobs/files/jobs.yml").read_text()), "Etc/UTC")}
+GROUPS = {"monitor": ["kiwi1"], "alertmanager": ["kiwi1"]}
+JOBS = {job.name: job for job in read_jobs(standard(GROUPS), "Etc/UTC")}
 ANSWERS = {"service": "shop", "version": "2.0.0", "site": "shop"}
 HOSTS = "all: {hosts: {kiwi1: {ansible_connection: local}}, children: {monitor: {hosts: {kiwi1: }}}}\n"
 

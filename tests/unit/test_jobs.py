@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from ansible_collections.slipway.ops.plugins.filter.jobs import standard
 from ansible_collections.slipway.ops.plugins.module_utils.awx.client import AwxError, Client, Login
 from ansible_collections.slipway.ops.plugins.module_utils.awx.objects import Place, SettingsError, objects, templates
 from ansible_collections.slipway.ops.plugins.module_utils.awx.sync import Sync
@@ -26,7 +26,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.jobs.schedule import S
 from awx_server import TOKEN, Awx, Server, rrule_problem
 from playbook import ROOT, SETTINGS, play
 
-STANDARD = yaml.safe_load((ROOT / "roles/jobs/files/jobs.yml").read_text())
+STANDARD = standard({"monitor": ["kiwi1"], "alertmanager": ["kiwi1"]})
 PLAYBOOKS = [f"playbooks/{path.name}" for path in (ROOT / "playbooks").glob("*.yml")]
 HOOK = {"operators": {"type": "webhook", "url": "https://hooks.example.test/secret-path"}}
 PLACE: dict[str, Any] = {
@@ -141,12 +141,12 @@ def test_an_inventory_changes_adds_and_leaves_out() -> None:
 
 
 def test_what_is_for_a_group_is_there_where_the_group_has_hosts() -> None:
-    names = {None: set(), "monitor": {"measure", "report"}, "alertmanager": {"alert-test"}}
+    names: dict[str, set[str]] = {"monitor": {"measure", "report"}, "alertmanager": {"alert-test"}, "edge": set()}
     for group, wanted in names.items():
-        groups = {group: ["kiwi1"], "postgresql": []} if group else {"alertmanager": []}
-        there = {entry["name"] for entry in merged(STANDARD, [{"name": "own", "group": "postgresql"}], groups=groups)}
-        assert there & {"measure", "report", "alert-test", "own"} == wanted
-    assert "health" in there
+        found = standard({"alertmanager": [], group: ["kiwi1"]})
+        there = {job.name for job in read_jobs(found, "Etc/UTC")}
+        assert there & {"measure", "report", "alert-test"} == wanted
+        assert "health" in there
 
 
 def test_answers_are_held_against_the_survey() -> None:

@@ -80,29 +80,20 @@ KEYS = {
     "approval",
     "notify",
     "enabled",
-    "group",
 }
 
 
 def merged(
-    standard: Sequence[Mapping[str, Any]],
-    own: Sequence[Mapping[str, Any]],
-    notify: Mapping[str, Any] | None = None,
-    groups: Mapping[str, Sequence[str]] | None = None,
+    standard: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]], notify: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:
     """The standard list with an inventory's: an entry of the same name changes what it names, others are added, and
-    those with ``enabled: false``, or for a ``group`` without hosts, are left out. ``notify`` is for those that name
-    nobody."""
+    those with ``enabled: false`` are left out. ``notify`` is for those that name nobody."""
     found = {str(entry.get("name")): dict(entry) for entry in standard}
     for number, entry in enumerate(own):
         name = str(entry.get("name") or f"entry {number + 1}")
         found[name] = found.get(name, {}) | dict(entry)
     told = {"notify": notify} if notify else {}
-    return [told | entry for entry in found.values() if entry.get("enabled", True) and _has_hosts(entry, groups)]
-
-
-def _has_hosts(entry: Mapping[str, Any], groups: Mapping[str, Sequence[str]] | None) -> bool:
-    return groups is None or "group" not in entry or bool(groups.get(str(entry["group"])))
+    return [told | entry for entry in found.values() if entry.get("enabled", True)]
 
 
 def read_jobs(entries: Sequence[Mapping[str, Any]], timezone: str, notices: Sequence[str] = ()) -> tuple[Job, ...]:
