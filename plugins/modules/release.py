@@ -135,7 +135,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
-from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history, migration
+from ansible_collections.slipway.ops.plugins.module_utils.release import engine, history, metrics, migration
 from ansible_collections.slipway.ops.plugins.module_utils.release.host import Host, ReleaseError
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError
 
@@ -190,6 +190,8 @@ def _brought(image: str, changed: bool) -> dict:
 def record(host: Host, events: list[dict]) -> None:
     for event in events:
         history.append(host.history, {"at": timestamp()} | {k: v for k, v in event.items() if v not in (None, "")})
+    if events:
+        metrics.publish(host.directory.parent)
 
 
 def change(host: Host, params: dict) -> dict:

@@ -41,6 +41,12 @@ def test_a_limit_is_a_line_and_bad_is_red_on_either_side() -> None:
     assert steps(">= 99.9") == [{"color": "red", "value": None}, {"color": "green", "value": 99.9}]
 
 
+def test_alerts_and_releases_are_drawn_on_each() -> None:
+    alerts, releases = made(CPU)["resources"]["annotations"]["list"]
+    assert alerts["expr"] == 'ALERTS{alertstate="firing"}'
+    assert releases["useValueForTime"] and "slipway_release_live_timestamp_seconds" in releases["expr"]
+
+
 def test_every_measure_of_every_role_has_its_panel_once() -> None:
     known = [one for path in ROOT.glob("roles/*/meta/measures.yml") for one in yaml.safe_load(path.read_text())]
     titles = [panel["title"] for one in made(*known).values() for panel in one["panels"]]

@@ -17,6 +17,7 @@ WIDTH, HEIGHT, COLUMNS = 12, 8, 24  # of a panel, and of the grid
 UNITS = {"%": "percent", "ms": "ms", "s": "s", "By": "bytes", "1/s": "reqps"}
 SOURCE = {"type": "prometheus", "uid": "${source}"}
 ALERTS = 'ALERTS{alertstate="firing"}'
+RELEASES = "max by (service, version) (slipway_release_live_timestamp_seconds) * 1000"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Dashboard:
             "templating": {
                 "list": [{"name": "source", "type": "datasource", "query": "prometheus", "label": "Prometheus"}]
             },
-            "annotations": {"list": [_alerts()]},
+            "annotations": {"list": [_alerts(), _releases()]},
             "panels": panels,
         }
 
@@ -103,4 +104,16 @@ def _alerts() -> dict[str, Any]:
         "expr": ALERTS,
         "titleFormat": "{{alertname}}",
         "textFormat": "{{host}}",
+    }
+
+
+def _releases() -> dict[str, Any]:
+    return {
+        "name": "Releases",
+        "enable": True,
+        "iconColor": "blue",
+        "datasource": SOURCE,
+        "expr": RELEASES,
+        "useValueForTime": True,  # in milliseconds
+        "titleFormat": "{{service}} {{version}}",
     }

@@ -15,7 +15,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.core.result import tim
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import Edge, switch, too_few_up
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import Spool
-from ansible_collections.slipway.ops.plugins.module_utils.release import bake, history
+from ansible_collections.slipway.ops.plugins.module_utils.release import bake, history, metrics
 from ansible_collections.slipway.ops.plugins.module_utils.release.bake import Judge, Order, Standing
 from ansible_collections.slipway.ops.plugins.module_utils.release.bake_board import WENT_BACK, Board, Said, exchange
 from ansible_collections.slipway.ops.plugins.module_utils.release.bake_senses import AppSenses, EdgeSenses, Senses
@@ -164,6 +164,7 @@ def _record_rollback(order: Order, said: Said) -> Standing:
     host = Host(order.service, Path(order.root) / order.service)
     with host.held() as held:
         history.append(host.history, event)
+        metrics.publish(host.directory.parent)
         _tell(order, lambda: host.hand_over_workers(order.previous_version, order.previous_colour, held))
     return bake.standing(order, "rolled_back", f"{said.reason} (seen by {said.by})")
 

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.slipway.ops.plugins.module_utils.release import engine
+from ansible_collections.slipway.ops.plugins.module_utils.release import engine, metrics
 from ansible_collections.slipway.ops.plugins.module_utils.release.host import MIGRATION, Host, container_name, manifest
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS
 
@@ -74,6 +74,7 @@ def retire(host: Host, volumes: bool, dry: bool) -> tuple[list[str], list[str]]:
             host.history.unlink(missing_ok=True)
         else:
             shutil.rmtree(host.directory)
+    metrics.publish(host.directory.parent)
     return gone, kept
 
 
