@@ -13,6 +13,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.monitoring.channels im
     configuration,
     problems,
     secret_files,
+    sms_settings,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.delivery import Alertmanager, read_counts, taken
 from ansible_collections.slipway.ops.plugins.modules import alert_channels
@@ -25,6 +26,16 @@ HOOK = {
     "kind": "webhook",
     "url": "https://sms.example.com",
     "token": "t0ken",
+    "severities": ["critical"],
+}
+PHONE = {
+    "name": "phone",
+    "kind": "sms",
+    "url": "https://texts.example.com",
+    "to": "+15550100",
+    "fields": {"To": "{to}", "Body": "{text}"},
+    "username": "shop",
+    "password": "t3xts",
     "severities": ["critical"],
 }
 ALL: list[dict[str, Any]] = [SLACK, MAIL, PAGER, HOOK]
@@ -55,6 +66,9 @@ def test_two_channels_that_hear_of_everything_critical_are_enough() -> None:
             "sms is mute in weekends, which alertmanager_mute_windows",
         ),
         ([SLACK | {"url": "hooks.example.com/s3cret"}, MAIL], "channel team: its url is none"),
+        ([SLACK, MAIL, PHONE | {"fields": {}}], "channel phone is sms and needs fields"),
+        ([SLACK, MAIL, PHONE | {"fields": {"To": "{to}"}}], "channel phone: none of its fields has {text}"),
+        ([SLACK, MAIL, PHONE | {"channel": "#ops"}], "channel phone is sms, which has no channel"),
     ],
 )
 def test_what_would_leave_people_unaware_is_told(channels: list[dict[str, Any]], problem: str) -> None:
@@ -84,6 +98,7 @@ def configured(**different: Any) -> dict[str, Any]:
         "repeat_interval": "4h",
         "texts": "/am/texts.tmpl",
         "secrets": "/am/secrets",
+        "sms_port": 9096,
     }
     return configuration(settings | different)
 
@@ -119,6 +134,15 @@ def test_no_secret_is_in_the_configuration_and_each_has_its_file() -> None:
     }
     for name, secret in files.items():
         assert secret not in whole and f"/am/secrets/{name}" in whole
+
+
+def test_text_messages_go_through_loopback_and_their_secrets_by_files() -> None:
+    (receiver, *_rest) = configured(channels=[PHONE, MAIL])["receivers"]
+    assert receiver["webhook_configs"] == [{"send_resolved": True, "url": "http://127.0.0.1:9096/phone"}]
+    settings = sms_settings([SLACK, PHONE], "/am/secrets")
+    assert settings["phone"]["secrets"] == {"url": "/am/secrets/phone.url", "password": "/am/secrets/phone.password"}
+    assert settings.keys() == {"phone"} and settings["phone"]["format"] == "form"
+    assert "t3xts" not in json.dumps(settings)
 
 
 METRICS = """\

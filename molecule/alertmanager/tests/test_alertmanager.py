@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable
@@ -16,8 +17,8 @@ SCENARIO = Path(__file__).resolve().parents[1]
 INVENTORY = SCENARIO / "inventory.yml"
 TOOL = "amtool --alertmanager.url=http://127.0.0.1:9093"
 CONFIGURATION = "/etc/prometheus/alertmanager"
-CHANNELS = "team, post, oncall, hook, deadman"
-SECRETS = "secret-of-(slack|pagerduty|hook)|host1:8081/(hook|deadman)"
+CHANNELS = "team, post, oncall, hook, phone, deadman"
+SECRETS = "secret-of-(slack|pagerduty|hook|phone)|host1:8081/(hook|deadman)"
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_each_severity_has_its_channels(host):
         severity: host.check_output(f"{TOOL} config routes test severity={severity} alertname=x")
         for severity in ("critical", "warning", "info")
     }
-    assert routes == {"critical": "team,post,oncall,hook", "warning": "team,post", "info": "team"}
+    assert routes == {"critical": "team,post,oncall,hook,phone", "warning": "team,post", "info": "team"}
     assert host.check_output(f"{TOOL} config routes test alertname=x") == "team"  # nobody's severity
     assert host.check_output(f"{TOOL} config routes test severity=info alertname=Watchdog") == "deadman"
 
@@ -101,6 +102,8 @@ def test_only_loopback_listens(host, outside):
     assert host.socket("tcp://127.0.0.1:9093").is_listening
     assert outside.run("curl -s -m 5 http://monitor1:9093/-/ready").rc == 7
     assert host.run("ss -ltnu | grep -E ':9094'").rc == 1
+    assert host.socket("tcp://127.0.0.1:9096").is_listening
+    assert outside.run("curl -s -m 5 http://monitor1:9096/phone").rc == 7
 
 
 def test_a_real_fault_is_told_on_every_channel_and_so_is_its_end(host, outside):
@@ -113,6 +116,10 @@ def test_a_real_fault_is_told_on_every_channel_and_so_is_its_end(host, outside):
     (alert,) = web(outside, "/hook", '"status": "firing"')[-1]["body"]["alerts"]
     assert (alert["labels"]["host"], alert["labels"]["severity"]) == ("host1", "critical")
     assert "systemctl status prometheus-node-exporter" in alert["annotations"]["runbook"]
+    message = web(outside, "/sms", "NodeExporterDown")[0]
+    assert message["body"]["recipient"] == "+15550100"
+    assert message["body"]["message"].startswith("critical: NodeExporterDown on host1. ")
+    assert base64.b64decode(message["login"].removeprefix("Basic ")).decode() == "shop:secret-of-phone"
     subjects = [one["subject"] for one in came(outside, "mail", "NodeExporterDown")]
     assert subjects[0] == "critical: NodeExporterDown on host1"
     over = until(lambda: came(outside, "mail", "over: NodeExporterDown on host1"))
@@ -122,7 +129,10 @@ def test_a_real_fault_is_told_on_every_channel_and_so_is_its_end(host, outside):
     seconds = module(INVENTORY, "monitor1", "slipway.ops.evidence_info", ids=[told["id"]], artifacts=True)["monitor1"]
     (artifact,) = seconds["artifacts"].values()
     by_channel = json.loads(artifact["content"])
-    assert by_channel.keys() == {"team", "post", "oncall", "hook"} and max(by_channel.values()) == told["measured"]
+    assert (
+        by_channel.keys() == {"team", "post", "oncall", "hook", "phone"}
+        and max(by_channel.values()) == told["measured"]
+    )
     assert outside.service("prometheus-node-exporter").is_running
     assert outside.run("systemctl list-timers --all | grep slipway-alert-test").rc == 1
 

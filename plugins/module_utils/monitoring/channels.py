@@ -15,13 +15,26 @@ WATCHDOG = "Watchdog"  # the alert that always fires
 DEADMAN = "deadman"
 NOBODY = "nobody"
 LEAST = 2  # channels for what is critical: one of them fails some day
-NEEDS = {"slack": ("url",), "mail": ("to",), "pagerduty": ("routing_key",), "webhook": ("url",)}
-SECRETS = {"slack": ("url",), "mail": (), "pagerduty": ("routing_key",), "webhook": ("url", "token")}
+NEEDS = {
+    "slack": ("url",),
+    "mail": ("to",),
+    "pagerduty": ("routing_key",),
+    "webhook": ("url",),
+    "sms": ("url", "to", "fields"),
+}
+SECRETS = {
+    "slack": ("url",),
+    "mail": (),
+    "pagerduty": ("routing_key",),
+    "webhook": ("url", "token"),
+    "sms": ("url", "token", "password"),
+}
 TAKES = {
     "slack": ("url", "channel"),
     "mail": ("to",),
     "pagerduty": ("routing_key", "url"),
     "webhook": ("url", "token"),
+    "sms": ("url", "to", "fields", "format", "username", "password", "token"),
 }
 COMMON = ("name", "kind", "severities", "mute", "resolved")
 Channel = Mapping[str, Any]
@@ -53,6 +66,21 @@ def secret_files(channels: Iterable[Channel], mail_password: str, deadman_url: s
     """By name, the content of the files in which Alertmanager finds what nobody else may read."""
     found = {_secret(channel, field): str(channel[field]) for channel in channels for field in _secrets(channel)}
     return found | ({"mail": mail_password} if mail_password else {}) | ({DEADMAN: deadman_url} if deadman_url else {})
+
+
+def sms_settings(channels: Iterable[Channel], place: str) -> dict[str, Any]:
+    """What the program that sends text messages reads, by channel."""
+    return {
+        str(channel["name"]): {
+            "to": channel["to"],
+            "fields": channel["fields"],
+            "format": channel.get("format") or "form",
+            "username": channel.get("username") or "",
+            "secrets": {field: f"{place}/{_secret(channel, field)}" for field in _secrets(channel)},
+        }
+        for channel in channels
+        if channel["kind"] == "sms"
+    }
 
 
 def configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +115,7 @@ def configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
             ],
         },
         "receivers": [
-            *(_receiver(channel, place) for channel in channels),
+            *(_receiver(channel, place, settings["sms_port"]) for channel in channels),
             *([_deadman(place)] if settings["deadman"] else []),
             {"name": NOBODY},
         ],
@@ -108,6 +136,8 @@ def _own_problems(channel: Channel, windows: Sequence[str], mail_host: str) -> I
     for window in channel.get("mute") or []:
         if window not in windows:
             yield f"{where} is mute in {window}, which alertmanager_mute_windows does not have"
+    if kind == "sms" and not any("{text}" in str(value) for value in (channel.get("fields") or {}).values()):
+        yield f"{where}: none of its fields has {{text}}, so that no message would say anything"
     if kind == "mail" and not mail_host:
         yield f"{where} needs alertmanager_mail_host, the server that takes its mail"
     url = str(channel.get("url") or "")
@@ -131,7 +161,7 @@ def _route(channel: Channel) -> dict[str, Any]:
     return {"matchers": matchers, "receiver": channel["name"], "continue": True} | muted
 
 
-def _receiver(channel: Channel, place: str) -> dict[str, Any]:
+def _receiver(channel: Channel, place: str, sms_port: int) -> dict[str, Any]:
     common: dict[str, Any] = {"send_resolved": channel.get("resolved", True)}
     files = {field: f"{place}/{_secret(channel, field)}" for field in _secrets(channel)}
     title, text = '{{ template "slipway.title" . }}', '{{ template "slipway.text" . }}'
@@ -149,6 +179,8 @@ def _receiver(channel: Channel, place: str) -> dict[str, Any]:
         told = {"description": title, "severity": severity, "client": "Slipway", "client_url": link}
         where = {"url": channel["url"]} if channel.get("url") else {}
         own = {"pagerduty_configs": [common | {"routing_key_file": files["routing_key"]} | where | told]}
+    elif channel["kind"] == "sms":
+        own = {"webhook_configs": [common | {"url": f"http://127.0.0.1:{sms_port}/{channel['name']}"}]}
     else:
         token = {"http_config": {"authorization": {"credentials_file": files["token"]}}} if "token" in files else {}
         own = {"webhook_configs": [common | {"url_file": files["url"]} | token]}
