@@ -9,8 +9,8 @@ module: scan
 short_description: Run the scanners that auditors run, and hold what they find to limits
 version_added: 0.1.0
 description:
-  - Runs testssl.sh and sslscan against TLS endpoints, nmap against hosts, and Lynis on the host it runs on, one after
-    the other, and returns a result for each promise, with the scanners' raw output.
+  - Runs testssl.sh and sslscan against TLS endpoints, nmap against hosts, and Lynis and debsecan on the host it runs
+    on, one after the other, and returns a result for each promise, with the scanners' raw output.
   - What is not installed, does not end, or leaves nothing that can be read, is C(unknown), with the reason. It never
     passes, and never ends the others.
 options:
@@ -59,6 +59,14 @@ options:
     description: What this host is called in results, if it is to be audited.
     type: str
     default: ""
+  vulnerabilities:
+    description:
+      - Where the data of Debian's security tracker is, for debsecan - the tracker or a mirror of it, C(http://),
+        C(https://) or C(file:///), under which there is a file of the release's name. With O(system), the packages that
+        are installed are compared with it. Empty asks for nothing.
+      - Data that cannot be had, or that says of itself that it is older than C(data_days), is no pass but C(unknown).
+    type: str
+    default: ""
   authority:
     description: File with a further authority that testssl.sh trusts, beside the public ones.
     type: path
@@ -66,7 +74,8 @@ options:
   limits:
     description:
       - What is asked for - C(grade) (V(A+)) and C(score) (V(96)) of testssl.sh, C(protocols) (V([TLSv1.2, TLSv1.3]))
-        that sslscan may find, C(index) (V(80)) of Lynis.
+        that sslscan may find, C(index) (V(80)) of Lynis, C(vulnerable) (V(0)), how many packages may have a
+        vulnerability that a fix is there for, and C(data_days) (V(7)), how old the data of that may be.
     type: dict
     default: {}
   waivers:
@@ -158,6 +167,7 @@ def main() -> None:
             "tls": {"type": "list", "elements": "dict", "default": [], "options": TLS},
             "ports": {"type": "list", "elements": "dict", "default": [], "options": PORTS},
             "system": {"type": "str", "default": ""},
+            "vulnerabilities": {"type": "str", "default": ""},
             "authority": {"type": "path", "default": ""},
             "limits": {"type": "dict", "default": {}},
             "waivers": {"type": "list", "elements": "dict", "default": []},
@@ -181,6 +191,8 @@ def main() -> None:
         scan.ports(place["name"], place["host"], place["known"])
     if asked["system"]:
         scan.system(asked["system"])
+        if asked["vulnerabilities"]:
+            scan.vulnerabilities(asked["system"], asked["vulnerabilities"])
         scan.news(asked["system"], asked["before"])
     module.exit_json(
         changed=False,

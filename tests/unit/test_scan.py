@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
+import time
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import validated
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import Ended
-from ansible_collections.slipway.ops.plugins.module_utils.scan import lynis, nmap, scanner, sslscan, testssl
+from ansible_collections.slipway.ops.plugins.module_utils.scan import debsecan, lynis, nmap, scanner, sslscan, testssl
 from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import (
     Finding,
     Owner,
@@ -204,3 +207,122 @@ def test_what_could_not_be_looked_at_again_is_not_new_the_next_time(scan):
     made.ports("edge1", "127.0.0.1", [])
     result, told = news(made, ["edge1: 444/tcp", "db1: 22/tcp"])
     assert (result.verdict, told) == ("pass", ["edge1: 444/tcp"])
+
+
+SUMMARY = """\
+CVE-2011-3374 apt (low urgency)
+CVE-2026-1111 openssl (fixed, remotely exploitable, medium urgency)
+CVE-2026-1111 libssl3t64 (fixed, remotely exploitable, medium urgency)
+CVE-2026-2222 sudo (fixed, high urgency)
+CVE-2026-3333 linux-image-6.12.1-amd64 (fixed, high urgency, obsolete)
+TEMP-0841856-B18BAF bash
+CVE-2026-4444 vim (fixed)
+"""
+PACKAGES = "debsecan.packages"
+
+
+def tracker(directory: Path, text: str = "VERSION 1\n\n\n", days: float = 0) -> str:
+    """A mirror of the tracker's data for this release, so many days old."""
+    file = directory / debsecan.suite()
+    file.write_bytes(zlib.compress(text.encode()))
+    os.utime(file, times=(time.time() - days * 86400,) * 2)
+    return directory.as_uri()
+
+
+@pytest.fixture
+def release(monkeypatch, tmp_path):
+    """The host is a Debian 13."""
+    file = tmp_path / "os-release"
+    file.write_text('ID=debian\nVERSION_CODENAME="trixie"\n')
+    monkeypatch.setattr(debsecan, "OS_RELEASE", file)
+    return file
+
+
+def test_what_has_a_fix_is_told_the_worst_first():
+    known = debsecan.read(SUMMARY)
+    assert [finding.id for finding in debsecan.findings(known)] == [
+        "CVE-2026-2222",
+        "CVE-2026-3333",
+        "CVE-2026-1111",
+        "CVE-2026-4444",
+    ]
+    assert debsecan.findings(known)[2].text == "remotely exploitable, medium urgency, in libssl3t64 openssl"
+
+
+def test_packages_are_counted_against_the_limit_and_the_worst_are_named(scan, release, tmp_path):
+    made = scan({"debsecan": Ended(0, SUMMARY, "")})
+    made.vulnerabilities("edge1", tracker(tmp_path))
+    (result,) = made.scanned.results
+    assert (result.verdict, result.measured, result.limit) == ("fail", 5, "<= 0")
+    assert result.reason.startswith("CVE-2026-2222: high urgency, in sudo (nobody's); CVE-2026-3333: ")
+    assert "apt" not in result.reason
+    assert made.scanned.artifacts[result.artifacts[0]] == SUMMARY
+    validated(result.as_dict() | {"artifacts": []}, "run")
+    made = scan({"debsecan": Ended(0, SUMMARY, "")}, vulnerable=5)
+    made.vulnerabilities("edge1", tracker(tmp_path))
+    assert verdicts(made) == {PACKAGES: "pass"}
+
+
+def test_a_vulnerability_that_is_let_pass_does_not_count(scan, release, tmp_path):
+    made = scan({"debsecan": Ended(0, SUMMARY, "")})
+    made.waivers = [Waiver.read(PASSED | {"finding": f"CVE-2026-{number}"}) for number in (1111, 2222, 3333)]
+    made.vulnerabilities("edge1", tracker(tmp_path))
+    (result,) = made.scanned.results
+    assert (result.verdict, result.measured) == ("fail", 1) and result.reason.startswith("CVE-2026-4444: in vim")
+
+
+def test_a_host_without_one_that_has_a_fix_passes(scan, release, tmp_path):
+    made = scan({"debsecan": Ended(0, "CVE-2011-3374 apt (low urgency)\n", "")})
+    made.vulnerabilities("edge1", tracker(tmp_path))
+    assert verdicts(made) == {PACKAGES: "pass"} and made.scanned.results[0].measured == 0
+
+
+def test_many_are_named_by_their_number(scan, release, tmp_path):
+    text = "".join(f"CVE-2026-{number} linux-image (fixed)\n" for number in range(1000, 1025))
+    made = scan({"debsecan": Ended(0, text, "")})
+    made.vulnerabilities("edge1", tracker(tmp_path))
+    (result,) = made.scanned.results
+    assert result.measured == 1 and result.reason.count("CVE-") == scanner.NAMED and "; 15 more" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("leaves", "days", "reason"),
+    [
+        ({}, 0, "debsecan is not installed on the host that scans"),
+        ({"debsecan": Ended(0, "", "")}, 0, "knows nothing at all of this host"),
+        ({"debsecan": Ended(0, SUMMARY, "error: invalid version 1:x of package y")}, 0, "invalid version 1:x"),
+        ({"debsecan": Ended(1, SUMMARY, "Traceback")}, 0, "ended with status 1"),
+        ({"debsecan": Ended(0, "Hello there, you\n", "")}, 0, "no line of its summary"),
+        ({"debsecan": Ended(0, SUMMARY, "")}, 8, "is 8 days old"),
+    ],
+)
+def test_what_debsecan_cannot_tell_is_unknown(scan, release, tmp_path, leaves, days, reason):
+    made = scan(leaves)
+    made.vulnerabilities("edge1", tracker(tmp_path, days=days))
+    (result,) = made.scanned.results
+    assert result.verdict == "unknown" and reason in result.reason and result.measured is None
+
+
+def test_data_that_is_not_there_or_none_is_unknown(scan, release, tmp_path):
+    made = scan({"debsecan": Ended(0, SUMMARY, "")})
+    made.vulnerabilities("edge1", (tmp_path / "nowhere").as_uri())
+    (tmp_path / "trixie").write_text("<html>Sign in to the network</html>")
+    made.vulnerabilities("edge1", tmp_path.as_uri())
+    made.vulnerabilities("edge1", tracker(tmp_path, "VERSION 2\n"))
+    made.vulnerabilities("edge1", "mirror.example.test/debsecan")
+    release.write_text("ID=other\n")
+    made.vulnerabilities("edge1", tmp_path.as_uri())
+    assert [result.verdict for result in made.scanned.results] == ["unknown"] * 5
+    reasons = [result.reason for result in made.scanned.results]
+    assert "scan_vulnerabilities_url names a mirror" in reasons[0]
+    assert "begins with VERSION 1" in reasons[1] and "begins with VERSION 1" in reasons[2]
+    assert "mirror.example.test" in reasons[3] and "names no release" in reasons[4]
+
+
+def test_data_that_cannot_be_had_hides_no_news_of_other_scanners(scan, release, tmp_path):
+    """A host that never reaches the data is told what Lynis finds again all the same."""
+    made = scan({"lynis": recorded("lynis-3.1.4.dat")})
+    made.system("edge1")
+    made.vulnerabilities("edge1", tmp_path.as_uri())
+    _, told = news(made, ["edge1: CVE-2026-1", "edge1: FIRE-4512"])
+    assert told == ["edge1: CVE-2026-1", "edge1: LOGG-2138", "edge1: NETW-2705"]

@@ -21,7 +21,7 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import NOT_FOUND, run
-from ansible_collections.slipway.ops.plugins.module_utils.scan import lynis, nmap, sslscan, testssl
+from ansible_collections.slipway.ops.plugins.module_utils.scan import debsecan, lynis, nmap, sslscan, testssl
 from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import (
     Finding,
     Owner,
@@ -31,8 +31,18 @@ from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import (
     weighed,
 )
 
-LIMITS: Mapping[str, Any] = {"grade": "A+", "score": 96, "protocols": ["TLSv1.2", "TLSv1.3"], "index": 80}
+LIMITS: Mapping[str, Any] = {
+    "grade": "A+",
+    "score": 96,
+    "protocols": ["TLSv1.2", "TLSv1.3"],
+    "index": 80,
+    "vulnerable": 0,
+    "data_days": 7,
+}
+PRINTING = ("debsecan",)
+NAMED = 10  # vulnerabilities, the worst, that a record names; all of them are in its artifact
 GRADES = ("T", "M", "F", "E", "D", "C", "B", "A-", "A", "A+")  # from the worst
+_VULNERABILITY = re.compile(r"(CVE|TEMP|DSA|DLA)-")
 _CLAIMS = {
     "testssl.grade": "testssl.sh gives {subject} the grade {grade} or better",
     "testssl.score": "testssl.sh gives {subject} a score of {score} or more",
@@ -41,6 +51,7 @@ _CLAIMS = {
     "nmap.ports": "No port of {subject} is open that no role's card has",
     "lynis.index": "Lynis gives {subject} a hardening index of {index} or more",
     "lynis.warnings": "Lynis has no warning for {subject}",
+    "debsecan.packages": "At most {vulnerable} packages of {subject} have a vulnerability that is known and fixed",
     "new": "The scanners on {subject} find nothing that they did not find before",
 }
 
@@ -102,20 +113,41 @@ class Scan:
         output = self._run("lynis", subject, "dat", lambda _, to: lynis.argv(to), "")
         self._judge(subject, ["lynis.index", "lynis.warnings"], output, partial(self._audited, subject))
 
+    def vulnerabilities(self, subject: str, source: str) -> None:
+        """What is installed on the host that this runs on is compared with what the security tracker knows."""
+        self._begin("debsecan")
+        day = ""
+        with tempfile.TemporaryDirectory(prefix="scan-") as place:
+            try:
+                suite = debsecan.suite()
+                data = debsecan.fetch(source, suite, min(self.timeout, 60), float(self.limits["data_days"]))
+                Path(place, suite).write_bytes(data.content)
+                day = data.day
+            except (ScanError, OSError) as error:
+                output: str | ScanError = ScanError(str(error))
+            else:
+                output = self._run("debsecan", subject, "txt", lambda _, to: debsecan.argv(place, suite), "")
+        self._source = f"scan/debsecan, data of {day}" if day else "scan/debsecan"
+        self._judge(subject, ["debsecan.packages"], output, partial(self._known, subject))
+
     def news(self, subject: str, before: Iterable[str] | None) -> None:
         """What was not found by the scan before, kept for the next one; None where there was none."""
         self._began, self._clock, self._source = timestamp(), time.monotonic(), "scan"
-        unknown = {f"{result.subject}: " for result in self.scanned.results if result.verdict == "unknown"}
-        kept = {key for key in before or () if any(key.startswith(start) for start in unknown)}
+        unknown = [result for result in self.scanned.results if result.verdict == "unknown"]
+        kept = {key for key in before or () if any(_unseen(key, result) for result in unknown)}
         fresh = sorted(self._found.keys() - set(before)) if before is not None else []
         told = [f"{key} ({owner_of(*self._found[key], self.owners)})" for key in fresh]
         self._artifact = f"findings-{re.sub(r'[^A-Za-z0-9.-]+', '-', subject)}.json"
         self.scanned.artifacts[self._artifact] = json.dumps(sorted(self._found.keys() | kept), indent=1) + "\n"
         self._result("new", subject, Said("warn" if fresh else "pass", "; ".join(told), len(fresh), "= 0"))
 
-    def _run(self, tool: str, subject: str, ending: str, argv: Any, host: str) -> str | ScanError:
+    def _begin(self, tool: str) -> None:
         self._began, self._clock = timestamp(), time.monotonic()
         self._artifact, self._source = "", f"scan/{tool}"
+
+    def _run(self, tool: str, subject: str, ending: str, argv: Any, host: str) -> str | ScanError:
+        """What the tool leaves in its file, or prints, where that is its way; then it may be nothing."""
+        self._begin(tool)
         with tempfile.TemporaryDirectory(prefix="scan-") as place:
             path = Path(place, f"{tool}.{ending}")
             try:
@@ -125,14 +157,18 @@ class Scan:
             text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         if ended.code == NOT_FOUND:
             return ScanError(f"{tool} is not installed on the host that scans; scan_install has it installed")
+        printed = tool in PRINTING and not ended.code and not ended.errors
+        text = ended.output if printed else text
         raw = text or ended.output + ended.errors
         if raw.strip():
             self._artifact = f"{tool}-{re.sub(r'[^A-Za-z0-9.-]+', '-', subject)}.{ending if text else 'txt'}"
             self.scanned.artifacts[self._artifact] = raw
         if ended.code == 124 and ended.errors.startswith("ERROR: "):
             return ScanError(f"{tool} did not end within {self.timeout:g} s (scan_timeout)")
+        if text or printed:
+            return text
         last = (ended.errors.strip() or ended.output.strip() or "nothing").splitlines()[-1]
-        return text if text else ScanError(f"{tool} ended with status {ended.code} and left no report; it says: {last}")
+        return ScanError(f"{tool} ended with status {ended.code} and left no report; it says: {last}")
 
     def _judge(self, subject: str, names: list[str], output: str | ScanError, judge: Judge) -> None:
         try:
@@ -168,12 +204,23 @@ class Scan:
             self._counted(subject, audited.findings),
         ]
 
+    def _known(self, subject: str, text: str) -> list[Said]:
+        """Packages count, not vulnerabilities: one update of a kernel may end a hundred of them."""
+        known, limit = debsecan.read(text), int(self.limits["vulnerable"])
+        counts, passed = self._weighed(subject, debsecan.findings(known))
+        counted = {one.partition(": ")[0] for one in counts}
+        packages = {one.package for one in known if one.id in counted}
+        more = [f"{len(counts) - NAMED} more"] if len(counts) > NAMED else []
+        verdict: Verdict = "fail" if len(packages) > limit else "warn" if passed else "pass"
+        return [Said(verdict, _reason([*counts[:NAMED], *more], passed), len(packages), f"<= {limit}")]
+
     def _counted(self, subject: str, findings: list[Finding]) -> Said:
+        counts, passed = self._weighed(subject, findings)
+        return Said("fail" if counts else "warn" if passed else "pass", _reason(counts, passed), len(counts), "= 0")
+
+    def _weighed(self, subject: str, findings: list[Finding]) -> tuple[list[str], list[str]]:
         self._found |= {f"{subject}: {finding.id}": (finding, subject) for finding in findings}
-        counts, passed = weighed(findings, self.waivers, subject, datetime.date.today(), self.owners)
-        waived = f"let pass: {'; '.join(passed)}" if passed else ""
-        reason = ". ".join(filter(None, ["; ".join(counts), waived]))
-        return Said("fail" if counts else "warn" if passed else "pass", reason, len(counts), "= 0")
+        return weighed(findings, self.waivers, subject, datetime.date.today(), self.owners)
 
     def _result(self, name: str, subject: str, said: Said) -> None:
         words = {**self.limits, "protocols": ", ".join(self.limits["protocols"])}
@@ -197,6 +244,17 @@ class Scan:
 
 def _said(good: bool, measured: int | str, limit: str, reason: str = "") -> Said:
     return Said("pass" if good else "fail", reason or f"it is {measured}", measured, limit)
+
+
+def _reason(counts: list[str], passed: list[str]) -> str:
+    waived = f"let pass: {'; '.join(passed)}" if passed else ""
+    return ". ".join(filter(None, ["; ".join(counts), waived]))
+
+
+def _unseen(key: str, result: Result) -> bool:
+    """Whether a finding of the scan before is one that this result would have told, had it not been unknown."""
+    of_debsecan = bool(_VULNERABILITY.match(key.removeprefix(f"{result.subject}: ")))
+    return key.startswith(f"{result.subject}: ") and of_debsecan == ("debsecan" in result.id)
 
 
 def _address(host: str) -> str:
