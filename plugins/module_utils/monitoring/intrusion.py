@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def ask(place: str = SOCKET) -> Seen | None:
     return seen(counters, rules)
 
 
-def seen(counters: Mapping[str, Any], rules: list[Mapping[str, Any]]) -> Seen:
+def seen(counters: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> Seen:
     capture = counters.get("capture", {})
     return Seen(
         uptime=int(counters.get("uptime", 0)),
