@@ -32,9 +32,8 @@ from botocore.exceptions import ClientError
 
 
 def client(key, secret):
-    options = {"retries": {"max_attempts": 1}, "s3": {"addressing_style": "path"}}
-    if not key:
-        options["signature_version"] = botocore.UNSIGNED
+    signature = "s3v4" if key else botocore.UNSIGNED
+    options = {"retries": {"max_attempts": 1}, "s3": {"addressing_style": "path"}, "signature_version": signature}
     return boto3.client(
         "s3", endpoint_url=sys.argv[1], region_name="us-east-1", verify="/etc/ssl/certs/ca-certificates.crt",
         aws_access_key_id=key, aws_secret_access_key=secret, config=Config(**options))

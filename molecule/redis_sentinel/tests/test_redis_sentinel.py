@@ -178,7 +178,7 @@ def test_a_restore_that_a_failover_would_undo_is_refused():
     done = caches[leads].run(f"slipway-restore redis --confirm {leads}/{leads}")
     assert done.rc == 0, done.stdout + done.stderr
     assert redis(leads, "GET kept") == "yes"
-    caches[leads].check_output("slipway-restore redis --discard")
+    caches[leads].check_output("slipway-restore redis discard")
     for host in HOSTS:
         caches[host].check_output(f"systemctl start {SENTINEL}")
     assert until(whole, 180) and leader() == leads
