@@ -224,7 +224,7 @@ def test_health_says_what_is_not_there(tmp_path: Path):
     [
         ({"object_store_secret_key": "short"}, "object_store_secret_key is 24 characters or more"),
         ({"object_store_users": [{"name": "shop", "secret": "short"}]}, "A secret in object_store_users is shorter"),
-        ({"object_store_users": USERS[:1]}, "object_store_buckets names reader, backups, who is not in"),
+        ({"object_store_users": USERS[:1]}, "object_store_buckets names backups, reader, who is not in"),
         ({"object_store_address": "0.0.0.0"}, "is one address of the host, not all of them"),
         ({"object_store_download_checksum": ""}, "its sha256:<64 hexadecimal digits>"),
         ({"object_store_download_checksum": f"sha256:{'0' * 64}"}, "did not match"),
