@@ -137,7 +137,8 @@ def checked(host: str) -> dict:
 
 
 def metrics(host: str) -> dict[str, float]:
-    caches[host].check_output("systemctl start slipway-redis-sentinel-metrics.service")
+    unit = "slipway-redis-sentinel-metrics.service"
+    caches[host].check_output(f"systemctl reset-failed {unit}; systemctl start {unit}")  # however often in a while
     text = caches[host].file("/var/lib/prometheus/node-exporter/slipway_redis_sentinel.prom").content_string
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return {line.split("{")[0].removeprefix("slipway_redis_sentinel_"): float(line.split()[-1]) for line in lines}
