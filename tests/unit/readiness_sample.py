@@ -26,6 +26,7 @@ def policy() -> list[dict[str, Any]]:
         "blackbox_exporter",
         "keepalived",
         "mongodump",
+        "object_store",
         "redis",
         "restic",
         "wireguard",

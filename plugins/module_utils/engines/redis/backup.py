@@ -53,6 +53,7 @@ class Plan:
     flavour: str = "redis"
     appendonly: bool = True
     retention: float = 7.0
+    sentinel: str = ""  # settings of the sentinels, where there are some
 
     @property
     def shelf(self) -> Snapshots:

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
@@ -17,6 +18,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import Kept
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis import RedisError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.backup import Plan, Snapshots, check, keys, make
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.scratch import RDB
+from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.sentinel import Settings, look_at_all
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory
 
 UNCHANGED = "Nothing was changed"
@@ -75,7 +77,18 @@ def look(wanted: Plan) -> int:
         told = client.info("replication")
         if told["role"] != "master":
             raise RedisError(f"this server is a replica of {told.get('master_host')}: restore that, and it follows")
+        refuse_failover(wanted)
         return sum(counts["keys"] for counts in client.keyspace().values())
+
+
+def refuse_failover(wanted: Plan) -> None:
+    """A restore stops the server. A replica that takes over meanwhile has the old data, and everybody follows it."""
+    said = look_at_all(Settings.read(Path(wanted.sentinel)))[0] if wanted.sentinel else {}
+    if said:
+        raise RedisError(
+            f"the sentinels on {', '.join(said)} would replace this server while it is stopped, and what is restored"
+            " would be lost: systemctl stop slipway-redis-sentinel there, restore, then start them again"
+        )
 
 
 def refuse_unconfirmed(asked: Restore, live: int, confirmation: str) -> None:
