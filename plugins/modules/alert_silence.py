@@ -88,9 +88,7 @@ def main() -> None:
     alertmanager = Alertmanager(options["url"])
     labels = {name: _listed(value) for name, value in (options["labels"] or {}).items()}
     if options["state"] == "present" and not (labels and all(all(values) and values for values in labels.values())):
-        module.fail_json(
-            msg="labels is empty or has one without a value, which silences too much. Nothing was done."
-        )
+        module.fail_json(msg="labels is empty or has one without a value, which silences too much. Nothing was done.")
     try:
         if options["state"] == "present":
             changed = opened(alertmanager, options["comment"], labels, options["seconds"], module.check_mode)
