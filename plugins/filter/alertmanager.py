@@ -23,15 +23,17 @@ def alertmanager_files(settings: dict[str, Any], owner: str) -> list[dict[str, A
     """See alertmanager_files.yml."""
     plain = json.loads(json.dumps(settings))  # Ansible's texts are types of their own
     secrets = channels.secret_files(plain["channels"], plain["mail"]["password"], plain["deadman"])
+    secret = {"owner": owner, "mode": "0600", "secret": True}  # fields of an API may be its key
     sms = channels.sms_settings(plain["channels"], plain["secrets"])
     told = yaml.safe_dump(channels.configuration(plain), sort_keys=False, allow_unicode=True, width=120)
     return [
-        *(
-            {"path": f"{plain['secrets']}/{name}", "content": content, "owner": owner, "mode": "0600", "secret": True}
-            for name, content in secrets.items()
-        ),
+        *(secret | {"path": f"{plain['secrets']}/{name}", "content": content} for name, content in secrets.items()),
         {"path": "alertmanager.yml", "content": HEAD + told},
-        *([{"path": "sms.json", "content": json.dumps(sms, indent=1, ensure_ascii=False) + "\n"}] if sms else []),
+        *(
+            [secret | {"path": "sms.json", "content": json.dumps(sms, indent=1, ensure_ascii=False) + "\n"}]
+            if sms
+            else []
+        ),
     ]
 
 

@@ -23,14 +23,19 @@ def jobs(
     notify: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """See jobs.yml."""
-    return merged(standard(groups), own, notify)
+    left_out = {entry["name"] for entry in _entries()} - {entry["name"] for entry in standard(groups)}
+    changes = [entry for entry in own if entry.get("playbook") or entry.get("name") not in left_out]
+    return merged(standard(groups), changes, notify)
 
 
 def standard(groups: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """What every system runs that has hosts for it."""
-    entries = yaml.safe_load(STANDARD.read_text(encoding="utf-8"))
-    wanted = (entry for entry in entries if "group" not in entry or groups.get(entry["group"]))
+    wanted = (entry for entry in _entries() if "group" not in entry or groups.get(entry["group"]))
     return [{name: value for name, value in entry.items() if name != "group"} for entry in wanted]
+
+
+def _entries() -> list[dict[str, Any]]:
+    return list(yaml.safe_load(STANDARD.read_text(encoding="utf-8")))
 
 
 def jobs_problems(entries: Sequence[Mapping[str, Any]], timezone: str, notices: Mapping[str, Any]) -> list[str]:

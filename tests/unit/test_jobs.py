@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.ops.plugins.filter.jobs import jobs as listed
 from ansible_collections.slipway.ops.plugins.filter.jobs import standard
 from ansible_collections.slipway.ops.plugins.module_utils.awx.client import AwxError, Client, Login
 from ansible_collections.slipway.ops.plugins.module_utils.awx.objects import Place, SettingsError, objects, templates
@@ -147,6 +148,8 @@ def test_what_is_for_a_group_is_there_where_the_group_has_hosts() -> None:
         there = {job.name for job in read_jobs(found, "Etc/UTC")}
         assert there & {"measure", "report", "alert-test"} == wanted
         assert "health" in there
+    changed = listed([{"name": "alert-test", "schedule": "FREQ=DAILY;BYHOUR=3"}], {"monitor": ["kiwi1"]})
+    assert "alert-test" not in {entry["name"] for entry in changed}
 
 
 def test_answers_are_held_against_the_survey() -> None:

@@ -32,6 +32,13 @@ def notification(*alerts: dict[str, Any], status: str = "firing") -> dict[str, A
         (notification(status="resolved"), "over: NginxDown on edge1. nginx on edge1 does not answer"),
         (notification(ALERT, ALERT, ALERT), "critical: NginxDown on edge1 (+2). nginx on edge1 does not answer"),
         (notification({"labels": {"alertname": "Watchdog"}}), "alert: Watchdog"),
+        (
+            notification(
+                {"labels": {"alertname": "HostDown", "host": "a"}, "status": "resolved"},
+                {"labels": {"alertname": "HostDown", "host": "b", "severity": "critical"}, "status": "firing"},
+            ),
+            "critical: HostDown on b",
+        ),
     ],
 )
 def test_a_message_says_what_and_where(given: dict[str, Any], told: str) -> None:

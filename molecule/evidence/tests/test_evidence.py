@@ -111,6 +111,8 @@ def test_a_host_that_is_gone_is_asked_for_no_more_and_others_are(host):
     assert found == dict.fromkeys(gone, "skip") | dict.fromkeys(others, "pass")
     again = play("forget", INVENTORY, host="app9")
     assert again.code == 0 and again.changed == 0 and "Nothing was known of app9, or" in again.said
+    many = play("forget", INVENTORY, host="app*")
+    assert many.code != 0 and "app* is no name of one host" in many.said, many.output
     wanted = play("forget", INVENTORY, host="monitor1")
     assert wanted.code != 0 and "monitor1 is in the inventory" in wanted.said
 

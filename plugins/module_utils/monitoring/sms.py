@@ -64,7 +64,9 @@ class Provider:
 
 def text(notification: Mapping[str, Any]) -> str:
     """What fits into one message: what and where of the first alert, how many more there are, and its summary."""
-    alerts: Sequence[Mapping[str, Any]] = notification["alerts"]
+    told_of: Sequence[Mapping[str, Any]] = notification["alerts"]
+    # A group that still fires has those of its alerts, too, that are over since the last message.
+    alerts = [one for one in told_of if one.get("status") == notification["status"]] or told_of
     labels = alerts[0]["labels"]
     state = "over" if notification["status"] == "resolved" else labels.get("severity", "alert")
     where = f" on {labels['host']}" if labels.get("host") else ""

@@ -142,17 +142,17 @@ def _resolved(name: str) -> set[str]:
 def configuration(wanted: str, former: str, name: str) -> str:
     """The inventory's settings with what a sentinel has learnt: whom it knows, and who leads now."""
     words = [line.split() for line in former.splitlines() if line.startswith("sentinel ")]
-    leads = next((line[3:5] for line in words if line[1:3] == ["monitor", name] and len(line) > 4), None)
+    leads = next((line[3] for line in words if line[1:3] == ["monitor", name] and len(line) > 4), None)
     lines = [_monitored(line, name, leads) for line in wanted.splitlines()]
     learnt = [" ".join(line) for line in words if line[1] in _LEARNT and (line[1] in _LEARNT[:2] or line[2] == name)]
     return "\n".join([*lines, *learnt, ""])
 
 
-def _monitored(line: str, name: str, leads: Sequence[str] | None) -> str:
+def _monitored(line: str, name: str, leads: str | None) -> str:
     words = line.split()
     if leads is None or words[:3] != ["sentinel", "monitor", name]:
         return line
-    return " ".join([*words[:3], *leads, *words[5:]])
+    return " ".join([*words[:3], leads, *words[4:]])  # the port is the inventory's
 
 
 def configure(wanted: Path, state: Path, name: str) -> None:
@@ -171,6 +171,12 @@ def problems(settings: Settings, said: Mapping[str, Said], silent: Mapping[str, 
     few = [host for host, one in said.items() if one.sentinels < len(settings.sentinels)]
     if few:
         found.append(f"the sentinel on {', '.join(few)} does not know all {len(settings.sentinels)} sentinels")
+    many = [host for host, one in said.items() if one.sentinels > len(settings.sentinels)]
+    if many:
+        found.append(
+            f"the sentinel on {', '.join(many)} counts sentinels that redis_sentinel_hosts has no more: stop it there, "
+            "remove /var/lib/slipway-redis-sentinel/sentinel.conf and start it, one host after the other"
+        )
     if said and all(one.replicas == 0 for one in said.values()):
         found.append("nobody follows the primary, so that nobody could take over")
     return found
@@ -179,6 +185,7 @@ def problems(settings: Settings, said: Mapping[str, Said], silent: Mapping[str, 
 def exposition(settings: Settings, said: Mapping[str, Said]) -> list[str]:
     """The metrics of this host's sentinel; without it only that it is down."""
     own, labels = said.get(settings.host), {"name": settings.name}
+    seen = own or next(iter(said.values()), None)  # who leads does not change with the sentinel of this host
 
     def gauge(name: str, explanation: str, value: float | None) -> str:
         samples = [] if value is None else [(labels, value)]
@@ -190,7 +197,9 @@ def exposition(settings: Settings, said: Mapping[str, Said]) -> list[str]:
         gauge("sentinels", "How many sentinels it knows, itself too.", own.sentinels if own else None),
         gauge("replicas", "How many replicas it knows.", own.replicas if own else None),
         gauge(
-            "leads", "Whether it says that this host leads.", int(is_own(own.primary, settings.host)) if own else None
+            "leads",
+            "Whether this host leads, by its sentinel or else by another.",
+            int(is_own(seen.primary, settings.host)) if seen else None,
         ),
     ]
 
