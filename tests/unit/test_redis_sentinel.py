@@ -86,6 +86,18 @@ def test_a_server_follows_whom_the_sentinels_name_and_remembers(
     assert follow(settings).endswith("follows cache2"), "what was known last, not what the inventory says"
 
 
+def test_a_failover_while_a_server_runs_is_remembered_for_its_start(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(monkeypatch, cache2=well("cache1"))
+    follow(settings)
+    say(monkeypatch, cache2=well("cache3"), cache3=well("cache3"))
+    monkeypatch.setattr(Settings, "read", staticmethod(lambda: settings))
+    assert main(["publish", str(tmp_path)]) == 0
+    say(monkeypatch)
+    assert follow(settings).endswith("this server follows cache3")
+
+
 def test_a_sentinel_keeps_what_it_learnt_and_takes_the_inventorys_settings() -> None:
     text = configuration(WANTED, FORMER, "shop")
     assert text.splitlines() == [

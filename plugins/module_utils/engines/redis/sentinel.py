@@ -3,7 +3,7 @@
 """Who leads, by the word of the sentinels: asked before a server starts, by the health check and for the metrics.
 
 ``follow`` writes what the server includes, ``configure`` what the sentinel of this host starts with, ``check`` says how
-the sentinels are, ``publish DIRECTORY`` writes a textfile for the node exporter.
+the sentinels are, ``publish DIRECTORY`` writes a textfile for the node exporter and keeps who leads.
 """
 
 from __future__ import annotations
@@ -117,14 +117,21 @@ def leader(answers: Iterable[str], known: str, first: str) -> str:
 def follow(settings: Settings) -> str:
     """Has the server that starts now follow who leads, and says whom."""
     said, _ = look_at_all(settings)
-    known = settings.known.read_text(encoding="utf-8").strip() if settings.known.exists() else ""
-    primary = leader((one.primary for one in said.values()), known, settings.first)
+    primary = remember(settings, said)
     own = is_own(primary, settings.host)
-    make_directory(settings.known.parent)
-    replace(settings.known, f"{primary}\n", 0o644)
     replace(settings.include, "# This server leads.\n" if own else f"replicaof {primary} {settings.port}\n", 0o644)
     by = f"{len(said)} of {len(settings.sentinels)} sentinels"
     return f"by {by}, {'this server leads' if own else f'this server follows {primary}'}"
+
+
+def remember(settings: Settings, said: Mapping[str, Said]) -> str:
+    """Who leads. It is kept for a start without a sentinel to ask, which may be long after the last failover."""
+    known = settings.known.read_text(encoding="utf-8").strip() if settings.known.exists() else ""
+    primary = leader((one.primary for one in said.values()), known, settings.first)
+    if primary != known:
+        make_directory(settings.known.parent)
+        replace(settings.known, f"{primary}\n", 0o644)
+    return primary
 
 
 def is_own(address: str, host: str) -> bool:
@@ -232,6 +239,7 @@ def _act(given: argparse.Namespace) -> int:
         return 0
     said, silent = look_at_all(settings)
     if given.action == "publish":
+        remember(settings, said)
         publish(given.directory, FILE, exposition(settings, said))
         return 0
     found = problems(settings, said, silent)
