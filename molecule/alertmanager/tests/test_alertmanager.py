@@ -88,7 +88,7 @@ def test_the_dead_mans_switch_is_called_again_and_again_and_tells_nobody_else(ou
 
 def test_secrets_are_files_that_only_alertmanager_reads_and_stand_nowhere_else(host):
     found = host.check_output(f"stat -c '%a %U' {CONFIGURATION}/secrets/*").splitlines()
-    assert found == ["600 prometheus"] * 5
+    assert found == ["600 prometheus"] * 7
     assert host.run(f"runuser -u games -- ls {CONFIGURATION}/secrets").rc != 0
     assert host.run(f"grep -rE '{SECRETS}' {CONFIGURATION}/alertmanager.yml /etc/systemd").rc == 1
     assert host.run(f"journalctl --no-pager | grep -E '{SECRETS}'").rc == 1
