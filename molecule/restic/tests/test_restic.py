@@ -69,7 +69,7 @@ def test_the_playbooks_back_up_and_drill(host, files):
 
 def test_a_change_of_configuration_is_backed_up(host, files):
     before = len(labels(host))
-    assert "A change of config starts a backup" in play("health", INVENTORY, "--limit", "app1").said
+    assert "config on app1 data.backup.watched inactive" in play("health", INVENTORY, "--limit", "app1").said
     host.check_output("systemctl start slipway-backup-files-config.path; echo 'debug: true' > /etc/shop/shop.yml")
     until = time.monotonic() + 120
     while len(labels(host)) == before:
