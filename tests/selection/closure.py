@@ -37,9 +37,11 @@ CARDS = re.compile(r"slipway\.ops\.cards'((?: *, *'[a-z]+')+)")
 FACETS = {
     "checks": ("checks.yml.j2", "card.yml"),
     "policy": ("policy.yml",),
-    "alerts": ("alerts.yml", "alerts_test.yml"),
+    "alerts": ("alerts.yml",),
     "measures": ("measures.yml",),
 }
+# Of a role, what no run of it reads: only the tests that name it by path.
+UNREAD = "meta/alerts_test.yml"
 LOOKS = re.compile(r"pkgutil|import_module")
 DOCUMENTS = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 # What describes options and filters names much that it does not use.
@@ -142,7 +144,7 @@ class Tree:
 
     def _named(self, word: str) -> Iterator[str]:
         """A full name: `slipway.ops.nginx` may be a role, a module with its action, a filter, a playbook."""
-        yield from self.beneath(f"roles/{word}")
+        yield from self.beneath(f"roles/{word}") - {f"roles/{word}/{UNREAD}"}
         places = {f"plugins/{kind}/{word}{ending}" for kind in PLUGIN_KINDS for ending in (".py", ".yml")}
         yield from places & self.files.keys()
         yield from self._filters.get(word, ())
