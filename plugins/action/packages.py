@@ -40,8 +40,15 @@ class ActionModule(ActionBase):
         }
         if not wanted["start"]:
             options["policy_rc_d"] = FORBIDDEN
-        answer: dict[str, Any] = self._execute_module("ansible.builtin.apt", options, task_vars=task_vars)
+        answer = self._ask(options, task_vars)
+        if answer.get("failed") and options["cache_valid_time"]:
+            # The index may be older than a source that a killed run added, or name what the mirror has no more.
+            answer = self._ask(options | {"cache_valid_time": 0}, task_vars)
         return {**result, **answer}
+
+    def _ask(self, options: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        answer: dict[str, Any] = self._execute_module("ansible.builtin.apt", options, task_vars=task_vars)
+        return answer
 
     def _read(self, variables: Mapping[str, Any]) -> list[str] | None:
         """What role C(baseline) read of this host in this run; None without, and for a task of another host."""

@@ -23,14 +23,20 @@ def jobs(
     notify: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """See jobs.yml."""
-    left_out = {entry["name"] for entry in _entries()} - {entry["name"] for entry in standard(groups)}
+    listed = _entries()
+    here = _of(listed, groups)
+    left_out = {entry["name"] for entry in listed} - {entry["name"] for entry in here}
     changes = [entry for entry in own if entry.get("playbook") or entry.get("name") not in left_out]
-    return merged(standard(groups), changes, notify)
+    return merged(here, changes, notify)
 
 
 def standard(groups: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """What every system runs that has hosts for it."""
-    wanted = (entry for entry in _entries() if "group" not in entry or groups.get(entry["group"]))
+    return _of(_entries(), groups)
+
+
+def _of(entries: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    wanted = (entry for entry in entries if "group" not in entry or groups.get(entry["group"]))
     return [{name: value for name, value in entry.items() if name != "group"} for entry in wanted]
 
 

@@ -22,13 +22,29 @@ options:
     description:
       - What to read. V(checks), V(units), V(ports), V(probes), V(metrics), V(logs) and V(engines) are of the roles that
         the host's groups bring, V(policy), V(alerts) and V(measures) of those that any host of the inventory has.
+      - V(checks) of a role that cannot be made, by a template or a definition that is wrong, are one check of kind
+        C(unmeasured) that says why. V(watched) are those V(units) that can be worked out.
       - V(probes) are C(ports) of a role whose card says no C(probes).
       - V(targets) is V(metrics) of every host - of group V(slipway), if there is one. Each has C(host) and
         C(reached_at), the host's C(prometheus_address) or its name.
       - V(probed) is V(probes) of every host, likewise.
       - V(doors) is V(ports) and V(metrics) of every host. Each has C(host).
     required: true
-    choices: [checks, policy, units, ports, probes, metrics, logs, engines, alerts, measures, targets, probed, doors]
+    choices:
+      - checks
+      - policy
+      - units
+      - watched
+      - ports
+      - probes
+      - metrics
+      - logs
+      - engines
+      - alerts
+      - measures
+      - targets
+      - probed
+      - doors
 """
 
 EXAMPLES = r"""
@@ -53,6 +69,8 @@ from ansible import constants
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
+from ansible_collections.slipway.ops.plugins.module_utils.health.definition import DefinitionError, define
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds import KINDS
 from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import (
     ENTRIES,
     Card,
@@ -68,6 +86,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.monitoring.measures im
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 OF_ALL_HOSTS = ("policy", "alerts", "measures")
+ALL_THE_SAME = ("checks", "watched")  # of the other roles, whatever one is
 ON_EVERY_HOST = {"targets": ("metrics",), "probed": ("probes",), "doors": ("ports", "metrics")}
 Variables = Mapping[str, Any]
 
@@ -93,6 +112,7 @@ class LookupModule(LookupBase):
             "engines": self._engines,
             **dict.fromkeys(ENTRIES, self._entries),
             "probes": self._probes,
+            "watched": self._watched,
         }
         try:
             return [item for term in terms for item in self._read(term, own, readers)]
@@ -106,11 +126,22 @@ class LookupModule(LookupBase):
         if term not in readers:
             raise AnsibleLookupError(f"cards tell {', '.join([*readers, *ON_EVERY_HOST])}, not {term}")
         for meta in self._metas():
-            card = read_card(meta.parent.name, self._load(meta / "card.yml"))
-            defaults = self._load(meta.parent / "defaults/main.yml") or {}
-            role = _Role(card, meta, ChainMap(card.vars, dict(variables), defaults))
-            if serves(card, self._template(role, card.groups), _names(term, variables)):
+            try:
+                role = self._role(meta, variables)
+                serving = serves(role.card, self._template(role, role.card.groups), _names(term, variables))
+            except (AnsibleError, CardError) as error:
+                if term not in ALL_THE_SAME:
+                    raise
+                yield from [_unmeasured(meta.parent.name, error)] if term == "checks" else []
+                continue
+            if serving:
                 yield from readers[term](role, term)
+
+    def _role(self, meta: Path, variables: Variables) -> _Role:
+        card = read_card(meta.parent.name, self._load(meta / "card.yml"))
+        path = meta.parent / "defaults/main.yml"
+        defaults = (self._load(path) or {}) if path.exists() else {}
+        return _Role(card, meta, ChainMap(card.vars, dict(variables), defaults))
 
     def _on_every_host(self, term: str, variables: Variables, readers: Mapping[str, Any]) -> Iterator[Any]:
         hostvars, groups = variables["hostvars"], variables["groups"]
@@ -134,12 +165,25 @@ class LookupModule(LookupBase):
         return [found[name] for name in sorted(found)]
 
     def _checks(self, role: _Role, term: str) -> list[Any]:
-        rendered = self._text(role, role.meta / "checks.yml.j2")
+        """A role whose checks cannot be made is one that is not measured; those of the others are."""
         try:
-            own = yaml.safe_load(rendered) or []
+            checks = unit_checks(self._entries(role, "units")) + self._own_checks(role)
+            define(checks, KINDS)
+        except (AnsibleError, CardError, DefinitionError) as error:
+            return [_unmeasured(role.card.role, error)]
+        return checks
+
+    def _own_checks(self, role: _Role) -> list[Any]:
+        path = role.meta / "checks.yml.j2"
+        try:
+            checks = yaml.safe_load(self._text(role, path)) or []
         except yaml.YAMLError as error:
-            raise CardError(f"{role.meta}/checks.yml.j2 gives no YAML with these variables: {error}") from error
-        return unit_checks(self._entries(role, "units")) + own
+            raise CardError(f"{path} gives no YAML with these variables: {error}") from error
+        except AnsibleError as error:
+            raise CardError(f"{path}: {error.message}") from error
+        if not isinstance(checks, list):
+            raise CardError(f"{path} gives {type(checks).__name__}, not a list of checks")
+        return checks
 
     def _policy(self, role: _Role, term: str) -> list[Any]:
         path = role.meta / "policy.yml"
@@ -161,6 +205,12 @@ class LookupModule(LookupBase):
 
     def _entries(self, role: _Role, section: str) -> list[Any]:
         return entries(role.card, section, self._template(role, getattr(role.card, section)))
+
+    def _watched(self, role: _Role, term: str) -> list[Any]:
+        try:
+            return self._entries(role, "units")
+        except (AnsibleError, CardError):  # the role's line among the checks says so
+            return []
 
     def _probes(self, role: _Role, term: str) -> list[Any]:
         return self._entries(role, "probes" if role.card.probes else "ports")
@@ -190,3 +240,14 @@ def _names(term: str, variables: Variables) -> set[str]:
     return (
         own | {name for name, hosts in groups.items() if hosts} | {host for hosts in groups.values() for host in hosts}
     )
+
+
+def _unmeasured(role: str, error: Exception) -> dict[str, Any]:
+    """A check that says why a role has no others."""
+    why = " ".join(str(getattr(error, "message", error)).split())
+    return {
+        "id": f"operations.{role}.checks",
+        "kind": "unmeasured",
+        "claim": f"What role {role} runs is measured",
+        "reason": f"the checks of role {role} could not be made, so none of them was: {why}",
+    }

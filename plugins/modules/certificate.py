@@ -69,12 +69,13 @@ options:
         type: str
         default: "0600"
       reload:
-        description: Not used by the module; lets the role's list pass unchanged.
+        description: What has to read it again. The module reloads nothing; as long as C(reload.due) stands beside the
+          certificate, it is among RV(changed_names). Who has reloaded removes that file.
         type: list
         elements: str
         default: []
       profile:
-        description: Not used by the module, likewise.
+        description: Not used by the module; lets the role's list pass unchanged.
         type: str
         default: ""
       dns:
@@ -185,7 +186,7 @@ CERTIFICATE = {
 
 
 def wanted(item: dict) -> Wanted:
-    fields = {name: value for name, value in item.items() if name not in ("mode", "reload", "profile", "dns")}
+    fields = {name: value for name, value in item.items() if name not in ("mode", "profile", "dns")}
     return Wanted(**fields, mode=int(item["mode"], 8))
 
 

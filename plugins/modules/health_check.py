@@ -82,6 +82,8 @@ options:
       - "B(prometheus): C(url) (V(http://127.0.0.1:9090)); C(query), an instant query; C(limit) that each series must
         keep to; C(unit) of the query's values when the limit has another; C(no_data) (V(unknown), V(fail) or V(pass))
         when no series comes back; C(username), C(password), C(ca), C(address) as for http."
+      - "B(unmeasured): is V(unknown) for its C(reason). It stands for checks that could not be made, so that the others
+        are measured all the same."
     type: list
     elements: dict
     required: true

@@ -9,6 +9,7 @@ short_description: Have packages of the distribution, without asking apt for wha
 version_added: 0.1.0
 description:
   - Installs packages as M(ansible.builtin.apt) does, without recommended ones, from an index that is at most a day old.
+    What cannot be had from it is asked for again with a new one.
   - What role C(slipway.ops.baseline) read of the host earlier in the same run (M(slipway.ops.baseline_info)) is
     believed. A host that has all packages is not connected to. Without such a reading, and for a package that is
     missing in it, apt is asked.

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.health.engine import Pace
 from health_servers import (
     Authority,
     answering,
@@ -193,6 +194,11 @@ def test_dns_and_tcp(servers):
     assert check(kind="dns", host="::1", addresses=["0:0:0:0:0:0:0:1"]).verdict == "pass"
     assert "not to 10.9.9.9" in check(kind="dns", host="localhost", addresses=["10.9.9.9"]).reason
     assert check(kind="tcp", host="127.0.0.1", port=servers.start(silent), latency="< 60 s").verdict == "pass"
+
+
+def test_what_could_not_be_made_is_unknown_for_its_reason_and_is_not_tried_again():
+    result = check(Pace(), kind="unmeasured", id="operations.shop.checks", reason="port is undefined")
+    assert (result.verdict, result.reason) == ("unknown", "port is undefined")
 
 
 def test_container_without_an_engine_is_unknown(tmp_path):

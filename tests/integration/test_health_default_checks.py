@@ -51,6 +51,7 @@ INVENTORY = {
             "other": {"hosts": {"other1": {}}},
             "mongodb": {"hosts": {"odd1": {}}},
             "redis": {"hosts": {"odd1": {}}},
+            "broken": {"hosts": {"broken1": {}}},
             "search": {"hosts": {"search1": {}, "search2": {"search_port": 9300, "search_indexes": True}}},
             "data": {
                 "vars": {"pgbackrest_repositories": [{"type": "host", "host": "backup1"}, {"type": "s3"}]},
@@ -84,6 +85,15 @@ metrics: [{job: search, port: "{{ search_port }}"}]
     "meta/checks.yml.j2": "- {id: data.search.answers, kind: tcp, host: 127.0.0.1, port: {{ search_port }}}",
     "meta/policy.yml": "[{id: data.search.answers, title: Search answers, max_age: 24h}]",
 }
+# Each of them has checks that cannot be made, and would cost its hosts those of all other roles.
+BROKEN = {
+    "undefined": ("- {id: data.x.y, kind: tcp, host: 127.0.0.1, port: {{ x_port }}}", "'x_port' is undefined"),
+    "no-yaml": ("- {id: data.x.y, kind: [tcp}", "gives no YAML"),
+    "no-list": ("id: data.x.y", "gives dict, not a list of checks"),
+    "no-kind": ("- {id: data.x.y, kind: tpc, port: 1}", "did you mean 'tcp'?"),
+    "no-unit": ("[]", "'x_unit' is undefined"),
+}
+CARDS = {"no-unit": 'groups: [broken]\nunits: ["{{ x_unit }}"]'}
 TERMS = ("checks", "policy", "ports", "metrics")
 
 
@@ -91,8 +101,12 @@ TERMS = ("checks", "policy", "ports", "metrics")
 def told(tmp_path_factory):
     """What the cards tell each host of the inventory."""
     directory = tmp_path_factory.mktemp("inventory")
-    for name, text in SEARCH.items():
-        file = Path(directory / "roles" / "search" / name)
+    theirs = {f"search/{name}": text for name, text in SEARCH.items()}
+    for name, (checks, _) in BROKEN.items():
+        theirs[f"{name}/meta/checks.yml.j2"] = checks
+        theirs[f"{name}/meta/card.yml"] = CARDS.get(name, "groups: [broken]")
+    for name, text in theirs.items():
+        file = Path(directory / "roles" / name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     (directory / "hosts.json").write_text(json.dumps(INVENTORY))
@@ -217,6 +231,15 @@ def test_a_role_with_a_card_is_known_without_any_list(told):
     assert {"role": "search", "job": "search", "port": 9300} in told["search2"]["metrics"]
     # What must be proven is of the whole inventory, whoever asks.
     assert all("data.search.answers" in {one["id"] for one in told[host]["policy"]} for host in told)
+
+
+@pytest.mark.parametrize("role", BROKEN)
+def test_checks_that_cannot_be_made_are_one_line_and_cost_no_others(checks, role):
+    (line,) = [check for check in checks["broken1"] if check["kind"] == "unmeasured" and role in check["id"]]
+    assert line["id"] == f"operations.{role}.checks" and BROKEN[role][1] in line["reason"], line
+    assert "\n" not in line["reason"]
+    assert len(checks["broken1"]) == len(checks["other1"]) + len(BROKEN) and define([line], KINDS)
+    assert not [check for host in set(checks) - {"broken1"} for check in checks[host] if check["kind"] == "unmeasured"]
 
 
 def test_archivers_look_at_every_repository(checks):

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.certificates import certificate as x
 from ansible_collections.slipway.ops.plugins.module_utils.certificates import pem
 from ansible_collections.slipway.ops.plugins.module_utils.certificates.certificate import Bundle, CertificateError
-from ansible_collections.slipway.ops.plugins.module_utils.certificates.store import PENDING_KEY, Store, Wanted
+from ansible_collections.slipway.ops.plugins.module_utils.certificates.store import DUE, PENDING_KEY, Store, Wanted
 from ansible_collections.slipway.ops.plugins.module_utils.net.names import subject_alt_names
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -264,6 +264,22 @@ def test_an_unknown_owner_is_named(store, authority):
     with pytest.raises(CertificateError, match=r"no-such-user:.* does not know that user or group"):
         store.apply([wanted(owner="no-such-user")], authority.pem, {})
     assert list(store.root.iterdir()) == []
+
+
+def test_what_has_to_read_it_again_is_remembered_until_it_has(store, authority):
+    """The run that installed it may have been killed before it told anybody."""
+    item = wanted(reload=["nginx"])
+    install(store, authority, [item])
+    for _killed_before_its_handlers in range(2):
+        assert store.apply([item], authority.pem, {}).changed == ["www"]
+    (store.root / "www" / DUE).unlink()
+    assert store.apply([item], authority.pem, {}).changed == []
+
+
+def test_nothing_is_due_where_nothing_reads_it(store, authority):
+    install(store, authority, [wanted()])
+    assert store.apply([wanted()], authority.pem, {}).changed == []
+    assert not (store.root / "www" / DUE).exists()
 
 
 def test_a_certificate_for_another_key_is_not_installed(store, authority):

@@ -73,6 +73,25 @@ def test_apt_is_not_asked_for_what_is_there() -> None:
     assert asked({"packages": ["chrony", "nginx"]}, name=["nginx", "chrony"]) is None
 
 
+def test_what_an_old_index_does_not_have_is_asked_for_with_a_new_one() -> None:
+    """A run that was killed after it added a source leaves an index without that source's packages."""
+    calls: list[dict[str, Any]] = []
+
+    def apt(_name: str, arguments: dict[str, Any], task_vars: object) -> dict[str, Any]:
+        calls.append(arguments)
+        return {"failed": True, "msg": f"refused {len(calls)}"} if arguments["cache_valid_time"] else {"changed": True}
+
+    def run(**options: Any) -> dict[str, Any]:
+        module = action.ActionModule.__new__(action.ActionModule)
+        module._task, module._execute_module = SimpleNamespace(args=options, delegate_to=None), apt
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(action.ActionBase, "run", lambda *_: {})
+            return dict(module.run(None, {}))
+
+    assert run(name=["docker-ce"]) == {"changed": True}
+    assert [call["cache_valid_time"] for call in calls] == [86400, 0]
+
+
 def test_what_must_not_be_started_yet_is_not() -> None:
     call = asked({"packages": []}, name=["haproxy"], start=False)
     assert call is not None and call["policy_rc_d"] == 101

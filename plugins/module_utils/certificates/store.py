@@ -3,12 +3,12 @@
 """The certificates of one host: ``<root>/<name>/{key,fullchain,chain}.pem``, brought or internal, in one pass.
 
 Everything is checked before anything is written. A renewal's key waits in ``key.pem.next`` until its certificate is
-there, so a run that is killed leaves a working pair, and the next run goes on with the same key.
+there, so a run that is killed leaves a working pair, and the next run goes on with the same key. What has to reload a
+new one is noted beside it until it has, so that a run which ends between the two leaves that to the next.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import grp
 import pwd
@@ -23,6 +23,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.host.files import make
 from ansible_collections.slipway.ops.plugins.module_utils.net.names import HostNameError, canonical
 
 PENDING_KEY = "key.pem.next"
+DUE = "reload.due"
 DIRECTORY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -39,6 +40,7 @@ class Wanted:
     owner: str = "root"
     group: str = "root"
     mode: int = 0o600
+    reload: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Names have one spelling from here on."""
@@ -123,7 +125,9 @@ class Store:
         pending = self._read(item, PENDING_KEY) or x.new_key()
         if not self.dry:
             self._directory(item)
-            self._write(self.root / item.name / PENDING_KEY, pending, 0o600, (0, 0))
+            path = self.root / item.name / PENDING_KEY
+            if _differs(path, pending, 0o600, (0, 0)):
+                replace(path, pending, 0o600, (0, 0))
         return x.request(pending, item.names, common_name)
 
     def _read(self, item: Wanted, name: str) -> str:
@@ -145,32 +149,23 @@ class Store:
         return {"name": item.name, "names": item.names, "reason": reason, "csr": self.ask(item)}
 
     def _install(self, item: Wanted, bundle: Bundle, ids: tuple[int, int]) -> bool:
-        if not self.dry:
-            self._directory(item)
-        changes = []
-        for name, content in bundle.files.items():
-            changes.append(
-                self._write(self.root / item.name / name, content, item.mode if name == "key.pem" else 0o644, ids)
-            )
-        if not self.dry:
-            with contextlib.suppress(FileNotFoundError):
-                (self.root / item.name / PENDING_KEY).unlink()
-        return any(changes)
+        """True when something differed, or when what reads it has not been told since it did."""
+        directory, due = self.root / item.name, self.root / item.name / DUE
+        modes = {name: item.mode if name == "key.pem" else 0o644 for name in bundle.files}
+        stale = [name for name, text in bundle.files.items() if _differs(directory / name, text, modes[name], ids)]
+        if self.dry:
+            return bool(stale) or due.exists()
+        self._directory(item)
+        if stale and item.reload:
+            replace(due, "", 0o600, (0, 0))
+        for name in stale:
+            replace(directory / name, bundle.files[name], modes[name], ids)
+        (directory / PENDING_KEY).unlink(missing_ok=True)
+        return bool(stale) or due.exists()
 
     def _directory(self, item: Wanted) -> None:
         make_directory(self.root)
         make_directory(self.root / item.name)
-
-    def _write(self, path: Path, content: str, mode: int, ids: tuple[int, int]) -> bool:
-        """Replace the file by a rename when content, owner or mode differ; True when they did."""
-        if path.is_file():
-            status = path.stat()
-            same = (status.st_uid, status.st_gid) == ids and status.st_mode & 0o7777 == mode
-            if same and path.read_bytes() == content.encode():
-                return False
-        if not self.dry:
-            replace(path, content, mode, ids)
-        return True
 
     def _report(self, item: Wanted, bundle: Bundle, outcome: Outcome) -> None:
         parsed = x.parse(bundle.leaf)
@@ -190,3 +185,12 @@ class Store:
 
 def _internal(signed: str, authority: str) -> bool:
     return x.issued_by(x.parse(pem.certificates(signed)[0]), x.parse(authority))
+
+
+def _differs(path: Path, content: str, mode: int, ids: tuple[int, int]) -> bool:
+    """Whether a file has another content, owner or mode, or is not there."""
+    if not path.is_file():
+        return True
+    status = path.stat()
+    same = (status.st_uid, status.st_gid) == ids and status.st_mode & 0o7777 == mode
+    return not same or path.read_bytes() != content.encode()

@@ -25,11 +25,12 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.release i
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.systemd import Systemd
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.tcp import Tcp
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.tls import Tls
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.unmeasured import Unmeasured
 
 KINDS: dict[str, type[Check]] = {
     kind.KIND: kind
     for kind in (
         *(Backup, Command, Container, Disk, Dns, File, Haproxy, Http),
-        *(Patroni, Pgbouncer, Postgresql, Prometheus, Release, Systemd, Tcp, Tls),
+        *(Patroni, Pgbouncer, Postgresql, Prometheus, Release, Systemd, Tcp, Tls, Unmeasured),
     )
 }
