@@ -40,6 +40,7 @@ def refused(reason: str) -> None:
 
 
 def test_the_playbooks_back_up_drill_and_restore_from_the_store():
+    store.check_output(f"rm -rf {BUCKETS}/dumps/modelops")
     mongo("noise", "40")  # some parts of an upload
     before = mongo("tell")
     made = play("backup", INVENTORY, engine="mongodb", type="full")
