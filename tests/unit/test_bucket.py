@@ -211,9 +211,11 @@ def test_a_shelf_in_a_bucket_is_as_one_in_a_directory(store: Store, shelf: Backu
     assert (state.backups, state.age, state.stored) == (2, DAY + 5, last.stored)
     shelf.partial("killed").touch()
     shelf.sealed("20260101T000000Z").touch()
+    former = shelf.directory / "20250101T000000Z.age"
+    former.write_bytes(b"of a time before there was a bucket")
     store.objects["/dumps/db2/other"] = b"of another server"
     assert shelf.expire(NOW) == [old.label]
-    assert list(shelf.directory.iterdir()) == []
+    assert list(shelf.directory.iterdir()) == [former], "what killed runs left is gone, and nothing else"
     assert sorted(store.objects) == [
         f"/dumps/db1/{last.label}.age",
         f"/dumps/db1/{last.label}.json",

@@ -102,8 +102,11 @@ class Shelf(Generic[K]):
             yield
 
     def sealed(self, label: str) -> Path:
-        """The file; one of a bucket is there while it is at hand."""
-        return self.directory / f"{label}{self.ending}"
+        """The file; one of a bucket is there while it is at hand, and is called as none of the directory's own."""
+        return self.directory / f"{'.' if self.bucket else ''}{self.named(label)}"
+
+    def named(self, label: str) -> str:
+        return f"{label}{self.ending}"
 
     @contextmanager
     def at_hand(self, kept: K) -> Iterator[Path]:
@@ -147,7 +150,7 @@ class Shelf(Generic[K]):
         return self._trouble(kept, self._sizes())
 
     def _trouble(self, kept: K, sizes: Mapping[str, int]) -> str:
-        name = self.sealed(kept.label).name
+        name = self.named(kept.label)
         if name not in sizes:
             return f"{self.file_of} {kept.label} is missing: {self._called(name)} is not there"
         if sizes[name] == kept.stored:
@@ -156,13 +159,11 @@ class Shelf(Generic[K]):
 
     def refuse_damage(self, kept: K) -> None:
         """An error when the file, which is at hand, is not what was written."""
-        path = self.sealed(kept.label)
-        if trouble := self._trouble(kept, _sizes(self.directory)):
+        if not self.bucket and (trouble := self.trouble(kept)):
             raise self.error(trouble)
-        if digest(path) != kept.sha256:
-            raise self.error(
-                f"{self._called(path.name)} is not what was written: its checksum is another, so it is corrupted"
-            )
+        if digest(self.sealed(kept.label)) != kept.sha256:
+            called = self._called(self.named(kept.label))
+            raise self.error(f"{called} is not what was written: its checksum is another, so it is corrupted")
 
     @contextmanager
     def seal(self, path: Path) -> Iterator[IO[bytes]]:
@@ -182,7 +183,7 @@ class Shelf(Generic[K]):
         description = self.directory / f".{kept.label}.json"
         text = json.dumps(asdict(cast(Any, kept)), indent=1)
         if self.bucket:
-            self.bucket.send(self.partial(kept.label), self.sealed(kept.label).name)
+            self.bucket.send(self.partial(kept.label), self.named(kept.label))
             if trouble := self.trouble(kept):
                 raise self.error(trouble)
             self.bucket.write(f"{kept.label}.json", text)
@@ -203,22 +204,21 @@ class Shelf(Generic[K]):
     def expire(self, now: float) -> list[str]:
         """Removes backups beyond their days, never the newest that can be restored, and what killed runs left."""
         self.tidy()
+        if self.bucket:
+            self.bucket.abort()
         kept, sizes = self.all(), self._sizes()
         good = [one for one in kept if not self._trouble(one, sizes)]
         old = [one for one in kept if now - one.ended > self.retention * DAY and one not in good[-1:]]
         for one in old if good else []:
             self._remove(f"{one.label}.json")
-            self._remove(self.sealed(one.label).name)
+            self._remove(self.named(one.label))
         return [one.label for one in old] if good else []
 
     def tidy(self) -> None:
-        """Removes what killed runs left in the directory, and in the bucket what they did not bring to its end."""
-        left = [*self.directory.glob(".*.partial"), *self.directory.glob(".*.json")]
-        if self.bucket:
-            left += self.directory.glob(f"[0-9]*{self.ending}")
-            self.bucket.abort()
-        for path in left:
-            path.unlink()
+        """Removes what killed runs left in the directory."""
+        for left in (".*.partial", ".*.json", f".*{self.ending}"):
+            for path in self.directory.glob(left):
+                path.unlink()
 
     def statuses(self, engine: str, now: float) -> list[Status]:
         """The state in the shape of all engines. Backups that are missing or cut are none to restore from."""
@@ -247,7 +247,7 @@ class Shelf(Generic[K]):
 
     def _fetch(self, kept: K, path: Path) -> None:
         try:
-            cast(Bucket, self.bucket).fetch(path.name, kept.stored, path)
+            cast(Bucket, self.bucket).fetch(self.named(kept.label), kept.stored, path)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise

@@ -43,9 +43,10 @@ def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
 def sweep(wanted: Plan) -> None:
     """Drops what a drill that was killed left, unless one is under way."""
     store = Store(wanted)
-    with store.alone(), connected(uri_of(wanted.secrets)) as server:
+    with store.alone():
         store.tidy()
-        _drop(server)
+        with connected(uri_of(wanted.secrets)) as server:
+            _drop(server)
 
 
 def _perform(store: Store, report: Report, course: Course) -> None:
