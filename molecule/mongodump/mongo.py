@@ -1,8 +1,9 @@
-"""What the scenario does to the server: `fill` it, `tell` what is there, `grow COUNT`, `insert` and `drop` things."""
+"""What the scenario does to the server: `fill` it, `tell` what is there, `grow`, `noise`, `insert`, `drop`."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import pymongo
@@ -22,6 +23,9 @@ if what == "fill":
 elif what == "grow":
     for at in range(int(words[0])):
         client.large.blobs.insert_many({"at": at, "body": f"{at} " + "0123456789" * 2000} for _ in range(100))
+elif what == "noise":  # megabytes that nothing compresses; FerretDB sends no more than 48 of a collection
+    for at in range(int(words[0])):
+        client.large[f"noise{at // 20}"].insert_one({"body": os.urandom(2**20)})
 elif what == "insert":
     for database, _, collection in (word.partition(".") for word in words):
         client[database][collection].insert_one({"late": True})

@@ -1,9 +1,11 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A directory of backups that are a file each, sealed for a key, and beside each a description of what it holds."""
+"""Backups that are a file each, sealed for a key, and beside each a description of what it holds: in a directory, or in
+a bucket, whose files are in the directory as long as they are made or read."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -14,10 +16,12 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data.bucket import Bucket
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, moment
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import environment
 
@@ -62,8 +66,9 @@ class Kept:
 
 @dataclass
 class Shelf(Generic[K]):
-    """Where one store's backups are. ``key`` is an age identity, ``retention`` days. An engine's own says how a
-    description is read, and may have its own ending, words and error."""
+    """Where one store's backups are: in ``bucket`` where one is given, else in ``directory``. ``key`` is an age
+    identity, ``retention`` days. An engine's own says how a description is read, and may have its own ending, words and
+    error."""
 
     ending: ClassVar[str] = ".age"
     file_of: ClassVar[str] = "the backup"
@@ -73,6 +78,12 @@ class Shelf(Generic[K]):
     directory: Path
     key: Path
     retention: float = 7.0
+    bucket: Bucket | None = None
+
+    @property
+    def where(self) -> str:
+        """The place of the backups, for messages."""
+        return self.bucket.called("") if self.bucket else str(self.directory)
 
     def read(self, description: dict[str, Any]) -> K:
         """A description from its file; ValueError, TypeError or KeyError when it is none."""
@@ -91,7 +102,26 @@ class Shelf(Generic[K]):
             yield
 
     def sealed(self, label: str) -> Path:
-        return self.directory / f"{label}{self.ending}"
+        """The file; one of a bucket is there while it is at hand, and is called as none of the directory's own."""
+        return self.directory / f"{'.' if self.bucket else ''}{self.named(label)}"
+
+    def named(self, label: str) -> str:
+        return f"{label}{self.ending}"
+
+    @contextmanager
+    def at_hand(self, kept: K) -> Iterator[Path]:
+        """The sealed file in the directory, as long as the block lasts."""
+        path = self.sealed(kept.label)
+        if not self.bucket:
+            yield path
+            return
+        if trouble := self.trouble(kept):
+            raise self.error(trouble)
+        try:
+            self._fetch(kept, path)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
     def partial(self, label: str) -> Path:
         return self.directory / f".{label}.partial"
@@ -99,11 +129,13 @@ class Shelf(Generic[K]):
     def all(self) -> list[K]:
         """Oldest first. One whose description cannot be read is an error: it may be the only one."""
         found = []
-        for path in sorted(self.directory.glob("[0-9]*.json")):
+        for name in sorted(name for name in self._sizes() if fnmatch(name, "[0-9]*.json")):
             try:
-                found.append(self.read(json.loads(path.read_text(encoding="utf-8"))))
+                found.append(self.read(json.loads(self._text(name))))
             except (OSError, ValueError, TypeError, KeyError) as error:
-                raise self.error(f"{path} cannot be read ({error}): restore it from a copy, or remove it") from error
+                raise self.error(
+                    f"{self._called(name)} cannot be read ({error}): restore it from a copy, or remove it"
+                ) from error
         return found
 
     def newest(self) -> K:
@@ -115,20 +147,23 @@ class Shelf(Generic[K]):
 
     def trouble(self, kept: K) -> str:
         """What can be seen of a file without reading it."""
-        path = self.sealed(kept.label)
-        if not path.exists():
-            return f"{self.file_of} {kept.label} is missing: {path} is not there"
-        size = path.stat().st_size
-        return f"{path} has {size} bytes instead of {kept.stored}: it is truncated" if size != kept.stored else ""
+        return self._trouble(kept, self._sizes())
+
+    def _trouble(self, kept: K, sizes: Mapping[str, int]) -> str:
+        name = self.named(kept.label)
+        if name not in sizes:
+            return f"{self.file_of} {kept.label} is missing: {self._called(name)} is not there"
+        if sizes[name] == kept.stored:
+            return ""
+        return f"{self._called(name)} has {sizes[name]} bytes instead of {kept.stored}: it is truncated"
 
     def refuse_damage(self, kept: K) -> None:
-        """An error when the file is not what was written."""
-        if trouble := self.trouble(kept):
+        """An error when the file, which is at hand, is not what was written."""
+        if not self.bucket and (trouble := self.trouble(kept)):
             raise self.error(trouble)
         if digest(self.sealed(kept.label)) != kept.sha256:
-            raise self.error(
-                f"{self.sealed(kept.label)} is not what was written: its checksum is another, so it is corrupted"
-            )
+            called = self._called(self.named(kept.label))
+            raise self.error(f"{called} is not what was written: its checksum is another, so it is corrupted")
 
     @contextmanager
     def seal(self, path: Path) -> Iterator[IO[bytes]]:
@@ -144,11 +179,17 @@ class Shelf(Generic[K]):
                 pass
 
     def keep(self, kept: K) -> None:
-        """Makes a partial file count."""
+        """Makes a partial file count: the description goes last."""
         description = self.directory / f".{kept.label}.json"
-        description.write_text(
-            json.dumps(asdict(cast(Any, kept)), indent=1), encoding="utf-8"
-        )  # before the disk is full
+        text = json.dumps(asdict(cast(Any, kept)), indent=1)
+        if self.bucket:
+            self.bucket.send(self.partial(kept.label), self.named(kept.label))
+            if trouble := self.trouble(kept):
+                raise self.error(trouble)
+            self.bucket.write(f"{kept.label}.json", text)
+            self.forget(kept.label)
+            return
+        description.write_text(text, encoding="utf-8")  # before the disk is full
         self.partial(kept.label).rename(self.sealed(kept.label))
         description.rename(self.directory / f"{kept.label}.json")
 
@@ -162,20 +203,27 @@ class Shelf(Generic[K]):
 
     def expire(self, now: float) -> list[str]:
         """Removes backups beyond their days, never the newest that can be restored, and what killed runs left."""
-        for path in (*self.directory.glob(".*.partial"), *self.directory.glob(".*.json")):
-            path.unlink()
-        kept = self.all()
-        good = [one for one in kept if not self.trouble(one)]
+        self.tidy()
+        if self.bucket:
+            self.bucket.abort()
+        kept, sizes = self.all(), self._sizes()
+        good = [one for one in kept if not self._trouble(one, sizes)]
         old = [one for one in kept if now - one.ended > self.retention * DAY and one not in good[-1:]]
         for one in old if good else []:
-            (self.directory / f"{one.label}.json").unlink()
-            self.sealed(one.label).unlink(missing_ok=True)
+            self._remove(f"{one.label}.json")
+            self._remove(self.named(one.label))
         return [one.label for one in old] if good else []
+
+    def tidy(self) -> None:
+        """Removes what killed runs left in the directory."""
+        for left in (".*.partial", ".*.json", f".*{self.ending}"):
+            for path in self.directory.glob(left):
+                path.unlink()
 
     def statuses(self, engine: str, now: float) -> list[Status]:
         """The state in the shape of all engines. Backups that are missing or cut are none to restore from."""
-        kept = self.all()
-        troubles = [self.trouble(one) for one in kept]
+        kept, sizes = self.all(), self._sizes()
+        troubles = [self._trouble(one, sizes) for one in kept]
         good = [one for one, trouble in zip(kept, troubles, strict=True) if not trouble]
         if not good:
             return [Status(engine, self.name, trouble=next(filter(None, troubles), None))]
@@ -196,6 +244,35 @@ class Shelf(Generic[K]):
                 duration=round(last.ended - last.began, 3),
             )
         ]
+
+    def _fetch(self, kept: K, path: Path) -> None:
+        try:
+            cast(Bucket, self.bucket).fetch(self.named(kept.label), kept.stored, path)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise self.error(
+                f"the disk of {self.directory} is full, so {kept.label} cannot be fetched: enlarge it"
+            ) from error
+
+    def _sizes(self) -> dict[str, int]:
+        return self.bucket.sizes() if self.bucket else _sizes(self.directory)
+
+    def _text(self, name: str) -> str:
+        return self.bucket.text(name) if self.bucket else (self.directory / name).read_text(encoding="utf-8")
+
+    def _called(self, name: str) -> str:
+        return self.bucket.called(name) if self.bucket else str(self.directory / name)
+
+    def _remove(self, name: str) -> None:
+        if self.bucket:
+            self.bucket.remove(name)
+        else:
+            (self.directory / name).unlink(missing_ok=True)
+
+
+def _sizes(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in directory.iterdir() if path.is_file()}
 
 
 def digest(path: Path) -> str:

@@ -27,11 +27,13 @@ _SHOWN = 200
 
 
 class S3Error(Exception):
-    """What an operator should read: what was tried, what came back, what to do. ``code`` is the server's own word."""
+    """What an operator should read: what was tried, what came back, what to do. ``code`` is the server's own word,
+    ``passing`` whether the same may be answered the next time."""
 
-    def __init__(self, message: str, code: str = "") -> None:
+    def __init__(self, message: str, code: str = "", passing: bool = False) -> None:
         super().__init__(message)
         self.code = code
+        self.passing = passing
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,14 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """``headers`` have names of small letters."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
 class Client:
     endpoint: Endpoint
     key: str
@@ -75,31 +85,51 @@ class Client:
 
     def ask(self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
         """The body of a good answer."""
+        return self.answer(method, path, query, body).body
+
+    def answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        more: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """A good answer. ``more`` are headers that are not signed."""
         request = Request(method, path, query or {}, body)
         tried = f"{method} {path}{'?' + '&'.join(request.query) if query else ''} at {self.authority}"
         target = f"{request.target}?{request.words}" if query else request.target
-        headers = signed(self, request, datetime.now(timezone.utc))
-        connection = _Connection(self.endpoint, self.timeout)
+        headers = {**(more or {}), **signed(self, request, datetime.now(timezone.utc))}
+        try:
+            connection = _Connection(self.endpoint, self.timeout)
+        except OSError as error:
+            raise S3Error(f"{tried}: the authority in {self.endpoint.ca} cannot be read ({error})") from error
         try:
             connection.request(method, target, body or None, headers)
             answer = connection.getresponse()
             said = answer.read(_ANSWER_LIMIT)
-        except ssl.SSLError as error:
+            if answer.length and len(said) < _ANSWER_LIMIT:
+                raise http.client.IncompleteRead(said, answer.length)
+        except ssl.SSLCertVerificationError as error:
             raise S3Error(
                 f"{tried}: its certificate is not accepted ({error}); look at its name and authority"
             ) from error
         except (OSError, http.client.HTTPException) as error:
-            raise S3Error(f"{tried}: no answer ({error}); does it run, and is the address right?") from error
+            raise S3Error(
+                f"{tried}: no answer ({error}); does it run, and is the address right?", passing=True
+            ) from error
         finally:
             connection.close()
         if answer.status >= 300:
             code, message = _refusal(said)
-            raise S3Error(f"{tried}: it answered {answer.status} {code or answer.reason} {message}".rstrip(), code)
-        return said
+            told = f"{tried}: it answered {answer.status} {code or answer.reason} {message}".rstrip()
+            raise S3Error(told, code, passing=answer.status >= 500)
+        return Answer({name.lower(): value for name, value in answer.getheaders()}, said)
 
     @property
     def authority(self) -> str:
-        return join_host_port(self.endpoint.name, self.endpoint.port)
+        whole = join_host_port(self.endpoint.name, self.endpoint.port)
+        return whole.removesuffix(":443") if self.endpoint.port == 443 else whole
 
 
 class _Connection(http.client.HTTPSConnection):

@@ -8,4 +8,6 @@ from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
 
 
 class MongodbError(DataError):
-    """What an operator must hear: what was tried, what came back, what to do."""
+    """What an operator must hear: what was tried, what came back, what to do. ``code`` is the server's, 0 without."""
+
+    code: int = 0

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size
+from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import digest
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError
@@ -41,7 +43,7 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
             made = dump(store, tell)
             for label in store.expire(time.time()):
                 tell(f"{label} is beyond its {wanted.retention:g} days and removed")
-    except (MongodbError, OSError) as error:
+    except (DataError, OSError) as error:
         tell(f"fail: {error}")
         took = round(time.monotonic() - began, 2)
         return [_result(wanted, "full", claim, "fail", at=at, took=took, reason=f"{wanted.name}: {error}")]
@@ -67,23 +69,31 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
 def verify(wanted: Plan, tell: Tell) -> list[Result]:
     """Reads every archive to its end."""
     at, began = timestamp(), time.monotonic()
-    troubles = []
-    store = Store(wanted)
-    dumps = store.all()
-    for dump in dumps:
-        try:
-            store.check(dump)
-            tell(f"{dump.label} is whole")
-        except (MongodbError, OSError) as error:
-            troubles.append(str(error))
-            tell(f"{dump.label}: {error}")
-    if not dumps:
-        troubles.append("there is none")
+    try:
+        troubles = _troubles(Store(wanted), tell)
+    except (DataError, OSError) as error:
+        troubles = [str(error)]
+        tell(f"fail: {error}")
     took = round(time.monotonic() - began, 2)
     claim = f"Every dump of {wanted.name} can be read to its end"
     verdict: Verdict = "fail" if troubles else "pass"
     reason = f"the verification of {wanted.name} found trouble: {'; '.join(troubles[:5])}" if troubles else None
     return [_result(wanted, "verified", claim, verdict, at=at, took=took, measured=took, unit="s", reason=reason)]
+
+
+def _troubles(store: Store, tell: Tell) -> list[str]:
+    troubles = []
+    with store.alone() if store.bucket else nullcontext():  # one at a time fetches
+        dumps = store.all()
+        for dump in dumps:
+            try:
+                with store.at_hand(dump):
+                    store.check(dump)
+                tell(f"{dump.label} is whole")
+            except (DataError, OSError) as error:
+                troubles.append(str(error))
+                tell(f"{dump.label}: {error}")
+    return troubles if dumps else ["there is none"]
 
 
 def dump(store: Store, tell: Tell) -> Dump:
@@ -106,9 +116,11 @@ def dump(store: Store, tell: Tell) -> Dump:
         stored = partial.stat().st_size
         consistency = "oplog" if oplog else "collection"
         made = Dump(label, began, time.time(), version, consistency, digest(partial), stored, found)
+        if store.bucket:
+            tell(f"it is sent to {store.where}")
         store.keep(made)
         return made
-    except (MongodbError, OSError) as error:
+    except (DataError, OSError) as error:
         free = store.free()
         store.forget(label)
         if free < 2**20:

@@ -15,7 +15,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.tools 
 
 SCRATCH = "slipway_drill_"  # begins the names of a drill's databases
 SYSTEM = ("admin", "config", "local")
-_PATIENCE = 20000  # milliseconds
+PATIENCE = 20.0  # seconds
 
 
 class Server:
@@ -77,18 +77,27 @@ def is_data(database: str) -> bool:
 @contextmanager
 def connected(uri: str) -> Iterator[Server]:
     """The server of a URI, for as long as the block lasts."""
+    with client_of(uri) as client:
+        yield Server(client)
+
+
+@contextmanager
+def client_of(uri: str, patience: float = PATIENCE, **options: Any) -> Iterator[Any]:
+    """pymongo's client, with options beside those of the URI. An error has the server's ``code`` for it, or none."""
     try:
         pymongo = importlib.import_module("pymongo")
     except ImportError as error:
         raise MongodbError("python3-pymongo is not installed on this host: run the role mongodump") from error
     try:
-        client = pymongo.MongoClient(uri, serverSelectionTimeoutMS=_PATIENCE, appname="slipway")
+        client = pymongo.MongoClient(uri, serverSelectionTimeoutMS=int(1000 * patience), appname="slipway", **options)
         try:
-            yield Server(client)
+            yield client
         finally:
             client.close()
     except pymongo.errors.PyMongoError as error:
-        raise MongodbError(f"the server cannot be asked: {gist(str(error)) or type(error).__name__}") from error
+        told = MongodbError(f"the server cannot be asked: {gist(str(error)) or type(error).__name__}")
+        told.code = getattr(error, "code", None) or 0
+        raise told from error
 
 
 def scratch_names(databases: Iterable[str]) -> dict[str, str]:

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size, to_duration
+from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Course, Phase, Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Limits, Report, difference
-from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.client import (
     SCRATCH,
     Server,
@@ -22,7 +23,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.restor
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.store import ENGINE, Dump, Plan, Store
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.tools import tool_config, uri_of
 
-PARTS = ("restore", "indexes")
+PARTS = ("fetch", "restore", "indexes")
 
 
 def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
@@ -33,7 +34,7 @@ def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
         store = Store(wanted)
         with store.alone():
             _perform(store, report, course)
-    except (MongodbError, DrillError, OSError) as error:
+    except (DataError, OSError) as error:
         report.reason = str(error)
     report.took = round(time.monotonic() - course.began, 3)
     return report
@@ -41,14 +42,25 @@ def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
 
 def sweep(wanted: Plan) -> None:
     """Drops what a drill that was killed left, unless one is under way."""
-    with Store(wanted).alone(), connected(uri_of(wanted.secrets)) as server:
-        _drop(server)
+    store = Store(wanted)
+    with store.alone():
+        store.tidy()
+        with connected(uri_of(wanted.secrets)) as server:
+            _drop(server)
 
 
 def _perform(store: Store, report: Report, course: Course) -> None:
-    wanted = store.plan
     with course.phase("look", "Look") as phase:
         dump = _look(store, report, phase)
+    with ExitStack() as held:
+        if store.bucket:
+            with course.phase("fetch", "Fetch it from the bucket"):
+                held.enter_context(store.at_hand(dump))
+        _restore(store, dump, report, course)
+
+
+def _restore(store: Store, dump: Dump, report: Report, course: Course) -> None:
+    wanted = store.plan
     with course.phase("read", "Read the archive to its end") as phase:
         store.check(dump)
         phase.note = f"{dump.documents} documents of {len(dump.data())} collections"

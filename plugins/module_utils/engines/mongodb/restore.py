@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
+from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Compared
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Refused, Restore, Tell
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError, backup
@@ -77,11 +79,15 @@ def restore(wanted: Plan, host: str, asked: Restore, tell: Tell) -> None:
             former.discard(tell, asked.look)
             return
         undo = asked.action == "undo"
-        dump, names = former.newest() if undo else choose(store, asked)
+        with refusing():
+            dump, names = former.newest() if undo else choose(store, asked)
         source = former.store if undo else store
-        refusing(lambda: source.check(dump))
-        uri = uri_of(wanted.secrets)
-        with connected(uri) as server, tool_config(uri) as config:
+        with ExitStack() as held:
+            with refusing():
+                held.enter_context(source.at_hand(dump))
+                source.check(dump)
+            uri = uri_of(wanted.secrets)
+            server, config = held.enter_context(connected(uri)), held.enter_context(tool_config(uri))
             live = sorted(set(names.values()) & set(server.databases()))
             refuse_unconfirmed(asked, live, f"{host}/{wanted.name}")
             tell(f"{dump.label} is restored to {', '.join(names.values())}")
@@ -112,7 +118,7 @@ def choose(store: Store, asked: Restore) -> tuple[Dump, dict[str, str]]:
     """The dump, and the names that its databases get."""
     dumps = {dump.label: dump for dump in store.all()}
     if not dumps:
-        raise Refused(f"there is no backup of {store.plan.name} in {store.directory}; bring one there. {UNCHANGED}")
+        raise Refused(f"there is no backup of {store.plan.name} in {store.where}; bring one there. {UNCHANGED}")
     if asked.set and asked.set not in dumps:
         raise Refused(f"there is no dump {asked.set}; there are {', '.join(dumps)}. {UNCHANGED}")
     dump = dumps[asked.set] if asked.set else store.newest()
@@ -139,11 +145,14 @@ def refuse_unconfirmed(asked: Restore, live: Sequence[str], confirmation: str) -
         )
 
 
-def refusing(check: Callable[[], object]) -> None:
-    """A dump that is damaged is refused like whatever else cannot be."""
+@contextmanager
+def refusing() -> Iterator[None]:
+    """A dump that is damaged or out of reach is refused like whatever else cannot be."""
     try:
-        check()
-    except MongodbError as error:
+        yield
+    except Refused:
+        raise
+    except DataError as error:
         raise Refused(f"{error}. {UNCHANGED}") from error
 
 
@@ -152,7 +161,7 @@ class Former:
 
     def __init__(self, store: Store) -> None:
         place = store.directory / "former"
-        self.store = Store(replace(store.plan, directory=place, database="", required=(), oplog="never"))
+        self.store = Store(replace(store.plan, directory=place, database="", required=(), oplog="never", bucket={}))
         self._names = place / "databases"
 
     def keep(self, names: Iterable[str], tell: Tell) -> None:
@@ -162,7 +171,7 @@ class Former:
         tell("what is there is dumped first")
         try:
             backup.dump(self.store, lambda _: None)
-        except MongodbError as error:
+        except DataError as error:
             self._remove()
             raise Refused(f"what is there cannot be dumped, so it is not replaced: {error}. {UNCHANGED}") from error
         self._names.write_text(json.dumps(sorted(names)), encoding="utf-8")

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.data.bucket import bucket
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import Shelf, shrinkage
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection
@@ -20,7 +21,8 @@ ENGINE = "mongodb"
 
 @dataclass(frozen=True)
 class Plan:
-    """What the role left. ``required`` are collections that must be there, ``retention`` days."""
+    """What the role left. ``required`` are collections that must be there, ``retention`` days, ``bucket`` where dumps
+    are kept when not in ``directory``."""
 
     name: str
     directory: Path
@@ -31,6 +33,7 @@ class Plan:
     retention: float = 7.0
     oplog: str = "auto"
     secondary: bool = False
+    bucket: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan(settings: Mapping[str, Any]) -> Plan:
@@ -81,7 +84,7 @@ class Store(Shelf[Dump]):
     error = MongodbError
 
     def __init__(self, wanted: Plan) -> None:
-        super().__init__(wanted.name, wanted.directory, wanted.key, wanted.retention)
+        super().__init__(wanted.name, wanted.directory, wanted.key, wanted.retention, bucket(wanted.bucket))
         self.plan = wanted
 
     def read(self, description: dict[str, Any]) -> Dump:
@@ -89,12 +92,11 @@ class Store(Shelf[Dump]):
         return Dump(**{**description, "collections": collections})
 
     def check(self, dump: Dump) -> dict[str, Collection]:
-        """Reads an archive to its end: its checksum, its key, and that all is in it that it was made with."""
+        """Reads an archive at hand to its end: its checksum, its key, and that all is in it that it was made with."""
         self.refuse_damage(dump)
-        path = self.sealed(dump.label)
-        found = contents([self.decrypt()], path)
+        found = contents([self.decrypt()], self.sealed(dump.label))
         if found != dump.collections:
-            raise MongodbError(f"{path} holds other documents than it was made with")
+            raise MongodbError(f"the archive of {dump.label} holds other documents than it was made with")
         return found
 
     def decrypt(self) -> list[str]:
