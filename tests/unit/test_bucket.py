@@ -267,6 +267,32 @@ def test_a_backup_counts_when_its_description_is_there(store: Store, shelf: Back
     assert store.objects and shelf.all() == []
 
 
+def test_what_has_no_description_goes_when_it_is_old(store: Store, shelf: Backups) -> None:
+    """A run was killed between the two."""
+    last = made(shelf, 1)
+    store.objects["/dumps/db1/20260901T000000Z.age"] = b"old"
+    store.objects["/dumps/db1/20270115T000000Z.age"] = b"perhaps on its way"
+    assert shelf.expire(NOW) == []
+    assert sorted(store.objects) == [
+        f"/dumps/db1/{last.label}.age",
+        f"/dumps/db1/{last.label}.json",
+        "/dumps/db1/20270115T000000Z.age",
+    ]
+
+
+@pytest.mark.parametrize(
+    "said", [b"<html>please log in", b"<r><Key>a</Key><Size>many</Size></r>", b"<r><Key>a</Key><Key>b</Key></r>"]
+)
+def test_an_answer_that_is_no_list_is_told(
+    store: Store, there: Bucket, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(store, "_listed", lambda query: said)
+    for ask in (there.sizes, there.abort):
+        if said.startswith(b"<html") or ask == there.sizes:
+            with pytest.raises(BackupError, match="objects1:7070 did not tell what it has: it says <"):
+                ask()
+
+
 def test_the_roles_settings_name_server_bucket_and_place(tmp_path: Path) -> None:
     secrets = tmp_path / "bucket.json"
     secrets.write_text(json.dumps({"key": "dump", "secret": SECRET}))

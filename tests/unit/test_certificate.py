@@ -276,6 +276,13 @@ def test_what_has_to_read_it_again_is_remembered_until_it_has(store, authority):
     assert store.apply([item], authority.pem, {}).changed == []
 
 
+def test_nobody_is_waited_for_who_no_longer_reads_it(store, authority):
+    install(store, authority, [wanted(reload=["nginx"])])
+    for _run in range(2):
+        assert store.apply([wanted()], authority.pem, {}).changed == []
+    assert not (store.root / "www" / DUE).exists()
+
+
 def test_nothing_is_due_where_nothing_reads_it(store, authority):
     install(store, authority, [wanted()])
     assert store.apply([wanted()], authority.pem, {}).changed == []

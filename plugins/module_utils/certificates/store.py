@@ -153,15 +153,18 @@ class Store:
         directory, due = self.root / item.name, self.root / item.name / DUE
         modes = {name: item.mode if name == "key.pem" else 0o644 for name in bundle.files}
         stale = [name for name, text in bundle.files.items() if _differs(directory / name, text, modes[name], ids)]
+        owed = bool(item.reload) and due.exists()
         if self.dry:
-            return bool(stale) or due.exists()
+            return bool(stale) or owed
         self._directory(item)
         if stale and item.reload:
             replace(due, "", 0o600, (0, 0))
+        elif not item.reload:
+            due.unlink(missing_ok=True)
         for name in stale:
             replace(directory / name, bundle.files[name], modes[name], ids)
         (directory / PENDING_KEY).unlink(missing_ok=True)
-        return bool(stale) or due.exists()
+        return bool(stale) or owed
 
     def _directory(self, item: Wanted) -> None:
         make_directory(self.root)

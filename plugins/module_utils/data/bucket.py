@@ -46,12 +46,15 @@ class Bucket:
         query = {"list-type": "2", "prefix": self.prefix}
         while True:
             told = self._ask("GET", f"/{self.name}", query).body
-            names = [key.removeprefix(self.prefix) for key in texts(told, "Key")]
-            found |= dict(zip(names, map(int, texts(told, "Size")), strict=True))
-            following = texts(told, "NextContinuationToken")
+            listed = self._listed(told, "Key", "Size")
+            try:
+                found |= {key.removeprefix(self.prefix): int(size) for key, size in listed}
+            except ValueError as error:
+                raise self._no_list(told) from error
+            following = self._listed(told, "NextContinuationToken")
             if not following:
                 return found
-            query["continuation-token"] = following[0]
+            query["continuation-token"] = following[0][0]
 
     def text(self, name: str) -> str:
         return self._ask("GET", self._path(name)).body.decode()
@@ -97,7 +100,7 @@ class Bucket:
     def abort(self) -> None:
         """Removes the parts of what killed runs did not bring to its end."""
         told = self._ask("GET", f"/{self.name}", {"uploads": "", "prefix": self.prefix}).body
-        for key, upload in zip(texts(told, "Key"), texts(told, "UploadId"), strict=True):
+        for key, upload in self._listed(told, "Key", "UploadId"):
             self._abort(key.removeprefix(self.prefix), upload)
 
     def _complete(self, name: str, upload: str, marks: list[str]) -> None:
@@ -113,6 +116,17 @@ class Bucket:
             self.client.ask("DELETE", self._path(name), {"uploadId": upload})
         except S3Error:
             return  # the next backup tries again
+
+    def _listed(self, told: bytes, *elements: str) -> list[tuple[str, ...]]:
+        """What a list says of each of its entries."""
+        try:
+            return list(zip(*(texts(told, element) for element in elements), strict=True))
+        except (S3Error, ValueError) as error:
+            raise self._no_list(told) from error
+
+    def _no_list(self, told: bytes) -> BackupError:
+        said = " ".join(told[:200].decode(errors="replace").split())
+        return BackupError(f"the object store at {self.client.authority} did not tell what it has: it says {said}")
 
     def _one(self, answer: Answer, element: str) -> str:
         try:

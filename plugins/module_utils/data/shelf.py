@@ -13,6 +13,7 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -209,10 +210,21 @@ class Shelf(Generic[K]):
         kept, sizes = self.all(), self._sizes()
         good = [one for one in kept if not self._trouble(one, sizes)]
         old = [one for one in kept if now - one.ended > self.retention * DAY and one not in good[-1:]]
-        for one in old if good else []:
+        if not good:
+            return []
+        for one in old:
             self._remove(f"{one.label}.json")
             self._remove(self.named(one.label))
-        return [one.label for one in old] if good else []
+        self._remove_nameless(now, sizes)
+        return [one.label for one in old]
+
+    def _remove_nameless(self, now: float, sizes: Mapping[str, int]) -> None:
+        """Removes old files that have no description: a run was killed between the two."""
+        oldest = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now - self.retention * DAY))
+        for name in sorted(name for name in sizes if fnmatch(name, f"[0-9]*{self.ending}")):
+            label = name.removesuffix(self.ending)
+            if label < oldest and f"{label}.json" not in sizes:
+                self._remove(name)
 
     def tidy(self) -> None:
         """Removes what killed runs left in the directory."""
