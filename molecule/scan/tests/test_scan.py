@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 import zlib
 from pathlib import Path
 
 import pytest
+import testinfra
 from machine import until
 from playbook import attempt, play
 
-INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
+SCENARIO = Path(__file__).resolve().parents[1]
+INVENTORY = SCENARIO / "inventory.yml"
 SITE = "www.example.test:443 on edge1"
 WAIVER = {"finding": "cert_revocation", "owner": "ops", "reason": "renewed by the clock", "expires": "2099-12-31"}
+
+
+# As prepare.yml installs them; trivy is a stand-in, see trivy.py.
+PROGRAMS = {"gixy": "/opt/scanners/bin/gixy", "sslyze": "/opt/scanners/bin/sslyze", "trivy": "/opt/scanners/bin/trivy"}
+
+
+@pytest.fixture(scope="module")
+def edge():
+    return testinfra.get_host("docker://slipway-scan-edge1")
 
 
 def records(host):
@@ -55,12 +67,23 @@ def mirror(host, text: str) -> None:
     host.check_output(f"mkdir -p /srv/tracker && echo {content} | base64 -d > /srv/tracker/trixie")
 
 
+def release(edge, version: str) -> None:
+    """A version that is live and proven on the app host, by its history."""
+    event = {"at": f"2026-11-30T10:00:0{version[0]}Z", "run": version, "event": "done", "version": version}
+    edge.check_output("mkdir -p /srv/slipway/shop")
+    edge.check_output("echo %s >> /srv/slipway/shop/history.jsonl", json.dumps(event))
+
+
 @pytest.fixture(scope="module")
-def scanned(host):
+def scanned(host, edge):
+    for version in ("1.0.0", "2.0.0"):
+        release(edge, version)
+    subprocess.run(["docker", "cp", SCENARIO / "trivy.py", f"slipway-scan-monitor1:{PROGRAMS['trivy']}"], check=True)
     mirror(host, KNOWN)
     host.check_output("systemd-run --unit=tracker python3 -m http.server --directory /srv/tracker 8097")
     assert until(lambda: host.run("curl -fso /dev/null http://127.0.0.1:8097/trixie").rc == 0)
-    return play("scan", INVENTORY, timeout=1800, scan_waivers=[WAIVER], scan_limits={"index": 50}, **QUIET)
+    asked = {"scan_optional": ["gixy", "sslyze", "images", "probes"], "scan_programs": PROGRAMS}
+    return play("scan", INVENTORY, timeout=1800, scan_waivers=[WAIVER], scan_limits={"index": 50}, **asked, **QUIET)
 
 
 def test_the_site_passes_and_the_raw_output_is_kept(host, scanned):
@@ -75,6 +98,60 @@ def test_the_site_passes_and_the_raw_output_is_kept(host, scanned):
     for record, word in ((grade, "overall_grade"), (protocols, "<ssltest")):
         (path,) = record["artifacts"]
         assert word in host.check_output(f"cat /var/lib/slipway/evidence/{path}")
+
+
+def test_what_the_edge_role_writes_passes_gixy_sslyze_and_the_probes(host, scanned):
+    found = records(host)
+    assert found["security.scan.gixy.findings", "nginx on edge1"]["verdict"] == "pass"
+    for promise in ("intermediate", "certificate"):
+        record = found[f"security.scan.sslyze.{promise}", SITE]
+        assert record["verdict"] == "pass" and record["source"] == "scan/sslyze 6.3.1"
+    for promise in ("hidden", "server", "trace", "headers"):
+        assert found[f"security.probe.{promise}", SITE]["verdict"] == "pass", found[f"security.probe.{promise}", SITE]
+
+
+def test_a_fault_in_a_configuration_of_nginx_is_found(host, edge, scanned):
+    faulty = edge.check_output("nginx -T").replace("server_tokens off", "server_tokens on")
+    said = module(nginx=[{"name": "edge1", "dump": faulty}], programs=PROGRAMS)["gixy.findings"]
+    assert said["verdict"] == "fail" and "version_disclosure: high, Do not enable server_tokens on" in said["reason"]
+
+
+def test_an_endpoint_that_is_not_as_mozilla_has_it_and_that_nobody_trusts_is_found(host, scanned):
+    own = "-keyout /root/key.pem -out /root/own.pem -days 2 -subj /CN=www.example.test"
+    host.check_output(f"openssl req -x509 -newkey rsa:2048 -nodes {own}")
+    host.check_output(
+        "systemd-run --unit=weak openssl s_server -accept 8098 -cert /root/own.pem -key /root/key.pem -www -cipher ALL"
+    )
+    try:
+        place = {"name": "www.example.test", "host": "monitor1", "port": 8098}
+        said = module(tls=[place], compliance=True, programs=PROGRAMS, timeout=20)
+    finally:
+        host.check_output("systemctl stop weak")
+    assert (
+        said["sslyze.intermediate"]["verdict"] == "fail" and "sslyze.ciphers: " in said["sslyze.intermediate"]["reason"]
+    )
+    assert said["sslyze.certificate"]["verdict"] == "fail" and "sslyze.trust: " in said["sslyze.certificate"]["reason"]
+
+
+def test_the_image_that_is_live_is_looked_at_from_the_host_that_scans(host, scanned):
+    """By a stand-in for Trivy. Version 1 is not live any more."""
+    found = records(host)
+    critical = found["security.scan.image.critical", "shop"]
+    assert critical["source"] == "scan/trivy, registry.example.test/shop:2.0.0"
+    assert (critical["verdict"], critical["measured"]) == ("fail", 1)
+    assert "CVE-2026-1111: in libssl3t64 3.5.1-1, fixed in 3.5.1-1+deb13u1" in critical["reason"]
+    assert found["security.scan.image.high", "shop"]["verdict"] == "pass"
+    said = module(images=[{"name": "elsewhere/shop:1"}], programs=PROGRAMS)["image.critical"]
+    assert said["verdict"] == "unknown" and "unable to find the image elsewhere/shop:1" in said["reason"]
+
+
+def test_what_is_asked_for_and_not_there_is_unknown_with_how_to_have_it(host, scanned):
+    said = module(nginx=[{"name": "edge1", "dump": "events {}"}], images=[{"name": "shop:1"}])
+    assert {one["verdict"] for one in said.values()} == {"unknown"}
+    assert (
+        "pip install gixy-ng" in said["gixy.findings"]["reason"]
+        and "scan_programs.trivy" in said["image.high"]["reason"]
+    )
 
 
 def test_every_host_is_scanned(host, scanned):
@@ -152,6 +229,7 @@ def test_scanners_that_are_missing_fail_the_run_at_once(host, scanned):
         for path in there.values():
             host.check_output(f"mv {path}.away {path}")
     assert run.code != 0 and "lynis is not installed on the host that scans" in run.said
+    assert "gixy" not in run.output and "gitleaks" not in run.said  # nobody asked for them
     found = records(host)
     assert found["security.scan.lynis.index", "monitor1"]["verdict"] == "unknown"
     assert found["security.scan.nmap.ports", "monitor1"]["verdict"] == "unknown"
@@ -175,3 +253,40 @@ def test_what_is_new_since_the_last_scan_is_told_with_its_owner(host, scanned):
 def test_a_waiver_without_an_end_is_refused_before_anything_runs():
     run = play("scan", INVENTORY, scan_waivers=[{"finding": "x", "owner": "ops", "reason": "so"}])
     assert run.code != 0 and "expires" in run.said
+
+
+@pytest.fixture
+def inventory(tmp_path):
+    """One with secrets where they should not be, where git ignores them, and in vaults."""
+    key = "AKIA" + "IOSFODNN7QZXCVBN"
+    (tmp_path / "shop/group_vars").mkdir(parents=True)
+    (tmp_path / "shop/secrets").mkdir()
+    (tmp_path / "shop/hosts.yml").write_text(INVENTORY.read_text())
+    vault = (
+        "$ANSIBLE_VAULT;1.1;AES256\n62313365396662343061393464336163383764373764613633653634306231386433626436623361\n"
+    )
+    (tmp_path / "shop/group_vars/monitor.yml").write_text(f"---\ngreeting: hello\npartner_key: {key}\n")
+    (tmp_path / "shop/secrets/aws").write_text(f"key: {key}\n")
+    (tmp_path / "shop/secrets/vault.yml").write_text(vault)
+    (tmp_path / ".gitignore").write_text("shop/secrets/aws\n")
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    return tmp_path / "shop/hosts.yml"
+
+
+def test_a_secret_in_the_inventory_is_told_by_its_place_and_never_shown(host, scanned, without_lynis, inventory):
+    asked = {"scan_optional": ["gitleaks"], "scan_programs": {"gitleaks": str(SCENARIO / "gitleaks.sh")}}
+    options = ["--limit", "monitor1", "-vvv"]
+    run = play("scan", inventory, *options, scan_install=False, **asked, **QUIET)
+    record = records(host)["security.scan.gitleaks.secrets", "inventory"]
+    assert (record["verdict"], record["measured"]) == ("fail", 1), record
+    assert record["reason"] == "aws-access-token:group_vars/monitor.yml: line 3, AWS (nobody's)"
+    (path,) = record["artifacts"]
+    kept = host.check_output(f"cat /var/lib/slipway/evidence/{path}")
+    assert '"RuleID": "aws-access-token"' in kept and "IOSFODNN" not in kept + json.dumps(record)
+    assert run.code != 0 and "aws-access-token:group_vars/monitor.yml" in run.said and "IOSFODNN" not in run.output
+    assert records(host)["security.scan.new", "inventory"]["verdict"] == "pass"
+    (inventory.parent / "group_vars/monitor.yml").unlink()
+    (inventory.parent / "more.txt").write_text("partner_key: AKIA" + "IOSFODNN7QZXCVBN\n")
+    play("scan", inventory, *options, scan_install=False, **asked, **QUIET)
+    new = records(host)["security.scan.new", "inventory"]
+    assert (new["verdict"], new["measured"]) == ("warn", 1) and "aws-access-token:more.txt" in new["reason"]

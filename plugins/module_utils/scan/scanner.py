@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
+import shutil
 import socket
 import tempfile
 import time
@@ -21,7 +23,7 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import NOT_FOUND, run
-from ansible_collections.slipway.ops.plugins.module_utils.scan import debsecan, lynis, nmap, sslscan, testssl
+from ansible_collections.slipway.ops.plugins.module_utils.scan import debsecan, lynis, nmap, sslscan, sslyze, testssl
 from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import (
     Finding,
     Owner,
@@ -30,6 +32,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import (
     owner_of,
     weighed,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.scan.programs import ABSENT
 
 LIMITS: Mapping[str, Any] = {
     "grade": "A+",
@@ -38,11 +41,16 @@ LIMITS: Mapping[str, Any] = {
     "index": 80,
     "vulnerable": 0,
     "data_days": 7,
+    "critical": 0,
+    "high": 5,
 }
 PRINTING = ("debsecan",)
 NAMED = 10  # vulnerabilities, the worst, that a record names; all of them are in its artifact
+PROBE = "probe."  # begins the names of what is asked by a request and not by a scanner
 GRADES = ("T", "M", "F", "E", "D", "C", "B", "A-", "A", "A+")  # from the worst
-_VULNERABILITY = re.compile(r"(CVE|TEMP|DSA|DLA)-")
+_VULNERABILITY = re.compile(r"(CVE|TEMP|DSA|DLA|GHSA)-")
+_PREFIXES = (sslyze.PREFIX, PROBE)
+_INSTALL = "scan_install has it installed"
 _CLAIMS = {
     "testssl.grade": "testssl.sh gives {subject} the grade {grade} or better",
     "testssl.score": "testssl.sh gives {subject} a score of {score} or more",
@@ -52,6 +60,16 @@ _CLAIMS = {
     "lynis.index": "Lynis gives {subject} a hardening index of {index} or more",
     "lynis.warnings": "Lynis has no warning for {subject}",
     "debsecan.packages": "At most {vulnerable} packages of {subject} have a vulnerability that is known and fixed",
+    "gixy.findings": "gixy finds nothing wrong with the configuration of {subject}",
+    "sslyze.intermediate": "{subject} is as Mozilla's intermediate configuration has it",
+    "sslyze.certificate": "The certificate of {subject} is one that clients trust",
+    "gitleaks.secrets": "No secret is in plain text in the {subject}",
+    "image.critical": "At most {critical} critical vulnerabilities are in the live image of {subject}",
+    "image.high": "At most {high} vulnerabilities of high severity are in the live image of {subject}",
+    "probe.hidden": "{subject} shows nobody a hidden file",
+    "probe.server": "{subject} tells nobody what version of what it runs",
+    "probe.trace": "{subject} does not answer TRACE",
+    "probe.headers": "{subject} sends security headers, with errors too",
     "new": "The scanners on {subject} find nothing that they did not find before",
 }
 
@@ -74,6 +92,16 @@ class Said:
     limit: str | None = None
 
 
+@dataclass(frozen=True)
+class Program:
+    """A scanner: where it is, if not where its name leads; who runs it; and what of its report may be kept."""
+
+    tool: str
+    place: str = ""
+    user: str = "root"
+    keep: Callable[[str], str] = str
+
+
 Judge = Callable[[str], "list[Said]"]
 
 
@@ -92,25 +120,28 @@ class Scan:
         self.scanned = Scanned()
         self._found: dict[str, tuple[Finding, str]] = {}
         self._began, self._clock, self._artifact, self._source = timestamp(), time.monotonic(), "", ""
+        self._printed = ""
 
     def tls(self, name: str, host: str, port: int, authority: str, on: str = "") -> None:
         """Both TLS scanners look at an endpoint: ``host`` is where, ``name`` what is asked for, ``on`` whose it is."""
         subject = f"{name}:{port} on {on or host}"
-        output = self._run("testssl", subject, "json", lambda at, to: testssl.argv(name, at, port, authority, to), host)
+        output = self._run(
+            Program("testssl"), subject, "json", lambda at, to: testssl.argv(name, at, port, authority, to), host
+        )
         self._judge(
             subject, ["testssl.grade", "testssl.score", "testssl.findings"], output, partial(self._graded, subject)
         )
-        output = self._run("sslscan", subject, "xml", lambda at, to: sslscan.argv(name, at, port, to), host)
+        output = self._run(Program("sslscan"), subject, "xml", lambda at, to: sslscan.argv(name, at, port, to), host)
         self._judge(subject, ["sslscan.protocols"], output, self._spoken)
 
     def ports(self, subject: str, host: str, known: Sequence[int]) -> None:
         """Every TCP port of a host is tried, from here."""
-        output = self._run("nmap", subject, "xml", nmap.argv, host)
+        output = self._run(Program("nmap"), subject, "xml", nmap.argv, host)
         self._judge(subject, ["nmap.ports"], output, lambda text: [self._counted(subject, nmap.read(text, known))])
 
     def system(self, subject: str) -> None:
         """The host that this runs on is audited."""
-        output = self._run("lynis", subject, "dat", lambda _, to: lynis.argv(to), "")
+        output = self._run(Program("lynis"), subject, "dat", lambda _, to: lynis.argv(to), "")
         self._judge(subject, ["lynis.index", "lynis.warnings"], output, partial(self._audited, subject))
 
     def vulnerabilities(self, subject: str, source: str) -> None:
@@ -126,7 +157,7 @@ class Scan:
             except (ScanError, OSError) as error:
                 output: str | ScanError = ScanError(str(error))
             else:
-                output = self._run("debsecan", subject, "txt", lambda _, to: debsecan.argv(place, suite), "")
+                output = self._run(Program("debsecan"), subject, "txt", lambda _, to: debsecan.argv(place, suite), "")
         self._source = f"scan/debsecan, data of {day}" if day else "scan/debsecan"
         self._judge(subject, ["debsecan.packages"], output, partial(self._known, subject))
 
@@ -145,30 +176,44 @@ class Scan:
         self._began, self._clock = timestamp(), time.monotonic()
         self._artifact, self._source = "", f"scan/{tool}"
 
-    def _run(self, tool: str, subject: str, ending: str, argv: Any, host: str) -> str | ScanError:
+    def _run(self, program: Program, subject: str, ending: str, argv: Any, host: str) -> str | ScanError:
         """What the tool leaves in its file, or prints, where that is its way; then it may be nothing."""
-        self._begin(tool)
+        self._begin(program.tool)
+        try:
+            return self._left(program, subject, ending, argv, host)
+        except ScanError as error:
+            return error
+
+    def _left(self, program: Program, subject: str, ending: str, argv: Any, host: str) -> str:
+        tool = program.tool
+        address = address_of(host) if host else ""
         with tempfile.TemporaryDirectory(prefix="scan-") as place:
             path = Path(place, f"{tool}.{ending}")
+            hand_to(program.user, Path(place))
+            words = [program.place or tool if word == tool else word for word in argv(address, str(path))]
             try:
-                ended = run(argv(_address(host) if host else "", str(path)), "root", self.timeout)
+                ended = run(words, program.user, self.timeout)
             except OSError as error:
-                return ScanError(f"{host} has no address here ({error.strerror or error})")
-            text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+                raise ScanError(f"{words[0]} could not be started as {program.user}: {error.strerror}") from error
+            text = program.keep(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else ""
         if ended.code == NOT_FOUND:
-            return ScanError(f"{tool} is not installed on the host that scans; scan_install has it installed")
+            raise ScanError(ABSENT.get(tool) or f"{tool} is not installed on the host that scans; {_INSTALL}")
+        self._printed = ended.output
         printed = tool in PRINTING and not ended.code and not ended.errors
         text = ended.output if printed else text
         raw = text or ended.output + ended.errors
         if raw.strip():
-            self._artifact = f"{tool}-{re.sub(r'[^A-Za-z0-9.-]+', '-', subject)}.{ending if text else 'txt'}"
-            self.scanned.artifacts[self._artifact] = raw
+            self._keep(tool, subject, ending if text else "txt", raw)
         if ended.code == 124 and ended.errors.startswith("ERROR: "):
-            return ScanError(f"{tool} did not end within {self.timeout:g} s (scan_timeout)")
+            raise ScanError(f"{tool} did not end within {self.timeout:g} s (scan_timeout)")
         if text or printed:
             return text
         last = (ended.errors.strip() or ended.output.strip() or "nothing").splitlines()[-1]
-        return ScanError(f"{tool} ended with status {ended.code} and left no report; it says: {last}")
+        raise ScanError(f"{tool} ended with status {ended.code} and left no report; it says: {last}")
+
+    def _keep(self, tool: str, subject: str, ending: str, raw: str) -> None:
+        self._artifact = f"{tool}-{re.sub(r'[^A-Za-z0-9.-]+', '-', subject)}.{ending}"
+        self.scanned.artifacts[self._artifact] = raw
 
     def _judge(self, subject: str, names: list[str], output: str | ScanError, judge: Judge) -> None:
         try:
@@ -210,9 +255,7 @@ class Scan:
         counts, passed = self._weighed(subject, debsecan.findings(known))
         counted = {one.partition(": ")[0] for one in counts}
         packages = {one.package for one in known if one.id in counted}
-        more = [f"{len(counts) - NAMED} more"] if len(counts) > NAMED else []
-        verdict: Verdict = "fail" if len(packages) > limit else "warn" if passed else "pass"
-        return [Said(verdict, _reason([*counts[:NAMED], *more], passed), len(packages), f"<= {limit}")]
+        return [named(counts, passed, len(packages), limit)]
 
     def _counted(self, subject: str, findings: list[Finding]) -> Said:
         counts, passed = self._weighed(subject, findings)
@@ -226,7 +269,7 @@ class Scan:
         words = {**self.limits, "protocols": ", ".join(self.limits["protocols"])}
         self.scanned.results.append(
             Result(
-                id=f"security.scan.{name}",
+                id=f"security.{name}" if name.startswith(PROBE) else f"security.scan.{name}",
                 area="security",
                 subject=subject,
                 claim=_CLAIMS[name].format(subject=subject, **words),
@@ -246,6 +289,13 @@ def _said(good: bool, measured: int | str, limit: str, reason: str = "") -> Said
     return Said("pass" if good else "fail", reason or f"it is {measured}", measured, limit)
 
 
+def named(counts: list[str], passed: list[str], measured: int, limit: int) -> Said:
+    """At most so many; the first are named."""
+    more = [f"{len(counts) - NAMED} more"] if len(counts) > NAMED else []
+    verdict: Verdict = "fail" if measured > limit else "warn" if passed else "pass"
+    return Said(verdict, _reason([*counts[:NAMED], *more], passed), measured, f"<= {limit}")
+
+
 def _reason(counts: list[str], passed: list[str]) -> str:
     waived = f"let pass: {'; '.join(passed)}" if passed else ""
     return ". ".join(filter(None, ["; ".join(counts), waived]))
@@ -253,9 +303,32 @@ def _reason(counts: list[str], passed: list[str]) -> str:
 
 def _unseen(key: str, result: Result) -> bool:
     """Whether a finding of the scan before is one that this result would have told, had it not been unknown."""
-    of_debsecan = bool(_VULNERABILITY.match(key.removeprefix(f"{result.subject}: ")))
-    return key.startswith(f"{result.subject}: ") and of_debsecan == ("debsecan" in result.id)
+    subject = f"{result.subject}: "
+    return key.startswith(subject) and _kind(key.removeprefix(subject)) == _kind_of(result.id)
 
 
-def _address(host: str) -> str:
-    return str(socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)[0][4][0])
+def _kind(finding: str) -> str:
+    """Scanners of one subject are told apart by how their findings are called."""
+    if _VULNERABILITY.match(finding):
+        return "vulnerability"
+    return next((prefix for prefix in _PREFIXES if finding.startswith(prefix)), "")
+
+
+def _kind_of(id: str) -> str:
+    if "debsecan" in id or ".image." in id:
+        return "vulnerability"
+    return next((prefix for prefix in _PREFIXES if f".{prefix}" in id), "")
+
+
+def address_of(host: str) -> str:
+    try:
+        return str(socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)[0][4][0])
+    except OSError as error:
+        raise ScanError(f"{host} has no address here ({error.strerror or error})") from error
+
+
+def hand_to(user: str, *paths: Path) -> None:
+    """So that a program of this user reads and writes there; a caller that is not root is the user itself."""
+    if os.geteuid() == 0 and user != "root":
+        for path in paths:
+            shutil.chown(path, user)
