@@ -28,7 +28,7 @@ must_fail() { # a release that must not get through: success is the failure
   echo "Refused, as it should be: the live release kept serving."
 }
 
-verdict() { # NO-GO (exit 2) is an answer too: on a slow machine the rollback may miss its five seconds, and the report says so
+verdict() { # NO-GO (exit 2) is an answer too: the report says why
   local status=0
   "$@" || status=$?
   [ "$status" = 2 ] && echo "The verdict is NO-GO; the lines above and the report say why." && return

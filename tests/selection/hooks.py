@@ -21,7 +21,10 @@ PARTIAL = ("keyword", "markexpr", "deselect", "maxfail", "lf", "stepwise")  # op
 # What make test leaves to make test-all for its time.
 LEFT_OUT = {
     f"molecule/{name}"
-    for name in ("ipv6", "postgresql_ha_upgrade", "restic", "scan", "secrets", "start", "system_mentoring")
+    for name in (
+        *("ipv6", "postgresql_ha_upgrade", "restic", "scan", "secrets", "start"),
+        *("system_insitechart", "system_mentoring", "system_modelops", "system_receipts"),
+    )
 }
 UNKNOWN = 300.0  # seconds of a part that never ran, for the order only
 

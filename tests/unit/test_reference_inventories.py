@@ -25,6 +25,8 @@ FACTS = {
 # Unreachable at once; the first play reads facts from the cache and talks to nobody.
 NOBODY = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_connection": "ssh", "ansible_ssh_common_args": ""}
 KEY = "# public key: age1test\nAGE-SECRET-KEY-1" + "Q" * 58
+GIVEN = {"dump_key": KEY, "redis_key": KEY, "slack_url": "https://hooks.example.test/team", "pagerduty_key": "a" * 32}
+GIVEN |= {"sms_url": "https://sms.example.test/send", "sms_token": "of-this-test"}
 
 
 def members(system: str, file: str) -> dict[str, list[str]]:
@@ -40,8 +42,8 @@ def first_play(system: str, file: str, place: Path, **variables: Any) -> str:
     """What site.yml says of a copy of the inventory."""
     shutil.copytree(ROOT / "inventories" / system, place / system, ignore=shutil.ignore_patterns("secrets"))
     (place / system / "secrets").mkdir()
-    for name in ("dump_key", "redis_key"):
-        (place / system / "secrets" / name).write_text(KEY)
+    for name, text in GIVEN.items():
+        (place / system / "secrets" / name).write_text(text)
     for number, host in enumerate(sorted({name for names in members(system, file).values() for name in names})):
         facts = FACTS | {"ansible_default_ipv4": {"address": f"192.0.2.{number + 1}"}}
         cache_loader.get("ansible.builtin.jsonfile").set(host, facts)

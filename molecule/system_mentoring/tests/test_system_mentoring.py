@@ -20,7 +20,6 @@ class TestMentoring(Story):
             "deploy_probe_rates": {"keep_alive": 15, "fresh": 2, "post": 2},
         },
         load=LOAD,
-        keys=("redis_key",),
         not_applicable={"infrastructure.kpi.redis-hits": "The sample service reads no cache."},
         sabotages=(
             stopped_instance("app2", "mentoring"),

@@ -1,0 +1,31 @@
+"""System A, modelops: blue-green in a window, two sites with limits, dumps of a managed MongoDB-compatible database."""
+
+from __future__ import annotations
+
+from system_story import Sabotage, Story, System, short_lived_certificate, stopped_instance
+
+DOMAIN = "api-staging.ai-model-mgmt.com"
+DUMP = "f=$(ls /var/lib/mongodump/*.age | tail -1)"
+DAMAGE = f"{DUMP} && echo $f > /root/damaged && cp -a $f /root/kept && printf slipway | dd of=$f bs=1 seek=2000 conv=notrunc"
+
+
+class TestModelops(Story):
+    system = System(
+        name="modelops",
+        services=("api", "web"),
+        domain=DOMAIN,
+        # Whenever the scenario runs.
+        release={"deploy_windows": []},
+        load={"load_seconds": 20, "load_rates": {"keep_alive": 40, "fresh": 4, "post": 6}},
+        sabotages=(
+            stopped_instance("app2", "api"),
+            Sabotage(
+                "monitor1",
+                DAMAGE,
+                "cp -a /root/kept $(cat /root/damaged)",
+                r"data\.drill\.mongodb\.result: .* corrupted",
+                (("drill", {}),),
+            ),
+            short_lived_certificate("edge1", DOMAIN),
+        ),
+    )
