@@ -1,6 +1,6 @@
-"""Takes mail on port 2525, or requests on 8081 or another port, and writes each as a line of JSON to /root/mail or /root/web.
+"""Takes mail on port 2525, or requests on 8081 or another, and writes each as a line of JSON: /root/mail, /root/web.
 
-    sink.py mail | web [PORT]
+sink.py mail | web [PORT]
 """
 
 from __future__ import annotations

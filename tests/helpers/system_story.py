@@ -97,9 +97,10 @@ class System:
 
     @property
     def limits(self) -> dict[str, str]:
-        """The inventory's limits of a period, but for those of the machine that all containers share: a load run has its own.
+        """The inventory's limits of a period, but for those of the machine that all containers share.
 
-        And but for those that the hour in which a system is made, loaded and broken cannot keep.
+        A load run has its own limits of response times. Nor are those asked that the hour in which a system is made,
+        loaded and broken cannot keep.
         """
         place = ROOT / "inventories" / self.name
         said = yaml.safe_load((place / "group_vars" / "all" / "main.yml").read_text()).get("report_limits", {})

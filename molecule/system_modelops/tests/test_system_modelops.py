@@ -6,7 +6,9 @@ from system_story import Sabotage, Story, System, short_lived_certificate, stopp
 
 DOMAIN = "api-staging.ai-model-mgmt.com"
 DUMP = "f=$(ls /var/lib/mongodump/*.age | tail -1)"
-DAMAGE = f"{DUMP} && echo $f > /root/damaged && cp -a $f /root/kept && printf slipway | dd of=$f bs=1 seek=2000 conv=notrunc"
+DAMAGE = (
+    f"{DUMP} && echo $f > /root/damaged && cp -a $f /root/kept && printf slipway | dd of=$f bs=1 seek=2000 conv=notrunc"
+)
 
 
 class TestModelops(Story):
