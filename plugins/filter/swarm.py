@@ -12,7 +12,12 @@ from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime i
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError
 from ansible_collections.slipway.ops.plugins.module_utils.release import report
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError
-from ansible_collections.slipway.ops.plugins.module_utils.service.reader import ServiceError, parse_service, services_of
+from ansible_collections.slipway.ops.plugins.module_utils.service.reader import (
+    ServiceError,
+    find_service,
+    parse_service,
+    services_of,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.swarm import render
 
 Groups = Mapping[str, Sequence[str]]
@@ -79,6 +84,14 @@ def swarm_ports(services: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         raise AnsibleFilterError(str(error)) from error
 
 
+def swarm_secrets(services: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:
+    """See swarm_secrets.yml."""
+    try:
+        return find_service(services, name).secrets
+    except ServiceError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
 def swarm_records(outcome: Mapping[str, Any]) -> list[dict[str, Any]]:
     """See swarm_records.yml."""
     return report.records(report.Outcome(**outcome))
@@ -88,5 +101,5 @@ class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        public = (swarm_nodes, swarm_pools, swarm_ports, swarm_records, swarm_runners, swarm_services)
+        public = (swarm_nodes, swarm_pools, swarm_ports, swarm_records, swarm_runners, swarm_secrets, swarm_services)
         return {function.__name__: function for function in public}

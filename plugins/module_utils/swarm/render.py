@@ -115,7 +115,7 @@ class _Services:
         # A new task wants the port of the one before it, so that one has to stop first.
         rules = {
             "Parallelism": 0 if service.strategy == "recreate" else 1,
-            "Delay": _seen_within(service) * _NANO,
+            "Delay": (_seen_within(service) if ports else 0) * _NANO,
             "Monitor": math.ceil(self.monitor) * _NANO,
             "MaxFailureRatio": 0,
             "Order": "stop-first",
