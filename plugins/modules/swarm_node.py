@@ -140,7 +140,13 @@ def main() -> None:
         now = node.seen()
     except (AddressError, SwarmError, OSError) as error:
         if module.check_mode and not Path(SOCKET).exists():  # the engine comes before it in the same dry run
-            module.exit_json(changed=module.params["state"] == "present", id="", node_state="inactive", manages=False, address=address)
+            module.exit_json(
+                changed=module.params["state"] == "present",
+                id="",
+                node_state="inactive",
+                manages=False,
+                address=address,
+            )
         module.fail_json(msg=f"Swarm: {error}.")
     module.exit_json(changed=changed, id=now.id, node_state=now.state, manages=now.manages, address=address)
 

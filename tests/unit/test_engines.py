@@ -17,7 +17,7 @@ FLOORS = (
     {"evidence", "certificates", "config_tree", "inventory", "logs", "monitoring"},
     {"service", "edge", "data", "traffic", "etcd", "readiness", "jobs", "scan"},
     {"release", "engines", "awx"},
-    {"health", "program"},
+    {"health", "program", "swarm"},
 )
 STORE = """
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Report

@@ -13,6 +13,8 @@ from urllib.parse import urlencode
 
 SOCKET = "/var/run/docker.sock"
 Answer = Any
+PATIENCE = 60.0
+"""Seconds for one answer: a host joins within its request."""
 
 
 class SwarmError(Exception):
@@ -33,13 +35,12 @@ def call(
     body: Any = None,
     *,
     headers: Mapping[str, str] | None = None,
-    timeout: float = 60,
 ) -> Answer:
     """The engine's answer as data, ``None`` for nothing; filters in ``query`` may be data too."""
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in (query or {}).items()}
     target = path + ("?" + urlencode(texts) if texts else "")
     content = None if body is None else json.dumps(body).encode()
-    connection = _Connection("docker", timeout=timeout)
+    connection = _Connection("docker", timeout=PATIENCE)
     try:
         connection.request(method, target, content, {"Content-Type": "application/json", **(headers or {})})
         response = connection.getresponse()

@@ -84,7 +84,7 @@ def join(address: str, data_path_address: str, managers: Sequence[str], token: s
     """Becomes a node of the swarm of these managers."""
     remote = [join_host_port(one, PORT) for one in managers]
     body = _addresses(address, data_path_address) | {"RemoteAddrs": remote, "JoinToken": token}
-    call("POST", "/swarm/join", None, body, timeout=PATIENCE)
+    call("POST", "/swarm/join", None, body)
     wait(manages)
 
 

@@ -45,7 +45,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the swarm says of a service: the live version, those before it (the newest first), and the services' names."""
+    """What the swarm says of a service: the live version, those before it, the newest first, and the names."""
 
     version: str
     earlier: list[str]
@@ -61,13 +61,18 @@ def services_of(service: str) -> dict[str, Any]:
 def look(service: str) -> Seen:
     """The live version is that of the first of them: a killed run may have left others with another one."""
     found = services_of(service)
-    labels = next((one["Spec"]["Labels"] for one in found.values()), {})
+    labels: Tree = next((one["Spec"]["Labels"] for one in found.values()), {})
     return Seen(labels.get(VERSION, ""), labels.get(EARLIER, "").split(), list(found))
 
 
 def plan(order: Order, found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """The names of those that have to be made or changed, and of those that have to go."""
-    changes = [one["name"] for one in order.wanted if differs(one["spec"], found.get(one["name"], {}).get("Spec"))]
+    changes = [
+        one["name"]
+        for one in order.wanted
+        if differs(one["spec"], (there := found.get(one["name"], {})).get("Spec"))
+        or _state(there).endswith("paused")  # a change that was given up half way
+    ]
     return changes, [name for name in found if name not in [one["name"] for one in order.wanted]]
 
 
@@ -82,14 +87,19 @@ def differs(wanted: Any, actual: Any) -> bool:
 
 
 def converge(order: Order, check: bool = False) -> dict[str, Any]:
-    """Brings the service to the order; when a part of it fails, all of it is what it was before, and the error says both."""
+    """Brings the service to the order; when a part fails, all of it is as before, and the error says both."""
     found = services_of(order.service)
     for name in [name for name, one in found.items() if _state(one) in _UNDER_WAY]:
         _wait(name, time.monotonic() + order.timeout, back=True)  # of a run that was killed
     found = services_of(order.service)
     order = _completed(order, check)
     changes, gone = plan(order, found)
-    result = {"changed": bool(changes or gone), "changes": changes, "removed": gone, "previous": look(order.service).version}
+    result = {
+        "changed": bool(changes or gone),
+        "changes": changes,
+        "removed": gone,
+        "previous": look(order.service).version,
+    }
     if check:
         return result
     try:
@@ -104,7 +114,7 @@ def converge(order: Order, check: bool = False) -> dict[str, Any]:
 
 
 def restore(service: str, run_id: str, timeout: float) -> str:
-    """Has what a run changed be as before, once, and says what came of it; what Swarm took back itself is so already."""
+    """Has what a run changed be as before, once, and says what came of it; what the swarm took back is so already."""
     wrong = []
     for name, one in reversed(services_of(service).items()):
         ours = one["Spec"]["Labels"].get(RUN) == run_id
@@ -143,7 +153,8 @@ def _completed(order: Order, check: bool) -> Order:
         user, _, group = task["ContainerSpec"]["User"].partition(":")
         references = [secrets.reference(name, found, user, group or user) for name, found in sorted(files.items())]
         container = {**task["ContainerSpec"], "Secrets": references}
-        wanted.append({**one, "spec": {**one["spec"], "TaskTemplate": {**task, "ContainerSpec": container, "Networks": networks}}})
+        task = {**task, "ContainerSpec": container, "Networks": networks}
+        wanted.append({**one, "spec": {**one["spec"], "TaskTemplate": task}})
     return Order(**{**vars(order), "wanted": wanted})
 
 
@@ -174,7 +185,7 @@ def _apply(order: Order, found: Mapping[str, Any], changes: Sequence[str]) -> No
             _put(name, spec, found.get(name), order.headers)
             # The swarm itself goes on looking at an update, not at what is new.
             steady = 0 if name in found else spec["UpdateConfig"]["Monitor"] / 1e9
-        _wait(name, deadline, steady=steady)
+        _wait(name, deadline, back=name not in changes, steady=steady)
 
 
 def _earlier(seen: Seen, order: Order) -> list[str]:
@@ -237,12 +248,13 @@ def _missing(service: Any) -> list[str]:
             running[task.get("NodeID", "")] = state
     name = service["Spec"]["Name"]
     nodes = _nodes()
-    return [f"{name} on {nodes[node]}: {running.get(node, 'not there')}" for node in nodes if running.get(node) != "running"]
+    lacking = {node: running.get(node, "not there") for node in nodes if running.get(node) != "running"}
+    return [f"{name} on {nodes[node]}: {state}" for node, state in lacking.items()]
 
 
 def _failures(service: Any, since: str = "") -> list[str]:
     """Why tasks of the service ended, once for each node; of those begun `since`, or as it is described now."""
-    nodes, told = _nodes(every=True), {}
+    nodes, told = _nodes(every=True), dict[str, str]()
     for task in sorted(_tasks(service), key=lambda task: str(task["CreatedAt"]), reverse=True):
         state = task["Status"]["State"]
         ours = task["CreatedAt"] >= since[:19] if since else _same(task, service)
@@ -255,7 +267,8 @@ def _failures(service: Any, since: str = "") -> list[str]:
 def _words(task: Any) -> str:
     """What it logged last."""
     with contextlib.suppress(EngineError):
-        said = run(["sh", "-c", 'exec "$@" 2>&1', "sh", "docker", "service", "logs", "--raw", "--tail", "2", task["ID"]], 20)
+        logs = ["docker", "service", "logs", "--raw", "--tail", "2", task["ID"]]
+        said = run(["sh", "-c", 'exec "$@" 2>&1', "sh", *logs], 20)
         return f"; it said: {last_words(said, 2)}" if said.strip() else ""
     return ""
 

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The services of a swarm that run a service of ``app_services``, as the engine's API has them.
 
-Every node that may run tasks runs what an app host would: instance n is a global service, whose port is published on each
-node by itself (``mode: host``). So a node that comes back, or is new, gets its instances without anybody.
+Every node that may run tasks runs what an app host would: instance n is a global service, whose port each node
+publishes by itself (``mode: host``). So a node that comes back, or is new, gets its instances without anybody.
 """
 
 from __future__ import annotations

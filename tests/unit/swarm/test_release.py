@@ -1,0 +1,200 @@
+"""A service in the swarm goes to a version, comes back from a bad one, and knows which one was live before."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.release.engine import EngineError
+from ansible_collections.slipway.ops.plugins.module_utils.service.reader import parse_service
+from ansible_collections.slipway.ops.plugins.module_utils.swarm import release, secrets
+from ansible_collections.slipway.ops.plugins.module_utils.swarm.api import SwarmError
+from ansible_collections.slipway.ops.plugins.module_utils.swarm.release import Order, converge, look, restore
+from ansible_collections.slipway.ops.plugins.module_utils.swarm.render import render
+from engine import Engine
+
+SHOP: dict[str, Any] = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8100}}
+NOW = [0.0]
+
+
+@pytest.fixture
+def swarm(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    return use(Engine(), monkeypatch)
+
+
+def use(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    def silent(*_arguments: Any) -> str:
+        raise EngineError("no logs here")
+
+    def pass_time(seconds: float) -> None:
+        NOW[0] += seconds
+
+    for module in (release, secrets):
+        monkeypatch.setattr(module, "call", engine.call)
+        monkeypatch.setattr(module, "get", engine.get)
+    monkeypatch.setattr(release, "run", silent)
+    monkeypatch.setattr(release.time, "sleep", pass_time)
+    monkeypatch.setattr(release.time, "monotonic", lambda: NOW[0])
+    return engine
+
+
+def order(version: str, run: str = "", **more: Any) -> Order:
+    description = SHOP | {name: more.pop(name) for name in ("instances", "environment") if name in more}
+    wanted = render(parse_service(description), version, "/srv/slipway/shop", 5)
+    return Order("shop", version, run or f"run-{version}", wanted, networks=["shop"], timeout=30, **more)
+
+
+def versions(swarm: Engine) -> dict[str, str]:
+    return {name: one["Spec"]["Labels"]["slipway.version"] for name, one in sorted(swarm.services.items())}
+
+
+def test_the_first_release_makes_what_there_is_not_and_the_second_run_changes_nothing(swarm: Engine) -> None:
+    done = converge(order("1", instances=2))
+    assert done["changed"] and done["changes"] == ["shop-1", "shop-2"] and done["previous"] == ""
+    networks = swarm.services["shop-1"]["Spec"]["TaskTemplate"]["Networks"]
+    assert networks == [{"Target": "id-shop", "Aliases": ["shop"]}]
+    swarm.calls.clear()
+    assert not converge(order("1", "another", instances=2))["changed"] and swarm.calls == []
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(swarm: Engine) -> None:
+    done = converge(order("1", secrets={"key": "x"}), check=True)
+    assert done["changes"] == ["shop-1"] and swarm.calls == []
+
+
+def test_what_a_hand_has_changed_is_put_right(swarm: Engine) -> None:
+    converge(order("1", environment={"A": "1"}))
+    swarm.services["shop-1"]["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"].append("B=2")
+    assert converge(order("1", environment={"A": "1"}))["changes"] == ["shop-1"]
+
+
+def test_fewer_instances_take_the_others_away_when_the_rest_has_changed(swarm: Engine) -> None:
+    converge(order("1", instances=3))
+    done = converge(order("2", instances=1))
+    assert done["removed"] == ["shop-2", "shop-3"] and versions(swarm) == {"shop-1": "2"}
+
+
+def test_a_version_that_no_node_accepts_fails_with_both_facts(swarm: Engine) -> None:
+    converge(order("1", instances=2))
+    swarm.refuses = "shop:2"
+    with pytest.raises(SwarmError) as caught:
+        converge(order("2", instances=2))
+    told = str(caught.value)
+    assert (
+        "shop 2 was not accepted" in told and "a: task: non-zero exit (3)" in told and told.endswith("1 is live again")
+    )
+    assert versions(swarm) == {"shop-1": "1", "shop-2": "1"}
+
+
+def test_instances_that_had_changed_already_come_back_too(swarm: Engine) -> None:
+    converge(order("1", instances=2))
+    swarm.refuses = "Hostname}}-2"  # the second instance's alone
+    swarm.services["shop-2"]["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] = []
+    with pytest.raises(SwarmError, match=r"gave up its change of shop-2 and went back by itself.*1 is live again"):
+        converge(order("2", instances=2))
+    assert versions(swarm) == {"shop-1": "1", "shop-2": "1"}
+    assert [call for call in swarm.calls if "update" in call].count("POST /services/shop-1/update") == 2
+
+
+def test_what_cannot_even_go_back_is_not_tried_again(swarm: Engine) -> None:
+    converge(order("1"))
+    swarm.refuses, swarm.sticks = "shop:2", True
+    with pytest.raises(SwarmError) as caught:
+        converge(order("2"))
+    assert "Going back failed too, and is not tried again" in str(caught.value)
+    assert [call for call in swarm.calls if "update" in call] == ["POST /services/shop-1/update"]
+
+
+def test_after_a_failure_the_live_version_is_nothing_to_do_and_what_stopped_half_way_goes_on(swarm: Engine) -> None:
+    converge(order("1"))
+    swarm.refuses = "shop:2"
+    with pytest.raises(SwarmError):
+        converge(order("2"))
+    assert not converge(order("1"))["changed"]
+    swarm.services["shop-1"]["UpdateStatus"] = {"State": "rollback_paused", "StartedAt": "2026-11-30T10:00:00Z"}
+    assert (
+        converge(order("1"))["changes"] == ["shop-1"]
+        and swarm.services["shop-1"]["UpdateStatus"]["State"] == "completed"
+    )
+
+
+def test_a_first_release_that_fails_leaves_nothing(swarm: Engine) -> None:
+    swarm.refuses = "shop:1"
+    with pytest.raises(
+        SwarmError, match=r"does not go on: a: task.*Nothing was live before, and what was made is gone"
+    ):
+        converge(order("1", instances=2))
+    assert swarm.services == {}
+
+
+def test_a_new_service_that_ends_soon_after_it_has_begun_is_not_accepted(
+    swarm: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def later(_seconds: float) -> None:
+        NOW[0] += 1
+        for task in swarm.tasks["shop-1"]:
+            task["Status"] = {"State": "complete"}
+
+    monkeypatch.setattr(release.time, "sleep", later)
+    with pytest.raises(SwarmError, match="it ended, as one does that is not healthy"):
+        converge(order("1"))
+
+
+def test_a_node_that_is_away_does_not_hold_a_release_up_and_one_that_is_slow_does(swarm: Engine) -> None:
+    swarm.nodes["b"]["Status"]["State"] = "down"
+    assert converge(order("1"))["changed"]
+    swarm.nodes["b"]["Status"]["State"] = "ready"
+    with pytest.raises(SwarmError, match=r"not there in time.*shop-1 on b: not there"):
+        converge(order("1"))
+
+
+def test_what_a_run_changed_comes_back_also_when_the_swarm_was_content(swarm: Engine) -> None:
+    converge(order("1", instances=2))
+    converge(order("2", "run-x", instances=3))
+    assert restore("shop", "run-x", 30) == "1 is live again" and versions(swarm) == {"shop-1": "1", "shop-2": "1"}
+    swarm.calls.clear()
+    assert restore("shop", "run-x", 30) == "1 is live again" and swarm.calls == [], "once"
+
+
+def test_rollbacks_go_further_back_and_never_to_what_they_left(swarm: Engine) -> None:
+    for version in ("1", "2", "3"):
+        converge(order(version))
+    assert (look("shop").version, look("shop").earlier) == ("3", ["2", "1"])
+    converge(order("2", back=True))
+    assert (look("shop").version, look("shop").earlier) == ("2", ["1"])
+    converge(order("3"))
+    assert look("shop").earlier == ["2", "1"], "released again on purpose"
+    converge(order("3", environment={"A": "1"}))
+    assert look("shop").earlier == ["2", "1"], "the same version with another setting"
+
+
+def test_a_network_of_the_host_alone_is_refused(swarm: Engine) -> None:
+    swarm.networks["shop"] = {"Name": "shop", "Id": "x", "Driver": "bridge", "Scope": "local"}
+    with pytest.raises(SwarmError, match="the network shop of this manager is its own"):
+        converge(order("1"))
+
+
+def test_a_secret_is_found_again_another_value_is_another_one_and_the_former_goes(swarm: Engine) -> None:
+    converge(order("1", secrets={"key": "one"}))
+    (first,) = swarm.secrets.values()
+    assert base64.b64decode(first["Spec"]["Data"]) == b"one" and "one" not in json.dumps(first["Spec"]["Labels"])
+    assert not converge(order("1", secrets={"key": "one"}))["changed"] and len(swarm.secrets) == 1
+    assert converge(order("1", secrets={"key": "two"}))["changed"] and len(swarm.secrets) == 2, "for going back"
+    converge(order("2", secrets={"key": "two"}))
+    (left,) = swarm.secrets.values()
+    assert base64.b64decode(left["Spec"]["Data"]) == b"two"
+    (reference,) = swarm.services["shop-1"]["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"]
+    assert reference["File"] == {"Name": "key", "UID": "10001", "GID": "10001", "Mode": 0o400}
+
+
+def test_nodes_pull_with_the_managers_own_login(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"auths": {"r:5000": {"auth": base64.b64encode(b"app:pass:word").decode()}}}))
+    (header,) = secrets.login("r:5000/shop:1", path).values()
+    assert json.loads(base64.urlsafe_b64decode(header)) == {
+        "username": "app", "password": "pass:word", "serveraddress": "r:5000",
+    }  # fmt: skip
+    assert secrets.login("other/shop:1", path) == {} and secrets.login("r:5000/shop:1", tmp_path / "none") == {}
