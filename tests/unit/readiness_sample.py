@@ -29,6 +29,7 @@ def policy() -> list[dict[str, Any]]:
         "object_store",
         "redis",
         "restic",
+        "swarm",
         "wireguard",
     )
     absent = {ROOT / f"roles/{role}/meta/policy.yml" for role in without}
