@@ -19,6 +19,7 @@ GROUPS = {
     "monitor": ["monitor1"],
     "alertmanager": ["monitor1"],
     "logs": ["monitor1"],
+    "swarm_managers": ["node1"],
 }
 FOR_ALL = ("site", "health", "drift", "unban", "scan", "patch")
 SERVICE = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8100}, "edge_port": 18000}
@@ -26,6 +27,7 @@ ASKED = {
     "deploy": {"service": "shop", "version": "2.0.0"},
     "rollback": {"service": "shop"},
     "scale": {"service": "shop"},
+    "swarm": {"service": "shop", "version": "2.0.0"},
     "load": {"service": "shop"},
     "retire": {"service": "gone"},
     "forget": {"host": "gone"},
