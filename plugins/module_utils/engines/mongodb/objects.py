@@ -113,6 +113,7 @@ def seed(given: Mapping[str, Any]) -> Seed:
 def apply(uri: str, asked: Wanted, check: bool = False) -> list[str]:
     """What was done, or would be, a sentence each."""
     with client_of(uri) as client:
+        client["admin"].command("ping")  # who asks for nothing hears of a wrong address too
         return [
             *(step for one in asked.users for step in _user(client, uri, one, check)),
             *(step for one in asked.indexes for step in _index(client, one, check)),
