@@ -25,6 +25,7 @@ def policy() -> list[dict[str, Any]]:
         "alertmanager",
         "blackbox_exporter",
         "keepalived",
+        "mongodb",
         "mongodump",
         "object_store",
         "redis",
