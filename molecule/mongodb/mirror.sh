@@ -28,7 +28,7 @@ END
       > $package/lib/systemd/system/mongod.service
     echo 'net: {bindIp: 127.0.0.1}' > $package/etc/mongod.conf
     echo /etc/mongod.conf > $package/DEBIAN/conffiles
-    printf '#!/bin/sh\nset -e\nadduser --system --group --no-create-home --home /var/lib/mongodb mongodb\ninstall -d -o mongodb -g mongodb /var/lib/mongodb\nsystemctl daemon-reload\n' \
+    printf '#!/bin/sh\nset -e\ngetent passwd mongodb >/dev/null || useradd --system --user-group --no-create-home --home-dir /var/lib/mongodb mongodb\ninstall -d -o mongodb -g mongodb /var/lib/mongodb\nsystemctl daemon-reload\n' \
       > $package/DEBIAN/postinst
     chmod 0755 $package/DEBIAN/postinst
   fi
