@@ -129,7 +129,8 @@ def test_what_cannot_be_is_told_in_a_sentence(variables, words):
     assert run.code != 0 and words in run.said, run.output
     assert "Traceback" not in run.output and "root:wrong" not in run.output
     after = seen()
-    after["indexes"].pop("runs", None)
+    for state in (before, after):
+        state["indexes"].pop("runs", None)  # FerretDB makes the one whose options it does not know
     assert after == before
 
 
