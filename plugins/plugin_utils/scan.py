@@ -14,7 +14,8 @@ Look = Mapping[str, Any]
 def plan(looks: Mapping[str, Look], scanner: str, optional: Sequence[str] | None) -> dict[str, dict[str, Any]]:
     """By host, what it runs. ``optional`` is what the operator asks for: what is missing of it is to be unknown. With
     None, what is there is run."""
-    made = {host: _of_host(host, look, _asked(look, optional)) for host, look in looks.items()}
+    alone = scanner not in looks
+    made = {host: _of_host(host, look, _asked(look, optional), alone) for host, look in looks.items()}
     if scanner in made:
         made[scanner] |= _of_scanner(looks, scanner, optional)
     return made
@@ -29,9 +30,10 @@ def _tool(look: Look) -> str:
     return next((tool for tool in IMAGE_SCANNERS if tool in look["programs"]), "")
 
 
-def _of_host(host: str, look: Look, asked: set[str]) -> dict[str, Any]:
-    """A host that has a scanner of images looks at its own, which need not be fetched."""
-    own = look["images"] if _tool(look) and "images" in asked else []
+def _of_host(host: str, look: Look, asked: set[str], alone: bool = False) -> dict[str, Any]:
+    """A host that has a scanner of images looks at its own, which need not be fetched; ``alone`` it has to, or say that
+    it cannot."""
+    own = look["images"] if "images" in asked and (_tool(look) or alone) else []
     return {
         "gixy": False,
         "sslyze": False,

@@ -397,6 +397,13 @@ def test_nothing_is_run_of_what_is_not_there_and_all_that_is_asked_for():
     assert plan({}, "monitor1", None) == {}
 
 
+def test_a_host_without_a_scanner_says_so_when_who_scans_is_not_in_the_run():
+    hosts = {host: look for host, look in LOOKS.items() if host != "monitor1"}
+    made = plan(hosts, "monitor1", ["images"])
+    assert [image["name"] for image in made["app2"]["images"]] == ["shop:2", "blog:1"]
+    assert plan(hosts, "monitor1", None)["app2"]["images"] == []
+
+
 def test_findings_of_a_configuration_have_their_place():
     (finding,) = gixy.read('[{"plugin": "x", "severity": "LOW", "summary": "S.", "file": "/f", "line": 3}]')
     assert finding == Finding("x", "low, S (/f:3)")
