@@ -26,6 +26,8 @@ LEFT_OUT = {
         *("system_insitechart", "system_mentoring", "system_modelops", "system_receipts"),
     )
 }
+# Seconds of all workers: a run with two has to end within an hour and a quarter, whatever was changed.
+BUDGET = 11_000.0
 UNKNOWN = 300.0  # seconds of a part that never ran, for the order only
 
 
@@ -69,6 +71,11 @@ class Selection:
             if part in LEFT_OUT and choice.runs:
                 choice = Choice(part, False, "for its time; make test-all runs it")
             chosen[part] = choice
+        if self.only_changed:
+            runs = {part for part, choice in chosen.items() if choice.runs}
+            for part in self.record.beyond(runs, BUDGET, UNKNOWN):
+                reason = f"put off, for the run would be too long, and first next time: {chosen[part].reason}"
+                chosen[part] = Choice(part, False, reason)
         return chosen
 
     def lines(self) -> Iterable[str]:

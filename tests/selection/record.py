@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -52,6 +53,25 @@ class Record:
         if last.left_out >= PATIENCE:
             return Choice(part, True, f"left out {last.left_out} times in a row")
         return Choice(part, False, f"passed with the same inputs at {last.at} in {last.seconds:.0f} s")
+
+    def beyond(self, parts: Iterable[str], budget: float, unknown: float) -> set[str]:
+        """Which of them do not fit into so many seconds.
+
+        What never passed is first, then what waited longest, then what is short.
+        """
+
+        def turn(part: str) -> tuple[bool, int, float]:
+            last = self.passed.get(part)
+            return last is not None, -(last.left_out if last else 0), self.seconds(part, unknown)
+
+        left = budget
+        put_off = set()
+        for part in sorted(parts, key=turn):
+            if self.seconds(part, unknown) > left:
+                put_off.add(part)
+            else:
+                left -= self.seconds(part, unknown)
+        return put_off
 
     def note(self, ran: dict[str, Passed | None], left_out: set[str], known: set[str]) -> None:
         """Takes in a run: parts that passed, that failed (None), that were left out; what is no part any more goes."""

@@ -146,6 +146,18 @@ def test_what_was_left_out_five_times_in_a_row_runs_anyway(record: Record) -> No
     assert Record(record.path).choose("molecule/web", {}, "same", {}).reason == "left out 5 times in a row"
 
 
+def test_what_does_not_fit_into_a_run_is_put_off_and_first_next_time(tmp_path: Path) -> None:
+    seconds = {"short": 100.0, "long": 900.0, "middle": 300.0}
+    record = Record(tmp_path / "passed.json")
+    record.note({part: Passed("old", "1a2b3c4", took) for part, took in seconds.items()}, set(), set(seconds))
+    assert record.beyond([*seconds, "new"], 1000, 300) == {"long"}
+    record.note({"short": Passed("new", "5d6e7f8", 100), "middle": None}, {"long"}, set(seconds))
+    assert record.beyond(seconds, 1000, 300) == {"long"}, "what failed is not recorded, and goes first"
+    record.note({"middle": Passed("new", "5d6e7f8", 300)}, {"long"}, set(seconds))
+    assert record.beyond(seconds, 1000, 300) == {"middle"}
+    assert record.beyond(seconds, 1300, 300) == set()
+
+
 def test_a_part_that_is_gone_is_forgotten(record: Record) -> None:
     record.note({}, set(), {"molecule/store"})
     assert not Record(record.path).passed
