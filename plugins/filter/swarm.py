@@ -97,9 +97,34 @@ def swarm_records(outcome: Mapping[str, Any]) -> list[dict[str, Any]]:
     return report.records(report.Outcome(**outcome))
 
 
+def swarm_doubts(answers: Mapping[str, Mapping[str, Any]], managers: Sequence[str]) -> list[str]:
+    """See swarm_doubts.yml."""
+    states = {host: answers[host]["node_state"] if host in answers else "" for host in managers}
+    return [
+        f"{host} is {state}" if state else f"{host} took no part in this run"
+        for host, state in states.items()
+        if state != "inactive"
+    ]
+
+
+def swarm_unreachable(result: Mapping[str, Any]) -> list[str]:
+    """See swarm_unreachable.yml."""
+    return [str(one["item"]) for one in result.get("results", []) if one.get("unreachable")]
+
+
 class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        public = (swarm_nodes, swarm_pools, swarm_ports, swarm_records, swarm_runners, swarm_secrets, swarm_services)
+        public = (
+            swarm_doubts,
+            swarm_nodes,
+            swarm_pools,
+            swarm_ports,
+            swarm_records,
+            swarm_runners,
+            swarm_secrets,
+            swarm_services,
+            swarm_unreachable,
+        )
         return {function.__name__: function for function in public}

@@ -148,6 +148,8 @@ def change(params: dict, check: bool) -> dict:
 def main() -> None:
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     try:
+        if module.check_mode and node.seen().state == "locked":  # it is opened before, and says nothing until then
+            module.exit_json(changed=False, actions=[], absent=[], join={})
         result = change(module.params, module.check_mode)
         if module.params["tokens"]:
             result["join"] = node.tokens()

@@ -132,12 +132,19 @@ def change(params: dict, check: bool) -> bool:
     return changed
 
 
+def expected(params: dict, check: bool) -> node.Node:
+    """How the host is; in check mode, a locked one as it would be once it is opened."""
+    now = node.seen()
+    opened = check and now.state == "locked" and params["key_file"]
+    return node.Node("active", now.id, manages=True) if opened else now
+
+
 def main() -> None:
     module = AnsibleModule(ARGUMENTS, required_if=[("state", "present", ["address"])], supports_check_mode=True)
     address = module.params["address"]
     try:
         changed = change(module.params, module.check_mode)
-        now = node.seen()
+        now = expected(module.params, module.check_mode)
     except (AddressError, SwarmError, OSError) as error:
         if module.check_mode and not Path(SOCKET).exists():  # the engine comes before it in the same dry run
             module.exit_json(

@@ -23,8 +23,9 @@ options:
       - V(seen) only says what is live.
       - V(present) brings it to O(version).
       - V(restored) has what the run O(run) changed be as it was before.
+      - V(cleared) takes away services that are not among O(services), and secrets that none has.
     type: str
-    choices: [seen, present, restored]
+    choices: [seen, present, restored, cleared]
     required: true
   version:
     description: The version; for V(present).
@@ -34,7 +35,7 @@ options:
     type: str
   services:
     description: >-
-      What P(slipway.ops.swarm_services#filter) makes of the service; for V(present).
+      What P(slipway.ops.swarm_services#filter) makes of the service; for V(present) and V(cleared).
     type: list
     elements: dict
     default: []
@@ -105,19 +106,19 @@ problems:
   elements: str
   returned: when state is seen
 previous:
-  description: The version that was live before.
+  description: The version that was live before; for V(seen) the one that a rollback goes to, empty for none.
   type: str
-  returned: when state is present
+  returned: when state is seen or present
 changes:
   description: Names of services that were made or changed.
   type: list
   elements: str
   returned: when state is present
 removed:
-  description: Names of services that there are no more.
+  description: Names of services that V(cleared) takes away, or has taken away.
   type: list
   elements: str
-  returned: when state is present
+  returned: when state is present or cleared
 told:
   description: What came of it.
   type: str
@@ -130,7 +131,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.swarm.api import Swarm
 
 ARGUMENTS = {
     "service": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["seen", "present", "restored"], "required": True},
+    "state": {"type": "str", "choices": ["seen", "present", "restored", "cleared"], "required": True},
     "version": {"type": "str"},
     "run": {"type": "str"},
     "services": {
@@ -144,7 +145,11 @@ ARGUMENTS = {
     "back": {"type": "bool", "default": False},
     "timeout": {"type": "float", "default": 600},
 }
-NEEDS = [("state", "present", ["version", "run", "services"]), ("state", "restored", ["run"])]
+NEEDS = [
+    ("state", "present", ["version", "run", "services"]),
+    ("state", "restored", ["run"]),
+    ("state", "cleared", ["services"]),
+]
 
 
 def bring(params: dict, check: bool) -> dict:
@@ -163,6 +168,11 @@ def main() -> None:
             module.exit_json(changed=False, **vars(seen), problems=release.problems_of(params["service"]))
         if params["state"] == "present":
             module.exit_json(**bring(params, module.check_mode))
+        if params["state"] == "cleared":
+            if not params["services"]:
+                module.fail_json(msg="services is empty, which would take away all of them: say which stay")
+            gone = release.clear(params["service"], params["services"], module.check_mode)
+            module.exit_json(changed=bool(gone), removed=gone)
         told = "" if module.check_mode else release.restore(params["service"], params["run"], params["timeout"])
         module.exit_json(changed=not module.check_mode, told=told)
     except SwarmError as error:

@@ -45,8 +45,9 @@ def call(
         connection.request(method, target, content, {"Content-Type": "application/json", **(headers or {})})
         response = connection.getresponse()
         answer = response.read()
-    except OSError as error:
-        raise SwarmError(f"the Docker engine does not answer {method} {path} on {SOCKET}: {error}") from error
+    except (OSError, http.client.HTTPException) as error:
+        why = str(error) or type(error).__name__
+        raise SwarmError(f"the Docker engine does not answer {method} {path} on {SOCKET}: {why}") from error
     finally:
         connection.close()
     if response.status >= 400:

@@ -45,24 +45,43 @@ class Order:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the swarm says of a service: the live version, those before it, the newest first, and the names."""
+    """What the swarm says of a service: the live version, those before it, the newest first, the one that a rollback
+    goes to, and the names."""
 
     version: str
     earlier: list[str]
+    previous: str
     names: list[str]
 
 
 def services_of(service: str) -> dict[str, Any]:
-    """Its services in the swarm by name."""
+    """Its services in the swarm by name, in the order in which a release changes them: instances, then workers."""
     found = get("/services", {"filters": {"label": [f"{SERVICE}={service}"]}}) or []
-    return {one["Spec"]["Name"]: one for one in sorted(found, key=lambda one: str(one["Spec"]["Name"]))}
+    return {one["Spec"]["Name"]: one for one in sorted(found, key=_place)}
+
+
+def _place(one: Any) -> tuple[bool, int, str]:
+    name = str(one["Spec"]["Name"])
+    return one["Spec"]["Labels"].get("slipway.role") != "instance", len(name), name
 
 
 def look(service: str) -> Seen:
-    """The live version is that of the first of them: a killed run may have left others with another one."""
+    """A killed run has changed the first of them and not all: what the others have counts as live, and a rollback ends
+    the one that was begun, or undoes the release that was."""
     found = services_of(service)
-    labels: Tree = next((one["Spec"]["Labels"] for one in found.values()), {})
-    return Seen(labels.get(VERSION, ""), labels.get(EARLIER, "").split(), list(found))
+    labels: list[Tree] = [_begun_from(one)["Labels"] for one in found.values()] or [{}]
+    aim = labels[0]
+    live = next((one for one in labels if one.get(VERSION) != aim.get(VERSION)), aim)
+    version, earlier = live.get(VERSION, ""), live.get(EARLIER, "").split()
+    undone = version in aim.get(EARLIER, "").split()
+    return Seen(version, earlier, version if undone else "".join(earlier[:1]), list(found))
+
+
+def _begun_from(one: Any) -> Tree:
+    """Its spec, or the former one while the swarm is still leaving that."""
+    former: Tree = one.get("PreviousSpec") or one["Spec"]
+    spec: Tree = one["Spec"]
+    return former if _state(one) == "updating" else spec
 
 
 def plan(order: Order, found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -72,6 +91,7 @@ def plan(order: Order, found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         for one in order.wanted
         if differs(one["spec"], (there := found.get(one["name"], {})).get("Spec"))
         or _state(there).endswith("paused")  # a change that was given up half way
+        or _state(there) in _UNDER_WAY
     ]
     return changes, [name for name in found if name not in [one["name"] for one in order.wanted]]
 
@@ -87,10 +107,15 @@ def differs(wanted: Any, actual: Any) -> bool:
 
 
 def converge(order: Order, check: bool = False) -> dict[str, Any]:
-    """Brings the service to the order; when a part fails, all of it is as before, and the error says both."""
-    found = services_of(order.service)
-    for name in [name for name, one in found.items() if _state(one) in _UNDER_WAY]:
-        _wait(name, time.monotonic() + order.timeout, back=True)  # of a run that was killed
+    """Brings the service to the order; when a part fails, all of it is as before, and the error says both. What is to
+    go stays until ``clear``."""
+    if not _nodes():
+        raise SwarmError(
+            f"no node can run {order.service}: none is ready with availability active (docker node ls says how they "
+            "are). Nothing was changed"
+        )
+    if not check:
+        _let_end(order)
     found = services_of(order.service)
     order = _completed(order, check)
     changes, gone = plan(order, found)
@@ -107,10 +132,27 @@ def converge(order: Order, check: bool = False) -> dict[str, Any]:
     except SwarmError as error:
         restored = restore(order.service, order.run, order.timeout)
         raise ReleaseFailed(f"{order.service} {order.version} was not accepted: {error}. {restored}") from error
+    return result
+
+
+def clear(service: str, wanted: Sequence[Tree], check: bool = False) -> list[str]:
+    """Takes away what is not wanted any more, once the rest was seen to work; returns the names."""
+    names = [one["name"] for one in wanted]
+    gone = [name for name in services_of(service) if name not in names]
+    if check:
+        return gone
     for name in gone:
         call("DELETE", f"/services/{quote(name)}")
-    secrets.clear(order.service, list(services_of(order.service).values()))
-    return result
+    secrets.clear(service, list(services_of(service).values()))
+    return gone
+
+
+def _let_end(order: Order) -> None:
+    """Waits for what a killed run left; what comes to no good end, or to none, the new change supersedes."""
+    for name, one in services_of(order.service).items():
+        if _state(one) in _UNDER_WAY:
+            with contextlib.suppress(SwarmError):
+                _wait(name, time.monotonic() + order.timeout)
 
 
 def restore(service: str, run_id: str, timeout: float) -> str:
@@ -126,7 +168,7 @@ def restore(service: str, run_id: str, timeout: float) -> str:
                 query = {"version": str(one["Version"]["Index"]), "rollback": "previous"}
                 call("POST", f"/services/{quote(name)}/update", query, one["Spec"])
             if ours or _state(one).startswith("rollback"):
-                _wait(name, time.monotonic() + timeout, back=True)
+                _wait(name, time.monotonic() + timeout)
         except SwarmError as error:
             wrong.append(f"{name}: {error}")
     if wrong:
@@ -185,7 +227,7 @@ def _apply(order: Order, found: Mapping[str, Any], changes: Sequence[str]) -> No
             _put(name, spec, found.get(name), order.headers)
             # The swarm itself goes on looking at an update, not at what is new.
             steady = 0 if name in found else spec["UpdateConfig"]["Monitor"] / 1e9
-        _wait(name, deadline, back=name not in changes, steady=steady)
+        _wait(name, deadline, changed=name in changes, steady=steady)
 
 
 def _earlier(seen: Seen, order: Order) -> list[str]:
@@ -206,23 +248,24 @@ def _put(name: str, spec: Tree, existing: Any, headers: Mapping[str, str]) -> No
     call("POST", f"/services/{existing['ID']}/update", query, spec, headers=headers)
 
 
-def _wait(name: str, deadline: float, back: bool = False, steady: float = 0) -> None:
-    """Returns when every node runs the service as it is described, for ``steady`` seconds; ``back`` is for one that
-    returns to what it was."""
-    since = time.monotonic()
+def _wait(name: str, deadline: float, changed: bool = False, steady: float = 0) -> None:
+    """Returns when every node runs the service as it is described, for ``steady`` seconds. One that this run has
+    ``changed`` must not go back to what it was, and its new tasks must not end."""
+    since, begun = time.monotonic(), ""
     while True:
         service = get(f"/services/{quote(name)}")
+        begun = begun or str(service["UpdatedAt" if service.get("PreviousSpec") else "CreatedAt"])
         state, missing = _state(service), _missing(service)
         if missing or state in _UNDER_WAY:
             since = time.monotonic()
-        if state.endswith("paused") or (state == "rollback_completed" and not back):
+        if state.endswith("paused") or (state == "rollback_completed" and changed):
             raise SwarmError(_why(name, service, state))
-        if not state and (why := _failures(service)):
+        if changed and not state and (why := _failures(service, begun)):
             raise SwarmError(f"{name} does not go on: {'; '.join(why)}")
         if not missing and state not in _UNDER_WAY and time.monotonic() - since >= steady:
             return
         if time.monotonic() >= deadline:
-            why = _failures(service) or missing or ["it goes on"]
+            why = _failures(service, begun) or missing or ["it goes on"]
             raise SwarmError(f"{name} is not there in time ({state or 'new'}): {'; '.join(why)}")
         time.sleep(0.5)
 
@@ -230,7 +273,7 @@ def _wait(name: str, deadline: float, back: bool = False, steady: float = 0) -> 
 def _why(name: str, service: Any, state: str) -> str:
     """What the tasks said of a change that the swarm gave up; it runs the former spec by now."""
     ended = {"rollback_completed": "and went back by itself", "rollback_paused": "and could not go back"}.get(state, "")
-    told = "; ".join(_failures(service, since=str(service["UpdateStatus"].get("StartedAt", ""))))
+    told = "; ".join(_failures(service, str(service["UpdateStatus"].get("StartedAt", "")), described=False))
     return f"the swarm gave up its change of {name} {ended}: {told or service['UpdateStatus'].get('Message', state)}"
 
 
@@ -248,16 +291,19 @@ def _missing(service: Any) -> list[str]:
             running[task.get("NodeID", "")] = state
     name = service["Spec"]["Name"]
     nodes = _nodes()
+    if not nodes:
+        return [f"{name}: no node can run it"]
     lacking = {node: running.get(node, "not there") for node in nodes if running.get(node) != "running"}
     return [f"{name} on {nodes[node]}: {state}" for node, state in lacking.items()]
 
 
-def _failures(service: Any, since: str = "") -> list[str]:
-    """Why tasks of the service ended, once for each node; of those begun `since`, or as it is described now."""
+def _failures(service: Any, since: str, described: bool = True) -> list[str]:
+    """Why tasks of the service ended that were begun since then, once for each node; those alone that are as it is
+    ``described`` now, or all."""
     nodes, told = _nodes(every=True), dict[str, str]()
     for task in sorted(_tasks(service), key=lambda task: str(task["CreatedAt"]), reverse=True):
         state = task["Status"]["State"]
-        ours = task["CreatedAt"] >= since[:19] if since else _same(task, service)
+        ours = task["CreatedAt"] >= since[:19] and (not described or _same(task, service))
         if ours and state in _ENDED:
             node = nodes.get(task.get("NodeID", ""), "no node")
             told.setdefault(node, f"{node}: {task['Status'].get('Err') or _ENDED[state]}{_words(task)}")

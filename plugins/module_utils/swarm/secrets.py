@@ -72,12 +72,17 @@ def _found(known: Sequence[Any], name: str, value: str) -> dict[str, str] | None
 
 
 def _made(service: str, name: str, value: str, check: bool) -> dict[str, str]:
-    full = f"{service}-{name}-{os.urandom(4).hex()}"[-64:]
+    full = name_of(service, name)
     if check:
         return {"id": "", "name": full}
     labels = {SERVICE: service, NAME: name, HASH: _hash(value, os.urandom(16))}
     body = {"Name": full, "Labels": labels, "Data": base64.b64encode(value.encode()).decode()}
     return {"id": str(call("POST", "/secrets/create", None, body)["ID"]), "name": full}
+
+
+def name_of(service: str, name: str) -> str:
+    """A new one: at most 64 characters, of which the first is a letter or a digit."""
+    return f"{service}-{name}-{os.urandom(4).hex()}"[-64:].lstrip("-._")
 
 
 def _hash(value: str, salt: bytes) -> str:

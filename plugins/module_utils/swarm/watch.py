@@ -24,7 +24,8 @@ def problems(swarm: Any, nodes: Sequence[Any] | None) -> list[str]:
         return []
     if nodes is None:
         return ["the managers have no majority: nothing can be changed, and no task that is lost comes back"]
-    told = [f"{_name(one)} is {one['Status']['State']}" for one in nodes if one["Status"]["State"] != "ready"]
+    ready = _ready(nodes)
+    told = [f"{name} is {state}" for name, state in ready.items() if state != "ready"]
     lost = [one for one in nodes if one.get("ManagerStatus", {}).get("Reachability", "reachable") != "reachable"]
     return told + [f"{_name(one)} does not answer as a manager" for one in lost]
 
@@ -36,13 +37,16 @@ def exposition(swarm: Any, nodes: Sequence[Any] | None) -> Iterator[str]:
     if active and swarm["ControlAvailable"]:
         agree = "Whether this manager is of a majority that agrees."
         yield family("slipway_swarm_quorum", "gauge", agree, [({}, int(nodes is not None))])
-        ready = [({"node": _name(one)}, int(one["Status"]["State"] == "ready")) for one in nodes or []]
+        ready = [({"node": name}, int(state == "ready")) for name, state in _ready(nodes or []).items()]
         yield family("slipway_swarm_node_ready", "gauge", "Whether a node of the swarm can run tasks.", ready)
 
 
 def main() -> int:
     what, *rest = sys.argv[1:]
-    swarm = get("/info")["Swarm"]
+    try:
+        swarm = get("/info")["Swarm"]
+    except SwarmError as error:
+        swarm = {"LocalNodeState": "unknown", "ControlAvailable": False, "Error": str(error)}
     nodes = _nodes(swarm)
     if what == "publish":
         publish(Path(rest[0]), FILE, exposition(swarm, nodes))
@@ -57,6 +61,15 @@ def _nodes(swarm: Any) -> list[Any] | None:
         return list(get("/nodes")) if swarm["ControlAvailable"] else []
     except SwarmError:
         return None
+
+
+def _ready(nodes: Sequence[Any]) -> dict[str, str]:
+    """The state of each host by its name: one whose disk was replaced is there twice, and the former is down."""
+    states: dict[str, str] = {}
+    for one in nodes:
+        if states.get(_name(one)) != "ready":
+            states[_name(one)] = one["Status"]["State"]
+    return states
 
 
 def _name(node: Any) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.swarm import instances, node, watch
+from ansible_collections.slipway.ops.plugins.filter.swarm import FilterModule
+from ansible_collections.slipway.ops.plugins.module_utils.swarm import api, instances, node, watch
 from ansible_collections.slipway.ops.plugins.module_utils.swarm.api import SwarmError
 from ansible_collections.slipway.ops.plugins.module_utils.swarm.node import Member
+from ansible_collections.slipway.ops.plugins.modules import swarm_node
 from engine import Engine
 
 ACTIVE = {"LocalNodeState": "active", "ControlAvailable": True, "Error": ""}
@@ -79,6 +83,57 @@ def test_the_key_is_roots_alone_and_written_once(tmp_path: Path, monkeypatch: py
 def test_a_locked_manager_without_its_key_says_how_to_open_it(tmp_path: Path) -> None:
     with pytest.raises(SwarmError, match="docker swarm unlock asks for it"):
         node.unlock(tmp_path / "none")
+
+
+def test_a_dry_run_sees_a_locked_manager_as_it_will_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, "seen", lambda: node.Node("locked", "a", False))
+    params = {"state": "seen", "key_file": "/etc/slipway/swarm/unlock_key"}
+    assert swarm_node.change(params, check=True)
+    assert swarm_node.expected(params, check=True) == node.Node("active", "a", True)
+    assert swarm_node.expected(params, check=False).state == "locked"
+    assert swarm_node.expected(params | {"key_file": None}, check=True).state == "locked"
+
+
+@pytest.mark.parametrize(
+    ("states", "told"),
+    [
+        ({"a": "inactive", "b": "inactive"}, []),
+        ({"a": "inactive", "b": "pending"}, ["b is pending"]),
+        ({"a": "error"}, ["a is error", "b took no part in this run"]),
+    ],
+)
+def test_a_swarm_begins_only_where_no_manager_can_know_of_one(states: dict[str, str], told: list[str]) -> None:
+    answers = {host: {"node_state": state} for host, state in states.items()} | {"w": {"node_state": "active"}}
+    assert FilterModule().filters()["swarm_doubts"](answers, ["a", "b"]) == told
+
+
+@pytest.mark.parametrize("error", [http.client.IncompleteRead(b""), http.client.BadStatusLine(""), OSError("gone")])
+def test_an_engine_that_stops_while_it_answers_is_said(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_more: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(api._Connection, "request", stop)
+    with pytest.raises(SwarmError, match=r"the Docker engine does not answer GET /info on .*: ."):
+        api.get("/info")
+
+
+def test_an_engine_that_does_not_answer_is_a_problem_and_no_member(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(api, "SOCKET", str(tmp_path / "none"))
+    monkeypatch.setattr(sys, "argv", ["watch", "check"])
+    assert watch.main() == 1 and "the Docker engine does not answer GET /info" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["watch", "publish", str(tmp_path)])
+    assert watch.main() == 0 and "slipway_swarm_active 0\n" in (tmp_path / watch.FILE).read_text()
+
+
+def test_a_host_whose_disk_was_replaced_is_one_node_and_is_ready() -> None:
+    for nodes in ([one("a", "down", ""), one("a")], [one("a"), one("a", "down", "")]):
+        told = "".join(watch.exposition(ACTIVE, nodes))
+        assert told.count('node="a"') == 1 and 'slipway_swarm_node_ready{node="a"} 1\n' in told
+        assert watch.problems(ACTIVE, nodes) == []
+    lost = watch.problems(ACTIVE, [one("a", "down", "unreachable"), one("a")])
+    assert lost == ["a does not answer as a manager"], "its vote counts still"
 
 
 def one(name: str, state: str = "ready", reachability: str = "reachable") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.release.engine import 
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import parse_service
 from ansible_collections.slipway.ops.plugins.module_utils.swarm import release, secrets
 from ansible_collections.slipway.ops.plugins.module_utils.swarm.api import SwarmError
-from ansible_collections.slipway.ops.plugins.module_utils.swarm.release import Order, converge, look, restore
+from ansible_collections.slipway.ops.plugins.module_utils.swarm.release import Order, clear, converge, look, restore
 from ansible_collections.slipway.ops.plugins.module_utils.swarm.render import render
 from engine import Engine
 
@@ -72,10 +72,18 @@ def test_what_a_hand_has_changed_is_put_right(swarm: Engine) -> None:
     assert converge(order("1", environment={"A": "1"}))["changes"] == ["shop-1"]
 
 
-def test_fewer_instances_take_the_others_away_when_the_rest_has_changed(swarm: Engine) -> None:
+def test_fewer_instances_go_once_the_rest_is_proven_and_stay_when_it_is_not(
+    swarm: Engine,
+) -> None:
     converge(order("1", instances=3))
     done = converge(order("2", instances=1))
-    assert done["removed"] == ["shop-2", "shop-3"] and versions(swarm) == {"shop-1": "2"}
+    assert done["removed"] == ["shop-2", "shop-3"] and versions(swarm) == {"shop-1": "2", "shop-2": "1", "shop-3": "1"}
+    restore("shop", "run-2", 30)
+    assert versions(swarm) == {"shop-1": "1", "shop-2": "1", "shop-3": "1"}
+    again = order("2", instances=1)
+    converge(again)
+    assert clear("shop", again.wanted, check=True) == ["shop-2", "shop-3"] and len(swarm.services) == 3
+    assert clear("shop", again.wanted) == ["shop-2", "shop-3"] and versions(swarm) == {"shop-1": "2"}
 
 
 def test_a_version_that_no_node_accepts_fails_with_both_facts(swarm: Engine) -> None:
@@ -170,6 +178,106 @@ def test_rollbacks_go_further_back_and_never_to_what_they_left(swarm: Engine) ->
     assert look("shop").earlier == ["2", "1"], "the same version with another setting"
 
 
+class Killed(Exception):
+    """The run's process is gone."""
+
+
+def kill_after(swarm: Engine, name: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run ends once the swarm has the service at the version."""
+
+    def watch(_seconds: float) -> None:
+        NOW[0] += 1
+        swarm.step()
+        service = swarm.services[name]
+        if versions(swarm)[name] == version and service.get("UpdateStatus", {}).get("State") == "completed":
+            raise Killed
+
+    monkeypatch.setattr(release.time, "sleep", watch)
+
+
+def killed(swarm: Engine, what: Order) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        kill_after(swarm, "shop-1", what.version, patch)
+        with pytest.raises(Killed):
+            converge(what)
+
+
+def test_a_killed_rollback_goes_on_to_where_it_was_going(swarm: Engine) -> None:
+    for version in ("1", "2", "3"):
+        converge(order(version, instances=11))
+    killed(swarm, order("2", "back", instances=11, back=True))
+    assert (versions(swarm)["shop-1"], versions(swarm)["shop-2"]) == ("2", "3")
+    assert look("shop").previous == "2" and look("shop").version == "3"
+    converge(order("2", "again", instances=11, back=True))
+    assert (look("shop").version, look("shop").earlier, look("shop").previous) == ("2", ["1"], "1")
+
+
+def test_a_rollback_under_way_goes_on_too(swarm: Engine) -> None:
+    for version in ("1", "2", "3"):
+        converge(order(version))
+    killed_at_once = order("2", "back", back=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(release, "_wait", lambda *_more, **_named: swarm.step())
+        converge(killed_at_once)
+    assert swarm.services["shop-1"]["UpdateStatus"]["State"] == "updating" and look("shop").previous == "2"
+
+
+def test_a_killed_release_is_undone_by_a_rollback_and_counts_as_never_live_after_another(swarm: Engine) -> None:
+    for version in ("1", "2", "3"):
+        converge(order(version, instances=2))
+    killed(swarm, order("4", instances=2))
+    assert versions(swarm) == {"shop-1": "4", "shop-2": "3"} and look("shop").previous == "3"
+    converge(order("5", instances=2))
+    assert (look("shop").version, look("shop").earlier) == ("5", ["3", "2", "1"])
+    killed(swarm, order("6", instances=2))
+    converge(order("5", "undo", instances=2, back=True))
+    assert (look("shop").version, look("shop").earlier) == ("5", ["3", "2", "1"])
+
+
+def test_what_a_killed_run_left_does_not_hold_up_a_dry_run_nor_a_release_that_mends_it(swarm: Engine) -> None:
+    converge(order("1"))
+    swarm.services["shop-1"]["UpdateStatus"] = {"State": "updating", "StartedAt": "2026-11-30T10:00:00Z"}
+    swarm.slow, before = {"a", "b"}, NOW[0]
+    swarm.tasks["shop-1"].clear()
+    assert converge(order("1"), check=True)["changes"] == ["shop-1"] and NOW[0] == before
+    swarm.services["shop-1"]["UpdateStatus"] = {"State": "rollback_started", "StartedAt": "2026-11-30T10:00:00Z"}
+    swarm.sticks, swarm.slow = True, set()
+    assert converge(order("2"))["changes"] == ["shop-1"] and versions(swarm) == {"shop-1": "2"}
+
+
+def test_an_old_end_of_a_service_that_stays_as_it_is_fails_no_release(swarm: Engine) -> None:
+    first = order("1", instances=2)
+    converge(first)
+    swarm.tasks["shop-1"].append(swarm.task(swarm.services["shop-1"], "a", "failed"))
+    swarm.seconds += 60
+    swarm.services["shop-2"]["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] = []
+    assert converge(first)["changes"] == ["shop-2"]
+
+
+def test_an_old_end_of_the_same_description_fails_no_release_of_it(swarm: Engine) -> None:
+    converge(order("1"))
+    converge(order("2"))
+    former = {"Spec": swarm.services["shop-1"]["PreviousSpec"]}
+    swarm.tasks["shop-1"].append(swarm.task(former, "a", "failed"))
+    swarm.seconds += 60
+    assert converge(order("1"))["changes"] == ["shop-1"]
+
+
+def test_without_a_node_that_can_run_it_nothing_is_released(swarm: Engine) -> None:
+    swarm.nodes["a"]["Status"]["State"], swarm.nodes["b"]["Spec"]["Availability"] = "down", "drain"
+    for check in (True, False):
+        with pytest.raises(SwarmError, match=r"no node can run shop.*Nothing was changed"):
+            converge(order("1"), check)
+    assert swarm.calls == []
+
+
+def test_nodes_that_go_during_a_release_are_not_everywhere(swarm: Engine) -> None:
+    converge(order("1"))
+    for node in swarm.nodes.values():
+        node["Status"]["State"] = "down"
+    assert release.problems_of("shop") == ["shop-1: no node can run it"]
+
+
 def test_a_network_of_the_host_alone_is_refused(swarm: Engine) -> None:
     swarm.networks["shop"] = {"Name": "shop", "Id": "x", "Driver": "bridge", "Scope": "local"}
     with pytest.raises(SwarmError, match="the network shop of this manager is its own"):
@@ -182,11 +290,19 @@ def test_a_secret_is_found_again_another_value_is_another_one_and_the_former_goe
     assert base64.b64decode(first["Spec"]["Data"]) == b"one" and "one" not in json.dumps(first["Spec"]["Labels"])
     assert not converge(order("1", secrets={"key": "one"}))["changed"] and len(swarm.secrets) == 1
     assert converge(order("1", secrets={"key": "two"}))["changed"] and len(swarm.secrets) == 2, "for going back"
+    clear("shop", order("1").wanted)
+    assert len(swarm.secrets) == 2, "for going back"
     converge(order("2", secrets={"key": "two"}))
+    clear("shop", order("2").wanted)
     (left,) = swarm.secrets.values()
     assert base64.b64decode(left["Spec"]["Data"]) == b"two"
     (reference,) = swarm.services["shop-1"]["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"]
     assert reference["File"] == {"Name": "key", "UID": "10001", "GID": "10001", "Mode": 0o400}
+
+
+def test_a_long_name_of_a_secret_begins_with_a_letter_or_digit() -> None:
+    names = [secrets.name_of("shop", ("-._x" * 20)[:length]) for length in range(1, 70)]
+    assert [name for name in names if len(name) > 64 or not name[0].isalnum() or not name[-1].isalnum()] == []
 
 
 def test_nodes_pull_with_the_managers_own_login(tmp_path: Path) -> None:
