@@ -23,7 +23,10 @@ place = pathlib.Path(PLACE)
 with (place / "calls").open("a") as calls:
     calls.write(json.dumps([NAME, given["_ansible_check_mode"], params]) + "\\n")
 answers = json.loads((place / "answers").read_text())
-print(json.dumps({"changed": False} | answers.get(NAME + ":" + str(params.get("state")), answers.get(NAME, {}))))
+answer = answers.get(NAME + ":" + str(params.get("state")), answers.get(NAME, {}))
+if NAME == "swarm_node":
+    answer = answers.get("by_host", {}).get(params.get("address"), answer)
+print(json.dumps({"changed": False} | answer))
 sys.exit(0)
 """
 MODULES = ("deploy_lock", "evidence", "release", "swarm_cluster", "swarm_instances", "swarm_node", "swarm_release")
@@ -72,6 +75,7 @@ class Play:
         settings = {
             "ANSIBLE_COLLECTIONS_PATH": str(self.place / "collections"),
             "ANSIBLE_CONFIG": str(self.place / "ansible.cfg"),
+            "ANSIBLE_PIPELINING": "true",
             "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_LOCAL_TEMP": str(self.place / "tmp"),
             "ANSIBLE_REMOTE_TEMP": str(self.place / "tmp"), "ANSIBLE_SSH_ARGS": "-o ConnectTimeout=2",
         }  # fmt: skip
@@ -97,11 +101,10 @@ def play(tmp_path: Path) -> Play:
 
 
 def inventory(**hosts: dict[str, Any]) -> dict[str, Any]:
-    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "swarm_address": "10.0.0.1"}
-    local |= {"docker_live_restore": False}
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "docker_live_restore": False}
     groups = {"edge": ["edge1"], "swarm_managers": ["m1", "m2", "m3"], "swarm_workers": ["w1"], "monitor": ["mon1"]}
     children = {
-        group: {"hosts": {name: (local if group != "all" else {}) | hosts.get(name, {}) for name in names}}
+        group: {"hosts": {name: local | {"swarm_address": name} | hosts.get(name, {}) for name in names}}
         for group, names in groups.items()
     }
     return {"all": {"vars": {"app_services": [SHOP]}, "children": children}}
@@ -174,3 +177,43 @@ def test_the_lock_and_the_traffic_last_as_long_as_the_release_may(play: Play) ->
     assert release(play, m1={"swarm_release_timeout": 5000}) == 0, play.output
     for seconds in (play.called("deploy_lock")[0]["expiry"], play.called("traffic", "started")[0]["max_duration"]):
         assert float(seconds) >= 3 * 5000
+
+
+def site(play: Play, hosts: dict[str, Any], states: dict[str, str], *options: str) -> int:
+    """Role swarm on hosts whose engines say these states; those of managers that are active manage."""
+    inactive = {"node_state": "inactive", "manages": False, "id": "", "address": "10.0.0.1"}
+    answers: dict[str, Any] = {
+        "swarm_node:seen": inactive,
+        "config_tree": {"changed_paths": []},
+        "swarm_cluster": {"absent": [], "actions": [], "join": {"manager": "m", "worker": "w"}},
+    }
+    by_host = {
+        host: inactive | {"node_state": state, "manages": state == "active" and host != "w1"}
+        for host, state in states.items()
+    }
+    return play.run("main", hosts, answers | {"by_host": by_host}, "swarm_managers:swarm_workers", *options)
+
+
+def test_no_second_swarm_begins_while_managers_know_of_one_that_they_do_not_manage_at_the_moment(play: Play) -> None:
+    states = {"m1": "inactive", "m2": "pending", "m3": "error", "w1": "active"}
+    assert site(play, inventory(), states) != 0
+    assert "m2 is pending, m3 is error" in play.output and "Nothing was changed" in play.output, play.output
+    assert play.called("swarm_node", "present") == []
+
+
+def test_a_run_for_a_worker_of_the_swarm_begins_nothing_and_goes_on(play: Play) -> None:
+    assert site(play, inventory(), {"w1": "active"}, "--limit", "w1") == 0, play.output
+    assert play.called("units") and play.called("swarm_node", "present") == []
+
+
+def test_a_run_for_a_worker_of_no_swarm_is_refused(play: Play) -> None:
+    assert site(play, inventory(), {"w1": "inactive"}, "--limit", "w1") != 0
+    assert "m1 took no part in this run" in play.output, play.output
+
+
+def test_workers_alone_are_no_swarm_to_release_to(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("all: {children: {swarm_workers: {hosts: {w1: {ansible_connection: local}}}}}")
+    argv = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(tmp_path / "hosts.yml")]
+    argv += ["playbooks/swarm.yml", "-e", "service=shop", "-e", "version=2"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "has no hosts in group swarm_managers" in " ".join(done.stdout.split()), done.stdout
