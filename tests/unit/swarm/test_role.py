@@ -29,8 +29,10 @@ if NAME == "swarm_node":
 print(json.dumps({"changed": False} | answer))
 sys.exit(0)
 """
-MODULES = ("deploy_lock", "evidence", "release", "swarm_cluster", "swarm_instances", "swarm_node", "swarm_release")
-MODULES += ("traffic", "config_tree", "units", "known_variables")
+MODULES = (
+    *("config_tree", "deploy_lock", "evidence", "known_variables", "release", "swarm_cluster", "swarm_instances"),
+    *("swarm_node", "swarm_release", "traffic", "units"),
+)
 SHOP = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8100}, "watch": {"path": "/v"}}
 SEEN = {"node_state": "active", "manages": True, "id": "x", "address": "10.0.0.1"}
 ANSWERS: dict[str, Any] = {
