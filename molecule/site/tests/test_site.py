@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playbook import Run, module, play
-from rollback import assert_measured, warm_rollback
+from rollback import warm_rollback
 
 SCENARIO = Path(__file__).resolve().parents[1]
 INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory"
@@ -55,7 +55,10 @@ def test_twenty_switches_are_felt_by_nobody(host) -> None:
 def test_a_rollback_starts_no_instance_and_loses_nothing(host) -> None:
     wall = warm_rollback(lambda: play("rollback", INVENTORY, service="sample"), APPS)
     assert version(host) == "1.0.0"
-    assert_measured(evidence("delivery.rollback.duration"), wall)
+    duration = evidence("delivery.rollback.duration")
+    assert 0 < duration["measured"] <= wall, (duration, wall)
+    # Six hosts share a machine here; scenario delivery holds the default limit.
+    assert (duration["unit"], duration["limit"], duration["verdict"]) == ("s", "<= 30", "pass"), duration
     assert evidence("delivery.rollback.failed_requests")["measured"] == 0
 
 
