@@ -92,8 +92,9 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError
+from ansible_collections.slipway.ops.plugins.module_utils.release.engine import SOCKET
 from ansible_collections.slipway.ops.plugins.module_utils.swarm import node
-from ansible_collections.slipway.ops.plugins.module_utils.swarm.api import SOCKET, SwarmError
+from ansible_collections.slipway.ops.plugins.module_utils.swarm.api import SwarmError
 
 ARGUMENTS = {
     "state": {"type": "str", "choices": ["seen", "present"], "required": True},

@@ -35,6 +35,13 @@ def image_reference(service: Service, version: str) -> str:
     return f"{service.image}:{version}"
 
 
+def health_command(service: Service) -> list[str]:
+    """How the engine asks an instance whether it is healthy."""
+    if service.health.command:
+        return ["CMD", *service.health.command]
+    return ["CMD", "sh", "-c", _PROBE, "sh", f"http://127.0.0.1:{service.port}{service.health.path}"]
+
+
 def release_files(service: Service, version: str, colour: str, place: Place) -> dict[str, str | dict[str, Any]]:
     """The files of a release by name: ``compose.yml`` and ``release.json`` as data, environment files as text."""
     release = _Release(service, version, colour, place)
@@ -74,7 +81,7 @@ class _Release:
         definition = self._container(name, f"{self.project}-{number}", "instance")
         definition["ports"] = [f"{join_host_port(self.place.address, port)}:{service.port}"]
         definition["healthcheck"] = {
-            "test": self._health_command(),
+            "test": health_command(service),
             "interval": f"{service.health.interval}s",
             "timeout": f"{service.health.timeout}s",
             "retries": service.health.retries,
@@ -91,12 +98,6 @@ class _Release:
         # Without its profile a plain `docker compose up` leaves the workers of the colour that is not live alone.
         definition["profiles"] = ["live"]
         return definition
-
-    def _health_command(self) -> list[str]:
-        health = self.service.health
-        if health.command:
-            return ["CMD", *health.command]
-        return ["CMD", "sh", "-c", _PROBE, "sh", f"http://127.0.0.1:{self.service.port}{health.path}"]
 
     def _container(self, name: str, container_name: str, role: str) -> dict[str, Any]:
         service = self.service

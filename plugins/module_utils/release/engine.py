@@ -33,22 +33,28 @@ class _Connection(http.client.HTTPConnection):
 def get(path: str, query: Mapping[str, str] | None = None, timeout: float = 20) -> Any:
     """The engine's answer to a GET as data, ``None`` when there is no such object; ``timeout`` in seconds."""
     target = path + ("?" + urlencode(query) if query else "")
+    try:
+        status, body = exchange("GET", target, timeout)
+    except (OSError, http.client.HTTPException) as error:
+        raise EngineError(f"the Docker engine does not answer on {SOCKET}: {error}") from error
+    if status == 404:
+        return None
+    if status >= 400:
+        raise EngineError(f"the Docker engine answered {status} to GET {target}: {body.decode(errors='replace')}")
+    return json.loads(body)
+
+
+def exchange(
+    method: str, target: str, timeout: float, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
+    """The status and body of one answer; an OSError or an HTTPException without one."""
     connection = _Connection(SOCKET, timeout)
     try:
-        connection.request("GET", target)
+        connection.request(method, target, body, dict(headers or {}))
         response = connection.getresponse()
-        body = response.read()
-    except OSError as error:
-        raise EngineError(f"the Docker engine does not answer on {SOCKET}: {error}") from error
+        return response.status, response.read()
     finally:
         connection.close()
-    if response.status == 404:
-        return None
-    if response.status >= 400:
-        raise EngineError(
-            f"the Docker engine answered {response.status} to GET {target}: {body.decode(errors='replace')}"
-        )
-    return json.loads(body)
 
 
 def containers(labels: Sequence[str]) -> list[dict[str, Any]]:

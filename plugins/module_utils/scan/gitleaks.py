@@ -29,12 +29,13 @@ def redacted(text: str) -> str:
 
 def read(text: str, directory: Path) -> list[Finding]:
     """What counts: what git ignores is kept from others on purpose, and a vault is no plain text."""
-    files = {one["File"]: _within(directory, one["File"]) for one in _entries(text)}
+    entries = _entries(text)
+    files = {one["File"]: _within(directory, one["File"]) for one in entries}
     passed = _ignored(directory, sorted(set(files.values())))
     passed |= {name for name in files.values() if _is_vault(directory / name)}
     return [
         Finding(f"{one['RuleID']}:{files[one['File']]}", f"line {one['StartLine']}, {one['Description']}")
-        for one in sorted(_entries(text), key=lambda one: (one["File"], one["StartLine"]))
+        for one in sorted(entries, key=lambda one: (one["File"], one["StartLine"]))
         if files[one["File"]] not in passed
     ]
 

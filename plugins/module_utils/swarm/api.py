@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-SOCKET = "/var/run/docker.sock"
+from ansible_collections.slipway.ops.plugins.module_utils.release import engine
+
 Answer = Any
 PATIENCE = 60.0
 """Seconds for one answer: a host joins within its request."""
@@ -19,13 +19,6 @@ PATIENCE = 60.0
 
 class SwarmError(Exception):
     """The engine refused, or the swarm is not as it has to be; the message says what came back and what to do."""
-
-
-class _Connection(http.client.HTTPConnection):
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(SOCKET)
 
 
 def call(
@@ -40,18 +33,14 @@ def call(
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in (query or {}).items()}
     target = path + ("?" + urlencode(texts) if texts else "")
     content = None if body is None else json.dumps(body).encode()
-    connection = _Connection("docker", timeout=PATIENCE)
+    kind = {"Content-Type": "application/json", **(headers or {})}
     try:
-        connection.request(method, target, content, {"Content-Type": "application/json", **(headers or {})})
-        response = connection.getresponse()
-        answer = response.read()
+        status, answer = engine.exchange(method, target, PATIENCE, content, kind)
     except (OSError, http.client.HTTPException) as error:
         why = str(error) or type(error).__name__
-        raise SwarmError(f"the Docker engine does not answer {method} {path} on {SOCKET}: {why}") from error
-    finally:
-        connection.close()
-    if response.status >= 400:
-        raise SwarmError(f"the Docker engine answered {response.status} to {method} {path}: {_message(answer)}")
+        raise SwarmError(f"the Docker engine does not answer {method} {path} on {engine.SOCKET}: {why}") from error
+    if status >= 400:
+        raise SwarmError(f"the Docker engine answered {status} to {method} {path}: {_message(answer)}")
     return json.loads(answer) if answer.strip() else None
 
 

@@ -119,16 +119,17 @@ def converge(order: Order, check: bool = False) -> dict[str, Any]:
     found = services_of(order.service)
     order = _completed(order, check)
     changes, gone = plan(order, found)
+    seen = look(order.service)
     result = {
         "changed": bool(changes or gone),
         "changes": changes,
         "removed": gone,
-        "previous": look(order.service).version,
+        "previous": seen.version,
     }
     if check:
         return result
     try:
-        _apply(order, found, changes)
+        _apply(order, found, changes, _earlier(seen, order))
     except SwarmError as error:
         restored = restore(order.service, order.run, order.timeout)
         raise ReleaseFailed(f"{order.service} {order.version} was not accepted: {error}. {restored}") from error
@@ -216,9 +217,7 @@ def _network(name: str, check: bool) -> str:
     return str(found[0]["Id"])
 
 
-def _apply(order: Order, found: Mapping[str, Any], changes: Sequence[str]) -> None:
-    seen = look(order.service)
-    earlier = _earlier(seen, order)
+def _apply(order: Order, found: Mapping[str, Any], changes: Sequence[str], earlier: Sequence[str]) -> None:
     for one in order.wanted:
         name, deadline = one["name"], time.monotonic() + order.timeout
         steady = 0.0

@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import duration
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.plan import pools_of
-from ansible_collections.slipway.ops.plugins.module_utils.release.compose import _PROBE, image_reference
+from ansible_collections.slipway.ops.plugins.module_utils.release.compose import health_command, image_reference
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError, check_version
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service, Worker
 
@@ -86,7 +86,7 @@ class _Services:
         container = self._container(str(number), {"PORT": str(service.port)}) | {
             "Args": service.command,
             "Healthcheck": {
-                "Test": _health_command(service),
+                "Test": health_command(service),
                 "Interval": health.interval * _NANO,
                 "Timeout": health.timeout * _NANO,
                 "Retries": health.retries,
@@ -179,13 +179,6 @@ def size(text: str) -> int:
         raise RequestError(f"{text!r} is no size like 512M.")
     number, unit = found.groups()
     return int(float(number) * 1024 ** " kmgt".index(unit.lower() or " "))
-
-
-def _health_command(service: Service) -> list[str]:
-    """As the engine on hosts has it."""
-    if service.health.command:
-        return ["CMD", *service.health.command]
-    return ["CMD", "sh", "-c", _PROBE, "sh", f"http://127.0.0.1:{service.port}{service.health.path}"]
 
 
 def _seen_within(service: Service) -> int:

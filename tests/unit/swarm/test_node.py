@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.ops.plugins.filter.swarm import FilterModule
+from ansible_collections.slipway.ops.plugins.module_utils.release import engine as docker
 from ansible_collections.slipway.ops.plugins.module_utils.swarm import api, instances, node, watch
 from ansible_collections.slipway.ops.plugins.module_utils.swarm.api import SwarmError
 from ansible_collections.slipway.ops.plugins.module_utils.swarm.node import Member
@@ -112,7 +113,7 @@ def test_an_engine_that_stops_while_it_answers_is_said(error: Exception, monkeyp
     def stop(*_more: Any) -> None:
         raise error
 
-    monkeypatch.setattr(api._Connection, "request", stop)
+    monkeypatch.setattr(docker._Connection, "request", stop)
     with pytest.raises(SwarmError, match=r"the Docker engine does not answer GET /info on .*: ."):
         api.get("/info")
 
@@ -120,7 +121,7 @@ def test_an_engine_that_stops_while_it_answers_is_said(error: Exception, monkeyp
 def test_an_engine_that_does_not_answer_is_a_problem_and_no_member(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(api, "SOCKET", str(tmp_path / "none"))
+    monkeypatch.setattr(docker, "SOCKET", str(tmp_path / "none"))
     monkeypatch.setattr(sys, "argv", ["watch", "check"])
     assert watch.main() == 1 and "the Docker engine does not answer GET /info" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["watch", "publish", str(tmp_path)])
