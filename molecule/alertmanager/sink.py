@@ -1,6 +1,6 @@
-"""Takes mail on port 2525, or requests on 8081 or another, and writes each as a line of JSON: /root/mail, /root/web.
+"""Takes mail on port 2525, or requests on a port, and writes each as a line of JSON to /root/mail or /root/web.
 
-sink.py mail | web [PORT]
+sink.py mail | web PORT
 """
 
 from __future__ import annotations
@@ -61,5 +61,4 @@ if __name__ == "__main__":
     socketserver.ThreadingTCPServer.allow_reuse_address = True
     if sys.argv[1] == "mail":
         socketserver.ThreadingTCPServer(("0.0.0.0", 2525), Mail).serve_forever()
-    port = int(sys.argv[2]) if len(sys.argv) > 2 else 8081
-    http.server.ThreadingHTTPServer(("0.0.0.0", port), Web).serve_forever()
+    http.server.ThreadingHTTPServer(("0.0.0.0", int(sys.argv[2])), Web).serve_forever()
