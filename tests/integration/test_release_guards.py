@@ -1,4 +1,4 @@
-"""deploy.yml keeps its guards before any host is asked: hosts nobody can reach show whether it got that far."""
+"""deploy.yml and swarm.yml keep their guards before any host is asked: hosts nobody reaches show how far they got."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ def release(tmp_path: Path) -> Release:
 
     def run(guards: dict[str, Any], verb: str = "deploy", **said: str) -> Run:
         nobody = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
-        hosts = {"edge": {"hosts": {"edge1": None}, "vars": guards}, "app": {"hosts": {"app1": None}}}
+        runs_on = "swarm_managers" if verb == "swarm" else "app"
+        hosts = {"edge": {"hosts": {"edge1": None}, "vars": guards}, runs_on: {"hosts": {"app1": None}}}
         content = {"all": {"vars": nobody | {"app_services": [SERVICE]}, "children": hosts}}
         inventory = tmp_path / "hosts.yml"
         inventory.write_text(yaml.safe_dump(content))
-        version = {"version": "2.0.0"} if verb == "deploy" else {}
-        return play(verb, inventory, timeout=120, service="shop", **version, **said)
+        version = {} if verb == "rollback" else {"version": "2.0.0"}
+        return play(verb, inventory, timeout=120, service="shop", **version | said)
 
     return run
 
@@ -49,10 +50,12 @@ def begun(run: Run) -> bool:
     return "UNREACHABLE" in run.output
 
 
-def test_a_release_outside_its_window_is_refused_and_inside_it_begins(release: Release) -> None:
-    said = refused(release(window(3)))
+@pytest.mark.parametrize("verb", ["deploy", "swarm"])
+def test_a_release_outside_its_window_is_refused_and_inside_it_begins(release: Release, verb: str) -> None:
+    said = refused(release(window(3), verb))
     assert "UTC, and releases begin in the window" in said and "it opens next on" in said
-    assert begun(release(window(-1)))
+    assert begun(release(window(-1), verb))
+    assert begun(release(window(3), verb, override="orders are lost, the fix cannot wait"))
 
 
 @pytest.mark.parametrize("verb", ["deploy", "rollback"])
@@ -65,6 +68,7 @@ def test_a_value_of_another_type_is_one_line(release: Release, verb: str) -> Non
 
 def test_a_way_back_is_open_at_any_hour(release: Release) -> None:
     assert begun(release(window(3), "rollback"))
+    assert begun(release(window(3), "swarm", version="previous"))
 
 
 def test_change_approval_and_freeze_are_asked_for_one_by_one_and_an_override_goes_past_them(release: Release) -> None:
