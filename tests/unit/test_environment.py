@@ -22,7 +22,19 @@ from ansible_collections.slipway.ops.plugins.plugin_utils.environments import (
 from machine import crowding
 from playbook import ROOT, SETTINGS, play
 
-ASKS = ("site", "deploy", "rollback", "patch", "upgrade", "restore", "recover", "switchover", "retire", "maintenance")
+ASKS = (
+    "site",
+    "deploy",
+    "rollback",
+    "patch",
+    "upgrade",
+    "restore",
+    "recover",
+    "switchover",
+    "retire",
+    "notice",
+    "maintenance",
+)
 SERVICE = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8100}, "edge_port": 18000}
 GIVEN: dict[str, dict[str, Any]] = {
     "deploy": {"service": "shop", "version": "1.0.0"},

@@ -17,7 +17,7 @@ class TestModelops(Story):
         services=("api", "web"),
         domain=DOMAIN,
         # Whenever the scenario runs.
-        release={"deploy_windows": []},
+        release={"deploy_windows": [], "notices_hours": 0},
         load={"load_seconds": 20, "load_rates": {"keep_alive": 40, "fresh": 4, "post": 6}},
         sabotages=(
             stopped_instance("app2", "api"),
