@@ -27,6 +27,8 @@ def test_users_are_told_once_and_every_edge_shows_it(users: Users) -> None:
         assert f"We work on shop from {AT} to {THEN:%Y-%m-%d} 03:30 (Asia/Seoul)." in text
         assert "Payments pause <for> a minute." in text and "Questions: help@example.test" in text
     assert "Payments pause &lt;for&gt; a minute." in mail["parts"]["text/html"]
+    style = "curl --silent --fail --header 'Host: status.example.test' http://127.0.0.1/status/style.css"
+    assert "max-width" in users.edges["edge2"].check_output(style)
     for page in users.pages():
         assert AT in page and "Payments pause &lt;for&gt; a minute." in page and "Nothing is going on." in page
 
