@@ -153,11 +153,12 @@ class Tree:
 
     @cached_property
     def _filters(self) -> dict[str, list[str]]:
-        """Filters by name: several stand in one file, each documented in one of its own."""
+        """Filters by name: several stand in one file, whose class says them, each documented in one of its own."""
         homes: dict[str, list[str]] = {}
         for name in self.files:
             if name.startswith("plugins/filter/") and name.endswith(".py"):
-                for word in WORDS.findall(self.files[name].read_text(encoding="utf-8")):
+                _helpers, _class, said = self.files[name].read_text(encoding="utf-8").partition("class FilterModule")
+                for word in set(re.findall(r"[a-z_0-9]+", said)):
                     homes.setdefault(word, []).append(name)
         return homes
 
