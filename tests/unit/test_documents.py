@@ -96,6 +96,42 @@ def told(evidence: dict[str, Any] | None = None, **changes: Any) -> dict[str, An
     }
 
 
+def test_the_map_has_every_door_and_who_comes_and_nothing_else() -> None:
+    doors = [
+        {"role": "app", "name": "shop", "port": "8000-8002", "from": ["edge", "10.0.0.0/8"]},
+        {"role": "app", "name": "nobody", "port": 9999, "from": []},
+        {"role": "app", "name": "own", "port": 9998, "from": ["app"], "address": "127.0.0.1"},
+        {"role": "wireguard", "name": "tunnel", "port": 51820, "protocol": "udp", "from": ["bastion"]},
+    ]
+    metrics = [{"role": "app", "job": "shop", "port": 9100}]
+    made = files(
+        hosts={
+            name: host(name, "app", ports=doors, metrics=metrics, firewall_from={"wireguard.tunnel": ["lab"]})
+            for name in ("app1", "app2")
+        }
+        | {"e<1>": host("e<1>", "edge")}
+    )
+    for language, everybody in (("en", "anywhere"), ("ko", "모든 곳")):
+        page, text = made[f"{language}/network.html"], made[f"{language}/network.md"]
+        (drawn,) = re.findall(r"<svg class=\"net\".*?</svg>", page, re.DOTALL)
+        assert re.findall(r'net-house"[^>]*>([^<]*)<', drawn) == ["app1, app2", "e&lt;1&gt;"]
+        assert re.findall(r'net-port"[^>]*>([^<]*)<', drawn) == [
+            "8000-8002  app.shop",
+            "9100  app.metrics-shop",
+            "51820/udp  wireguard.tunnel",
+            "443  nginx.https",
+        ]
+        assert sorted(re.findall(r'net-from"[^>]*>([^<]*)<', drawn)) == sorted(
+            ["edge", "10.0.0.0/8", "monitor", "lab", everybody]
+        )
+        assert (drawn.count('"net-line"'), drawn.count('"net-open"'), drawn.count("<circle")) == (4, 1, 4)
+        assert not any(word in page + text for word in ("nobody", "9998", "bastion")) and "svg" not in text
+        assert (
+            f"| `443` | nginx.https | {everybody} |" in text and "| `8000-8002` | app.shop | edge, 10.0.0.0/8 |" in text
+        )
+    assert '<svg class="net"' not in files(hosts={"db1": host("db1", "postgresql")})["en/network.html"]
+
+
 NOTHING: dict[str, Any] = {"records": [], "history": []}
 
 
@@ -151,7 +187,17 @@ def test_every_link_of_markdown_leads_somewhere(made: dict[str, str]) -> None:
 def test_both_languages_have_the_same_documents(made: dict[str, str]) -> None:
     names = {language: {path[3:] for path in made if path.startswith(f"{language}/")} for language in LANGUAGES}
     assert names["en"] == names["ko"]
-    expected = {"index", "operations", "incidents", "deployment", "recovery", "handover", "privacy", "completion"}
+    expected = {
+        "index",
+        "operations",
+        "incidents",
+        "deployment",
+        "recovery",
+        "handover",
+        "privacy",
+        "completion",
+        "network",
+    }
     expected |= {"release-checklists", "review-monthly", "review-quarterly", "review-yearly", "asked"}
     expected |= {"service-shop", *(f"host-{name}" for name in ("app1", "db1", "edge1", "monitor1"))}
     assert names["en"] == {f"{one}.{ending}" for one in expected for ending in ("html", "md")}

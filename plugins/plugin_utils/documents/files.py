@@ -21,6 +21,7 @@ from ansible_collections.slipway.ops.plugins.plugin_utils.documents.model import
     Items,
     Line,
     Paragraph,
+    Picture,
     Section,
     Span,
     Table,
@@ -97,10 +98,12 @@ def markdown(system: System, document: Document, texts: Texts) -> str:
 
 def _section(section: Section) -> Iterator[str]:
     yield f'<a id="{section.id}"></a>\n\n## {_escaped(section.title)}'
-    yield from (_block(block) for block in section.blocks)
+    yield from filter(None, map(_block, section.blocks))
 
 
 def _block(block: Block) -> str:
+    if isinstance(block, Picture):
+        return ""
     if isinstance(block, Paragraph):
         return _line(block.line)
     if isinstance(block, Items):

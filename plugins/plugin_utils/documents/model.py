@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from markupsafe import Markup
+
 _MARKS = re.compile(r"`(?P<code>[^`]+)`|\[(?P<label>[^\]]+)\]\((?P<target>[^)\s]+)\)")
 
 
@@ -68,7 +70,14 @@ class Entry:
     facts: Sequence[tuple[str, Line]]
 
 
-Block = Paragraph | Items | Checks | Table | Entry
+@dataclass(frozen=True)
+class Picture:
+    """Inline SVG; what it shows is also told in words beside it, which Markdown has alone."""
+
+    svg: Markup
+
+
+Block = Paragraph | Items | Checks | Table | Entry | Picture
 
 
 @dataclass(frozen=True)

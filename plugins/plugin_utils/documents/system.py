@@ -17,6 +17,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.core.result import ARE
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError, parse_time
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import Job, read_jobs
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.alerts import changed, rules_of
+from ansible_collections.slipway.ops.plugins.module_utils.net.firewall import Door, FirewallError, doors_of
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import services_of
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.data import Stored, stored
@@ -37,6 +38,7 @@ class Host:
     engines: Sequence[str]
     units: Sequence[Record]
     ports: Sequence[Record]
+    doors: Sequence[Door]
     logs: Sequence[Record]
     values: Mapping[str, Any]
     services: Sequence[Service]
@@ -150,10 +152,20 @@ def _host(name: str, of: Mapping[str, Any]) -> Host:
         engines=of.get("engines") or [],
         units=of.get("units") or [],
         ports=of.get("ports") or [],
+        doors=_doors(of),
         logs=of.get("logs") or [],
         values=of.get("values") or {},
         services=services_of(of.get("services") or []),
     )
+
+
+def _doors(of: Mapping[str, Any]) -> list[Door]:
+    """Ports and metrics that others may come to, as role firewall opens them; none where a card cannot be meant."""
+    try:
+        found = doors_of([*(of.get("ports") or []), *(of.get("metrics") or [])], of.get("firewall_from") or {})
+    except FirewallError:
+        return []
+    return [door for door in found if door.others]
 
 
 def _alerts(of_roles: Sequence[Mapping[str, Any]], changes: Mapping[str, Any]) -> list[Alert]:

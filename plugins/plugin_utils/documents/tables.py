@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ansible_collections.slipway.ops.plugins.plugin_utils.documents import evidence, inventory, manual, register
+from ansible_collections.slipway.ops.plugins.plugin_utils.documents import (
+    evidence,
+    inventory,
+    manual,
+    network,
+    register,
+)
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.model import Block
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.system import System
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.texts import Texts
@@ -22,6 +28,7 @@ SOURCES: Mapping[str, Source] = {
     "units": inventory.units,
     "ports": inventory.ports,
     "logs": inventory.logs,
+    "network": network.network,
     "service": inventory.service,
     "release_rules": inventory.release_rules,
     "recovery": evidence.recovery,
