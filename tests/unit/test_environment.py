@@ -34,6 +34,7 @@ ASKS = (
     "retire",
     "notice",
     "maintenance",
+    "purge",
 )
 SERVICE = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8100}, "edge_port": 18000}
 GIVEN: dict[str, dict[str, Any]] = {
