@@ -9,7 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.edge import nginx_sites, waf, words
+from ansible_collections.slipway.ops.plugins.module_utils.edge import (
+    nginx_access,
+    nginx_cache,
+    nginx_csp,
+    nginx_pools,
+    nginx_sites,
+    waf,
+    words,
+)
 
 
 def _said(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,7 +45,17 @@ class FilterModule:
             nginx_sites.site_probes,
             nginx_sites.merge_headers,
             nginx_sites.answers_late,
+            nginx_sites.location_id,
+            nginx_sites.site_headers,
             nginx_sites.site_problems,
+            nginx_access.refused_agents,
+            nginx_access.nginx_user_problems,
+            nginx_access.nginx_password_file,
+            nginx_cache.kept_seconds,
+            nginx_csp.csp_path,
+            nginx_pools.pool_tls_problems,
+            nginx_pools.pool_tls_files,
+            nginx_pools.client_certificate,
             waf.waf_problems,
             waf.waf_rules,
         )

@@ -5,49 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
+from edge_client import CA, HEADERS, LOG, SCENARIO, Answer, converge, site
 from machine import until
-from playbook import Run, play
+from playbook import play
 
-SCENARIO = Path(__file__).resolve().parents[1]
-CA = "/usr/local/share/ca-certificates/slipway-internal-ca.crt"
-LOG = "/var/log/nginx/access.log"
-HEADERS = {
-    "strict-transport-security": "max-age=31536000; includeSubDomains",
-    "content-security-policy": "default-src 'self'",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "x-xss-protection": "1; mode=block",
-    "referrer-policy": "strict-origin-when-cross-origin",
-}
-
-
-NAMES = ("www.example.test", "other.test", "xn--bcher-kva.example.test", "shop12.example.test")
 RESET = (52, 56)  # curl's codes for a connection closed without an answer
-
-
-class Answer:
-    """Status, headers (lower case, every value) and body of one request by curl, TLS verified."""
-
-    def __init__(self, host, url, *options):
-        names = " ".join(f"--resolve {name}:{port}:127.0.0.1" for name in NAMES for port in (80, 443))
-        self.command = host.run(
-            f"curl -sS --max-time 10 {names} -D /tmp/headers -o /tmp/body {' '.join(options)} '{url}'"
-        )
-        self.code = self.command.rc
-        if self.code:
-            return
-        first, *lines = (
-            host.file("/tmp/headers").content_string.replace("\r", "").strip().split("\n\n")[-1].splitlines()
-        )
-        self.protocol, self.status = first.split()[0], int(first.split()[1])
-        self.headers: dict[str, list[str]] = {}
-        for line in lines:
-            name, _, value = line.partition(": ")
-            self.headers.setdefault(name.lower(), []).append(value)
-        self.body = host.run("cat /tmp/body").stdout
 
 
 @pytest.fixture
@@ -61,15 +25,6 @@ def hurry(host, times):
     url = f"https://www.example.test/login?[1-{times}]"
     command = f"curl -sS --resolve www.example.test:443:127.0.0.1 -o /dev/null -w '%{{http_code}} ' '{url}'"
     return [int(code) for code in host.check_output(command).split()]
-
-
-def converge(**variables) -> Run:
-    """Run the role again with other variables."""
-    return play(SCENARIO / "nginx.yml", SCENARIO / "inventory.yml", timeout=300, **variables)
-
-
-def site(**more):
-    return {"name": "www", "domains": ["www.example.test"], "locations": [{"path": "/", "respond": 204}], **more}
 
 
 def digest(host):
@@ -194,6 +149,12 @@ def test_body_limits_differ_by_path(host, get):
     assert (answer.status, json.loads(answer.body)) == (200, {"length": 300000})
 
 
+@pytest.mark.parametrize(("path", "begun", "patience"), [("/stream", True, 60), ("/upload", False, 2)])
+def test_an_upload_is_passed_on_as_it_comes_where_that_is_asked_for(host, path, begun, patience):
+    seen = json.loads(host.check_output(f"python3 /usr/local/lib/clients.py upload {path} {patience}"))
+    assert seen == {"begun": begun, "answer": "HTTP/1.1 200 OK"}
+
+
 def test_http2_and_tls(host, get):
     assert get("/", "--http2").protocol == "HTTP/2"
     assert get("/", "--http1.1").protocol == "HTTP/1.1"
@@ -294,13 +255,16 @@ def test_nginx_comes_back_when_killed(host, get):
 @pytest.mark.parametrize(
     ("variables", "messages"),
     [
-        ({"nginx_sites": [site(extra="nonsense on;")]}, ['unknown directive "nonsense"', "/etc/nginx/sites/www.conf:"]),
         (
-            {"nginx_sites": [site(certificate={"name": "absent"})], "nginx_http_port": 18000},
+            {"nginx_sites": [site(extra="nonsense on;")], "nginx_pool_tls": []},
+            ['unknown directive "nonsense"', "/etc/nginx/sites/www.conf:"],
+        ),
+        (
+            {"nginx_sites": [site(certificate={"name": "absent"})], "nginx_pool_tls": [], "nginx_http_port": 18000},
             ["nginx could not listen: *:18000 is in use by python3 (pid"],
         ),
         (
-            {"nginx_sites": [site(certificate={"name": "absent"})]},
+            {"nginx_sites": [site(certificate={"name": "absent"})], "nginx_pool_tls": []},
             ["/etc/slipway/certificates/absent/key.pem is named in nginx_sites but is not there"],
         ),
         (
@@ -318,9 +282,34 @@ def test_nginx_comes_back_when_killed(host, get):
                 "www /often has the rate 5/h, not like 10/s or 5/min",
             ],
         ),
+        (
+            {
+                "nginx_sites": [
+                    site(
+                        connections=0,
+                        refused_agents=["bot|"],
+                        csp={"mode": "report", "policy": "default-src 'self'; report-uri /x"},
+                        locations=[
+                            {"path": "/", "pool": "127.0.0.1:18000", "pool_cache": {"seconds": 5, "key": "$host"}},
+                            {"path": "/staff", "respond": 204, "users": ["carol"]},
+                        ],
+                    )
+                ],
+                "nginx_users": [{"name": "dave", "hash": "secret-in-plain"}],
+            },
+            [
+                "www: connections is 0, so that nobody could come",
+                "www: the user agent 'bot|' is found in every request",
+                "www: csp.policy has report-uri, which the role adds",
+                "www /: pool_cache.key '$host' has neither $request_uri nor $uri",
+                "www /staff names carol, who is none of nginx_users",
+                "dave: the hash is none of bcrypt's",
+                "nginx_pool_tls: 127.0.0.1:18443 is the pool of no location",
+            ],
+        ),
         ({"nginx_porst": 80}, ["nginx_porst"]),
     ],
-    ids=["syntax", "port in use", "no certificate", "contradictions", "misspelt"],
+    ids=["syntax", "port in use", "no certificate", "contradictions", "what cannot be meant", "misspelt"],
 )
 def test_bad_input_is_refused_and_the_old_configuration_serves(host, get, variables, messages):
     before = digest(host)
@@ -341,12 +330,15 @@ def test_a_run_that_was_killed_before_its_reload_is_taken_up(host, get):
     assert "older configuration" not in converge().said
 
 
-def test_behind_a_load_balancer(host, get):
+def test_behind_a_load_balancer(host):
     """Only a trusted one is believed; it ends TLS, so plain HTTP behind it is redirected by what it says."""
     locations = [{"path": "/", "pool": "127.0.0.1:18000", "rate_limit": {"rate": "1/min"}}]
     behind = site(behind_tls=True, locations=locations)
     run = converge(
-        nginx_sites=[behind], nginx_trusted_proxies=["127.0.0.1"], nginx_unlimited_clients=["198.51.100.0/24"]
+        nginx_sites=[behind],
+        nginx_trusted_proxies=["127.0.0.1"],
+        nginx_unlimited_clients=["198.51.100.0/24"],
+        nginx_pool_tls=[],
     )
     assert run.code == 0, run.said[-3000:]
     forwarded = ["-H", "'X-Forwarded-For: 9.9.9.9, 198.51.100.7'", "-H", "'X-Request-ID: from-balancer-1'"]
@@ -359,6 +351,26 @@ def test_behind_a_load_balancer(host, get):
     assert seen["x-forwarded-for"] == "198.51.100.7"
     assert seen["x-request-id"] == answer.headers["x-request-id"][0] == "from-balancer-1"
     assert answer.headers["strict-transport-security"] == [HEADERS["strict-transport-security"]]
+
+
+def test_behind_a_network_that_delivers(host):
+    """It names the client by a header of its own; whoever comes past it is refused, whatever they claim."""
+    locations = [{"path": "/", "pool": "127.0.0.1:18000"}]
+    run = converge(
+        nginx_sites=[site(only_proxies=True, locations=locations)],
+        nginx_trusted_proxies=["127.0.0.1"],
+        nginx_client_header="CF-Connecting-IP",
+        nginx_pool_tls=[],
+    )
+    assert run.code == 0, run.said[-3000:]
+    claims = ["-H", "'CF-Connecting-IP: 9.9.9.9'", "-H", "'X-Forwarded-For: 127.0.0.1'"]
+    outside = "--resolve www.example.test:80:$(hostname -i)"
+    past = Answer(host, "http://www.example.test/", outside, *claims)
+    assert (past.status, "<h1>403</h1>" in past.body, "x-frame-options" in past.headers) == (403, True, True)
+    by_it = Answer(host, "http://www.example.test/", *claims)
+    assert by_it.status == 200
+    assert json.loads(by_it.body)["headers"]["x-forwarded-for"] == "9.9.9.9"
+    assert "nobody could come" in converge(nginx_sites=[site(only_proxies=True)], nginx_pool_tls=[]).said
     assert converge().code == 0
     assert get("/").status == 200
 

@@ -64,6 +64,14 @@ def event_of(host, headers):
     return found[0]
 
 
+def test_what_browsers_report_of_a_policy_is_no_attack(host):
+    """It quotes what was blocked, in a type that the rules do not know."""
+    report = '{"csp-report": {"script-sample": "<script>alert(1)</script>"}}'
+    sent = f"-H 'Content-Type: application/csp-report' -d '{report}'"
+    assert ask(host, f"/csp-reports {sent}")[0] == 204
+    assert ask(host, f"/ {sent}")[0] == 403
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_is_refused_where_that_is_asked_for(host, name):
     status, headers = ask(host, ATTACKS[name])

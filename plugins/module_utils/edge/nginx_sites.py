@@ -4,16 +4,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_access import agent_problems
+from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_cache import cache_problems
+from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_csp import csp_headers, csp_problems
 from ansible_collections.slipway.ops.plugins.module_utils.edge.words import WordError, nginx_word
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError, split_host_port
 from ansible_collections.slipway.ops.plugins.module_utils.net.names import HostNameError, ascii_name
 
 ANSWERS = ("pool", "root", "redirect", "respond")
-NEEDS = {"websocket": "pool", "streaming": "pool", "timeout": "pool", "spa": "root", "cache": "root"}
+NEEDS = dict.fromkeys(("websocket", "streaming", "stream_uploads", "timeout", "pool_cache"), "pool") | {
+    "spa": "root",
+    "cache": "root",
+}
 """Options that only one kind of answer has; with another, nginx would pass over them."""
 
 _SITE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -79,14 +86,31 @@ def _one_line(value: object) -> str:
 
 
 def answers_late(location: Mapping[str, Any]) -> bool:
-    """Whether `return`, which nginx executes before it looks at limits and addresses, must be kept until after them."""
+    """Whether `return`, which nginx executes before it looks at who asks and how often, must be kept until after it."""
     returns = any(location.get(answer) is not None for answer in ("redirect", "respond"))
-    return returns and bool(location.get("rate_limit") or location.get("allow"))
+    return returns and any(location.get(limit) for limit in ("rate_limit", "allow", "users"))
 
 
-def site_problems(sites: list[dict[str, Any]], headers: Mapping[str, Any]) -> list[str]:
-    """What is wrong with `nginx_sites` and `nginx_headers` that their types cannot say, one sentence each."""
-    return [*_domain_problems(sites), *(problem for site in sites for problem in _site_problems(site, headers))]
+def location_id(location: Mapping[str, Any]) -> str:
+    """A short name of a location, for what nginx knows by a name: zones, maps, files."""
+    text = (location.get("match") or "") + location["path"]
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:8]
+
+
+def site_headers(site: Mapping[str, Any], headers: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a site's answers: those of every site, its own, and its content security policy."""
+    return merge_headers([headers, site.get("headers"), csp_headers(site)])
+
+
+def site_problems(
+    sites: list[dict[str, Any]], headers: Mapping[str, Any], refused_agents: Sequence[str] = ()
+) -> list[str]:
+    """What is wrong with `nginx_sites`, `nginx_headers` and `nginx_refused_agents` that their types cannot say."""
+    return [
+        *agent_problems(refused_agents),
+        *_domain_problems(sites),
+        *(problem for site in sites for problem in _site_problems(site, headers)),
+    ]
 
 
 def _domain_problems(sites: list[dict[str, Any]]) -> Iterator[str]:
@@ -107,12 +131,21 @@ def _site_problems(site: dict[str, Any], headers: Mapping[str, Any]) -> Iterator
     name = site["name"]
     if not _SITE_NAME.fullmatch(name):
         yield f"the name {name} cannot be a file name"
-    yield from _refused(name, merge_headers, [headers, site.get("headers")])
+    yield from _refused(name, merge_headers, [headers, site.get("headers"), csp_headers(site)])
     if site.get("canonical") and site["canonical"] not in _plain(site["domains"]):
         yield f"{name}: canonical {site['canonical']} is none of its domains, or stands for several names"
+    if int(site.get("connections", 1)) < 1:
+        yield f"{name}: connections is {site['connections']}, so that nobody could come"
+    rate = (site.get("csp") or {}).get("rate", "1/s")
+    if not _RATE.fullmatch(str(rate)):
+        yield f"{name}: csp.rate is {rate}, not like 10/s or 5/min"
+    for problem in (*agent_problems(site.get("refused_agents") or []), *csp_problems(site)):
+        yield f"{name}: {problem}"
     for location in site["locations"]:
         where = f"{name} {location['path']}"
         yield from _location_problems(where, location)
+        if site.get("waf") and location.get("stream_uploads"):
+            yield f"{where}: stream_uploads does nothing with waf, which reads a body before it passes it on"
         yield from _refused(where, merge_headers, [location.get("headers")])
 
 
@@ -136,9 +169,14 @@ def _location_problems(where: str, location: Mapping[str, Any]) -> Iterator[str]
     rate = (location.get("rate_limit") or {}).get("rate", "1/s")
     if not _RATE.fullmatch(str(rate)):
         yield f"{where} has the rate {rate}, not like 10/s or 5/min"
+    yield from (f"{where}: {problem}" for problem in cache_problems(location))
     if location.get("pool") is not None:
         yield from _refused(where, split_host_port, location["pool"])
-    for value in (location["path"], location.get("redirect") or ""):
+    for value in (
+        location["path"],
+        location.get("redirect") or "",
+        (location.get("pool_cache") or {}).get("key") or "",
+    ):
         yield from _refused(where, nginx_word, value)
 
 

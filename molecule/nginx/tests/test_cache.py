@@ -1,0 +1,153 @@
+"""Answers of a pool that are kept: who gets them, who never does, and what happens while the pool fails."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+
+import pytest
+from edge_client import SCENARIO, Answer
+from machine import until
+from playbook import play
+
+KEPT = "https://kept.example.test"
+POLICY = "default-src 'none'; report-uri /told; report-to csp"
+FAILS = "/run/pool-fails"
+
+
+@pytest.fixture
+def page():
+    """A page that nobody asked for before."""
+    return f"/{uuid.uuid4()}"
+
+
+@pytest.fixture
+def get(host):
+    return lambda path, *options: Answer(host, f"{KEPT}{path}", *options)
+
+
+@pytest.fixture
+def failing(host):
+    """Has the pool answer 500, and answer again at the end."""
+    yield lambda: host.check_output(f"touch {FAILS}")
+    host.check_output(f"rm -f {FAILS}; systemctl start pool")
+    assert until(lambda: Answer(host, "https://www.example.test/").status == 200)
+
+
+def state(answer):
+    return answer.headers.get("x-cache-status")
+
+
+def number(answer):
+    return json.loads(answer.body)["number"]
+
+
+def test_a_second_visitor_gets_what_the_first_one_got(get, page):
+    first, second = get(page, "--compressed"), get(page)
+    assert "accept-encoding" not in json.loads(first.body)["headers"]  # both can read it
+    assert (state(first), state(second)) == (["MISS"], ["HIT"])
+    assert number(first) == number(second)
+    assert second.headers["x-request-id"] != first.headers["x-request-id"]
+    assert second.lacks(content_security_policy=POLICY) == {}
+    assert number(get(f"{page}?other")) != number(first)
+
+
+@pytest.mark.parametrize(("header", "value"), [("Cookie", "session="), ("Cookie", ""), ("Authorization", "Bearer ")])
+def test_nobody_ever_sees_anothers_page(get, page, header, value):
+    """With cookies or a password the pool is asked each time, and what it answers stays with who asked."""
+    for who in ("alice", "bob", "0", "alice"):  # 0 is what nginx takes for no
+        answer = get(page, f"-H '{header}: {value}{who}'")
+        assert state(answer) == ["BYPASS"]
+        assert json.loads(answer.body)["headers"][header.lower()] == f"{value}{who}"
+    nobody = get(page)
+    assert state(nobody) == ["MISS"] and header.lower() not in json.loads(nobody.body)["headers"]
+    own = get(page, f"-H '{header}: {value}alice'")
+    assert state(own) == ["BYPASS"] and number(own) != number(nobody)
+
+
+def test_a_body_is_in_no_key(get, page):
+    assert state(get(page, "-X GET --data mine=1")) == ["BYPASS"]
+    assert state(get(page)) == ["MISS"]
+    assert state(get(page, "-X POST --data mine=1")) != ["HIT"]
+
+
+def test_an_answer_with_a_cookie_is_not_kept(get, page):
+    first, second = get(f"{page}/sets-cookie"), get(f"{page}/sets-cookie")
+    assert (state(first), state(second)) == (["MISS"], ["MISS"])
+    assert first.headers["set-cookie"] != second.headers["set-cookie"]
+
+
+def test_cookies_that_make_a_request_personal_can_be_named(get, page):
+    path = f"/catalogue{page}"
+    assert state(get(path, "-H 'Cookie: _ga=1; supersession=2'")) == ["MISS"]
+    assert state(get(f"{path}?utm=1", "-H 'Cookie: _ga=2'")) == ["HIT"]  # key: $uri
+    for cookie in ("session=a", "_ga=1; session=a", "__Host-id=1", "_ga=1;SESSION = a"):
+        assert state(get(path, f"-H 'Cookie: {cookie}'")) == ["BYPASS"], cookie
+
+
+def test_only_the_named_statuses_are_kept(get, page):
+    assert [state(get(f"/missing{page}")) for _ in range(2)] == [["MISS"], ["MISS"]]
+    assert [state(get(f"/catalogue/missing{page}")) for _ in range(2)] == [["MISS"], ["HIT"]]
+
+
+def test_an_old_answer_goes_out_while_the_pool_fails(host, get, page, failing):
+    path = f"/brief{page}"
+    first = get(path)
+    failing()
+    time.sleep(2.1)
+    for _ in range(3):
+        old = get(path)
+        assert (old.status, number(old)) == (200, number(first))
+        assert state(old)[0] in ("STALE", "UPDATING")
+    never = get(f"{path}/never-seen")
+    assert (never.status, never.body) == (500, '{"error": "the pool\'s own"}')
+    host.check_output("systemctl stop pool")
+    assert (get(path).status, number(get(path))) == (200, number(first))
+    host.check_output(f"rm {FAILS}; systemctl start pool")
+    assert until(lambda: number(get(path)) != number(first))
+
+
+def test_without_stale_a_failure_is_seen(get, page, failing):
+    path = f"/strict{page}"
+    assert get(path).status == 200
+    failing()
+    time.sleep(2.1)
+    assert get(path).status == 500
+
+
+def test_many_who_want_the_same_wait_for_one(host, get, page):
+    url = f"{KEPT}{page}-slow?"
+    command = f"curl -sS --resolve kept.example.test:443:127.0.0.1 --parallel --parallel-immediate {f'{url}a ' * 20}"
+    numbers = {*_numbers(host.check_output(command))}
+    assert len(numbers) < 5  # of 20
+
+
+def _numbers(text):
+    decoder, place = json.JSONDecoder(), 0
+    while place < len(text):
+        document, place = decoder.raw_decode(text, place)
+        yield document["number"]
+
+
+def purge(**words):
+    return play("purge", SCENARIO / "inventory.yml", **words)
+
+
+def test_purge_empties_the_cache_of_one_site(host, get, page):
+    other = f"https://www.example.test/kept{page}"
+    for _ in range(2):
+        kept, others = get(page), Answer(host, other)
+    assert (state(kept), state(others)) == (["HIT"], ["HIT"])
+    workers = host.check_output("pgrep -u www-data nginx")
+    assert "answers, " in purge().said
+    seen = play("purge", SCENARIO / "inventory.yml", "--check", site="kept")
+    assert seen.changed == 1 and state(get(page)) == ["HIT"]
+    done = purge(site="kept")
+    assert done.code == 0 and done.changed == 1 and "answers of kept are gone" in done.said, done.stdout
+    fresh = get(page)
+    assert (state(fresh), number(fresh) != number(kept)) == (["MISS"], True)
+    assert (state(get(page)), state(Answer(host, other))) == (["HIT"], ["HIT"])
+    assert host.check_output("pgrep -u www-data nginx") == workers
+    assert purge(site="busy").code != 0
+    assert "busy has no cache on edge1, which has kept, www" in purge(site="busy").said
