@@ -9,6 +9,7 @@ from playbook import Run, play
 SCENARIO = Path(__file__).resolve().parents[1]
 CA = "/usr/local/share/ca-certificates/slipway-internal-ca.crt"
 LOG = "/var/log/nginx/access.log"
+WORKERS = "pgrep --full '^nginx: worker process$'"  # what loads a cache ends by itself
 HEADERS = {
     "strict-transport-security": "max-age=31536000; includeSubDomains",
     "content-security-policy": "default-src 'self'",

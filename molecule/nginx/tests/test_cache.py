@@ -7,7 +7,7 @@ import time
 import uuid
 
 import pytest
-from edge_client import SCENARIO, Answer
+from edge_client import SCENARIO, WORKERS, Answer
 from machine import until
 from playbook import play
 
@@ -139,7 +139,7 @@ def test_purge_empties_the_cache_of_one_site(host, get, page):
     for _ in range(2):
         kept, others = get(page), Answer(host, other)
     assert (state(kept), state(others)) == (["HIT"], ["HIT"])
-    workers = host.check_output("pgrep -u www-data nginx")
+    workers = host.check_output(WORKERS)
     assert "answers, " in purge().said
     seen = play("purge", SCENARIO / "inventory.yml", "--check", site="kept")
     assert seen.changed == 1 and state(get(page)) == ["HIT"]
@@ -148,6 +148,6 @@ def test_purge_empties_the_cache_of_one_site(host, get, page):
     fresh = get(page)
     assert (state(fresh), number(fresh) != number(kept)) == (["MISS"], True)
     assert (state(get(page)), state(Answer(host, other))) == (["HIT"], ["HIT"])
-    assert host.check_output("pgrep -u www-data nginx") == workers
+    assert host.check_output(WORKERS) == workers
     assert purge(site="busy").code != 0
     assert "busy has no cache on edge1, which has kept, www" in purge(site="busy").said

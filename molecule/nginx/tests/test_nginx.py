@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from edge_client import CA, HEADERS, LOG, SCENARIO, Answer, converge, site
+from edge_client import CA, HEADERS, LOG, SCENARIO, WORKERS, Answer, converge, site
 from machine import until
 from playbook import play
 
@@ -112,7 +112,7 @@ def order(**words):
 
 def test_a_site_closes_for_maintenance_and_opens_without_a_reload(host, get):
     outside = "--resolve www.example.test:443:$(hostname -i)"  # a client that is not on loopback
-    workers = host.check_output("pgrep -u www-data nginx")
+    workers = host.check_output(WORKERS)
     assert "every site is open" in order().said
     closed = order(site="www", maintenance="on")
     assert closed.code == 0 and "www closed for maintenance" in closed.said, closed.stdout
@@ -125,7 +125,7 @@ def test_a_site_closes_for_maintenance_and_opens_without_a_reload(host, get):
     assert "Closed for maintenance" in visitor.body and {*HEADERS} <= {*visitor.headers}
     assert json.loads(asked_json.body)["maintenance"] is True
     assert "changed=0" in again.stdout and opened.status == 200
-    assert host.check_output("pgrep -u www-data nginx") == workers
+    assert host.check_output(WORKERS) == workers
 
 
 def test_maintenance_of_no_site_is_refused(host):
@@ -214,8 +214,8 @@ def test_log_is_json_and_follows_the_request(host, get):
         "200",
     )
     assert line["seconds"] < 5 and line["user_agent"].startswith('"quoted"') and "secret" not in json.dumps(line)
-    limited = [line for line in lines if line["status"] == 429]
-    assert limited and limited[0]["path"] == "/login" and limited[0]["limit"] == "REJECTED"
+    limited = [line for line in lines if line["status"] == 429 and line["path"] == "/login"]
+    assert limited and limited[0]["limit"] == "REJECTED"
 
 
 def test_logs_rotate(host, get):
@@ -322,7 +322,7 @@ def test_bad_input_is_refused_and_the_old_configuration_serves(host, get, variab
 def test_a_run_that_was_killed_before_its_reload_is_taken_up(host, get):
     time.sleep(1.1)
     host.check_output("touch /etc/nginx/sites/www.conf")
-    newest = "pgrep --parent $(cat /run/nginx.pid) --newest"
+    newest = f"{WORKERS} --newest"
     before = host.check_output(newest)
     run = converge()
     assert run.code == 0 and "older configuration" in run.said, run.said[-3000:]
@@ -353,7 +353,7 @@ def test_behind_a_load_balancer(host):
     assert answer.headers["strict-transport-security"] == [HEADERS["strict-transport-security"]]
 
 
-def test_behind_a_network_that_delivers(host):
+def test_behind_a_network_that_delivers(host, get):
     """It names the client by a header of its own; whoever comes past it is refused, whatever they claim."""
     locations = [{"path": "/", "pool": "127.0.0.1:18000"}]
     run = converge(
