@@ -56,6 +56,10 @@ def test_a_report_is_taken_and_written_down(host, tell):
     assert (line["client"], line["host"], line["type"]) == ("127.4.0.1", "busy.example.test", "application/csp-report")
 
 
+def test_reports_are_not_for_everybody_on_the_host(host):
+    assert host.run(f"runuser -u nobody -- cat {LOG}").rc != 0
+
+
 def test_a_path_of_ones_own_for_reports(host, tell):
     assert tell("{}", f"{KEPT}/told", "127.4.0.2").status == 204
     assert tell("{}", f"{KEPT}/csp-reports", "127.4.0.2").status != 204
