@@ -179,22 +179,23 @@ def main() -> None:
     params, now = module.params, time.time()
     path = Path(params["directory"]) / f"{params['service']}.json"
     try:
-        before = known(path)
+        stored = known(path)
     except (OSError, ValueError, TypeError, KeyError) as error:
         module.fail_json(msg=f"{path} cannot be read ({error}): remove it, and tell users of what is planned anew.")
+    before = notices.current(stored, now)
     problem = notices.due_problem(before, params["service"], params["hours"], now) if params["hours"] > 0 else ""
     if params["state"] == "begun" and problem and not params["override"]:
         module.fail_json(msg=problem)
-    after = then(params, before, now)
-    if params["state"] != "seen":
-        after = notices.kept(after, params["keep_days"], now)
+    news = then(params, before, now)
+    after = before if params["state"] == "seen" else notices.kept(news, params["keep_days"], now)
+    changed = params["state"] != "seen" and after != stored
     told = [asdict(notice) for notice in after]
-    if after != before and not module.check_mode:
+    if changed and not module.check_mode:
         make_directory(path.parent)
         replace(path, json.dumps({"notices": told}, indent=1, ensure_ascii=False) + "\n", mode=0o644)
         if params["state"] == "begun" and params["hours"] > 0:
             Spool().leave([evidence(params, after, problem).as_dict()], "notices")
-    module.exit_json(changed=after != before, news=after != before, notices=told)
+    module.exit_json(changed=changed, news=news != before, notices=told)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ path:
 import os
 import re
 import tempfile
+from http.client import HTTPException
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -88,7 +89,7 @@ def fetch(module: AnsibleModule, copy: Path) -> None:
     try:
         with copy.open("wb") as file:
             found = copied(answer, file, wanted.partition(":")[0])
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         module.fail_json(msg=f"{url} broke off: {error}. Nothing was changed.")
     if found != wanted:
         module.fail_json(

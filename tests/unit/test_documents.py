@@ -109,7 +109,7 @@ def test_the_map_has_every_door_and_who_comes_and_nothing_else() -> None:
             name: host(name, "app", ports=doors, metrics=metrics, firewall_from={"wireguard.tunnel": ["lab"]})
             for name in ("app1", "app2")
         }
-        | {"e<1>": host("e<1>", "edge")}
+        | {"e<1>": host("e<1>", "edge"), "db1": host("db1", "x")}
     )
     for language, everybody in (("en", "anywhere"), ("ko", "모든 곳")):
         page, text = made[f"{language}/network.html"], made[f"{language}/network.md"]
@@ -126,6 +126,7 @@ def test_the_map_has_every_door_and_who_comes_and_nothing_else() -> None:
         )
         assert (drawn.count('"net-line"'), drawn.count('"net-open"'), drawn.count("<circle")) == (4, 1, 4)
         assert not any(word in page + text for word in ("nobody", "9998", "bastion")) and "svg" not in text
+        assert "[db1](host-db1.md)" in text
         assert (
             f"| `443` | nginx.https | {everybody} |" in text and "| `8000-8002` | app.shop | edge, 10.0.0.0/8 |" in text
         )

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from conftest import INVENTORY, Users, hook, notice
+from conftest import INVENTORY, KEPT, Users, hook, notice
 from playbook import play
 
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -108,7 +108,8 @@ def test_an_override_is_kept_as_one_and_a_release_taken_back_is_called_off(users
     assert "Overridden: orders are lost" in json.dumps(record)
     assert hook("failed").code == 0
     (mail,) = users.mails
-    assert mail["subject"] == "shop: the work was called off" and "as it was before" in mail["parts"]["text/plain"]
+    assert mail["subject"] == "shop: the work was called off" and "was called off." in mail["parts"]["text/plain"]
+    assert hook("before_start").code != 0, "nobody had been told of it"
 
 
 def test_a_release_does_not_fail_for_a_mail_that_cannot_be_sent(users: Users) -> None:
@@ -118,3 +119,14 @@ def test_a_release_does_not_fail_for_a_mail_that_cannot_be_sent(users: Users) ->
     run = hook("done")
     assert run.code == 0 and "users of shop were not told that it is over" in run.output, run.output
     assert all("<i>done</i>" in page for page in users.pages())
+
+
+def test_what_cannot_be_read_costs_no_release(users: Users) -> None:
+    users.edges["edge1"].check_output(f"echo '[broken' > {KEPT}")
+    run = hook("done")
+    assert run.code == 0 and "were not told that it is over" in run.output and "cannot be read" in run.said, run.output
+
+
+def test_a_way_back_of_an_old_time_tells_nobody(users: Users) -> None:
+    users.known({"at": 1e9, "until": 1e9 + 60, "told": 1, "state": "done", "changed": 1e9})
+    assert hook("done", action="rollback").code == 0 and users.mails == []

@@ -253,7 +253,7 @@ def test_rules_that_the_engine_cannot_read_leave_the_old_ones(host):
     assert ask(host, f"/?{SCRIPT}")[0] == 403
     host.check_output("systemctl reload nginx")
     assert ask(host, f"/?{SCRIPT}")[0] == 403
-    host.check_output("rm -rf /srv/broken /srv/broken.tar.gz /usr/local/share/slipway/crs-4.25.1")
+    host.check_output("rm -rf /srv/broken /srv/broken.tar.gz /usr/local/share/slipway/crs-4.25.1-*")
 
 
 def test_health_tries_an_attack(host):

@@ -67,7 +67,11 @@ def _exchange(fresh: Path, path: Path) -> None:
     if path.exists():
         old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")) / path.name
         path.rename(old)
-        fresh.rename(path)
+        try:
+            fresh.rename(path)
+        except OSError:
+            old.rename(path)
+            raise
         shutil.rmtree(old.parent)
     else:
         fresh.rename(path)

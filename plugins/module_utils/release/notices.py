@@ -78,6 +78,16 @@ def planned(known: Sequence[Notice], new: Notice, now: float) -> list[Notice]:
     return _in_order([*stays, dataclasses.replace(new, told=now, changed=now)])
 
 
+def current(known: Iterable[Notice], now: float) -> list[Notice]:
+    """As they are now: planned work whose time is over is over, whoever did it."""
+    return [
+        dataclasses.replace(one, state="done", changed=one.until)
+        if one.state == "planned" and one.until <= now
+        else one
+        for one in known
+    ]
+
+
 def cancelled(known: Sequence[Notice], now: float) -> list[Notice]:
     """Without what is planned."""
     return [
@@ -87,7 +97,7 @@ def cancelled(known: Sequence[Notice], now: float) -> list[Notice]:
 
 def begun(known: Sequence[Notice], run: str, version: str, now: float) -> list[Notice]:
     """With the work of a run under way; what nobody was told of becomes a notice of its own."""
-    here = next((one for one in known if one.state in OPEN and one.is_now(now)), None)
+    here = next((one for one in known if one.state != "cancelled" and one.is_now(now)), None)
     rest = _ended([one for one in known if one is not here], now)
     here = here or Notice(at=now, until=now + HOUR)
     return _in_order([*rest, dataclasses.replace(here, state="begun", changed=now, run=run, version=version)])
@@ -109,11 +119,14 @@ def kept(known: Iterable[Notice], days: float, now: float) -> list[Notice]:
 
 
 def due_problem(known: Sequence[Notice], service: str, hours: float, now: float) -> str:
-    """Why users have not been told early enough of work that begins now; empty when they have."""
-    here = [one for one in known if one.state in OPEN and one.is_now(now)]
+    """Why users have not been told early enough of work that begins now; empty when they have.
+
+    What was called off, or done, in this time may be begun again in it.
+    """
+    here = [one for one in known if one.state != "cancelled" and one.is_now(now)]
     if not here:
         return f"Nobody was told of work on {service} at this time, and {hours:g} hours' notice is due (notices_hours)."
-    early = max(one.at - one.told for one in here) / HOUR
+    early = max(one.at - one.told if one.told else 0.0 for one in here) / HOUR
     if early < hours:
         return f"Users of {service} were told {early:.1f} hours before, and {hours:g} are due (notices_hours)."
     return ""

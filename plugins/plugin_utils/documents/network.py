@@ -9,7 +9,14 @@ from dataclasses import dataclass
 
 from ansible_collections.slipway.ops.plugins.module_utils.net.firewall import ANYWHERE, Door
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.inventory import table, to_host
-from ansible_collections.slipway.ops.plugins.plugin_utils.documents.model import Block, Picture, code, joined, plain
+from ansible_collections.slipway.ops.plugins.plugin_utils.documents.model import (
+    Block,
+    Paragraph,
+    Picture,
+    code,
+    joined,
+    plain,
+)
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.system import System
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.texts import Texts
 from markupsafe import Markup
@@ -57,7 +64,9 @@ def network(system: System, texts: Texts, subject: str) -> list[Block]:
         for door in house.doors
     ]
     columns = ["hosts", "port", "name", "who_comes"]
-    return [Picture(_drawn(found, texts)), *table(texts, columns, rows)] if found else []
+    unknown = [to_host(host.name) for host in system.hosts.values() if not host.doors]
+    missing = [Paragraph((*plain(texts["no_doors"]), *joined(unknown)))] if unknown else []
+    return [Picture(_drawn(found, texts)), *missing, *table(texts, columns, rows)] if found else []
 
 
 def _port(door: Door) -> str:

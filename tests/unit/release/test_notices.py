@@ -41,7 +41,9 @@ def test_what_cannot_be_meant_is_said(at: str, minutes: int, zone: str, words: s
         ([one(start=2)], "Nobody was told"),
         ([one(start=-2)], "Nobody was told"),
         ([one(state="cancelled")], "Nobody was told"),
-        ([one(state="done")], "Nobody was told"),
+        ([one(start=-1, state="done")], ""),
+        ([one(start=-1, state="failed")], ""),
+        ([Notice(NOW - 60, NOW + 60, state="begun", run="killed")], "were told 0.0 hours before"),
         ([one(early=23.95)], "were told 23.9 hours before"),
         ([one(early=24)], ""),
         ([one(start=-1.9, early=30)], ""),
@@ -83,6 +85,17 @@ def test_what_is_over_is_forgotten_and_what_is_open_never() -> None:
     old = {"changed": NOW - 100 * DAY}
     known = [one(state="done", **old), one(state="planned", **old), one(state="done", changed=NOW)]
     assert [notice.state for notice in notices.kept(known, 90, NOW)] == ["planned", "done"]
+
+
+def test_planned_work_whose_time_is_over_is_over() -> None:
+    known = notices.current([one(start=-2), one(start=-1), one(start=1)], NOW)
+    assert [notice.state for notice in known] == ["done", "planned", "planned"]
+    assert known[0].changed == NOW
+
+
+def test_a_release_that_failed_is_tried_again_in_its_time() -> None:
+    again = notices.begun([one(start=-1, state="failed", run="first")], "second", "2.0", NOW)
+    assert [(notice.state, notice.run) for notice in again] == [("begun", "second")]
 
 
 def test_a_file_of_a_later_version_is_read() -> None:
