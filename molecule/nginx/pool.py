@@ -18,6 +18,7 @@ AUTHORITY = "/usr/local/share/ca-certificates/slipway-internal-ca.crt"
 STRANGER = Path("/etc/stranger")
 FAILS = Path("/run/pool-fails")
 BEGUN = Path("/run/pool-begun")
+SAYS = Path("/run/pool-says")
 ANSWERS = itertools.count(1)
 
 
@@ -32,7 +33,8 @@ class Pool(BaseHTTPRequestHandler):
             return self.events()
         if "slow" in self.path:
             time.sleep(0.5)
-        if "/missing" in self.path:
+        says = self.path + (SAYS.read_text() if SAYS.exists() else "")
+        if "missing" in says:
             return self.answer(404, {"error": "the pool's own"})
         headers = {name.lower(): value for name, value in self.headers.items()}
         shown = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
@@ -53,7 +55,7 @@ class Pool(BaseHTTPRequestHandler):
         self.send_header("X-Frame-Options", "SAMEORIGIN")
         self.send_header("X-Request-ID", "from-the-pool")
         self.send_header("X-Cache-Status", "from-the-pool")
-        if "sets-cookie" in self.path:
+        if "sets-cookie" in self.path + (SAYS.read_text() if SAYS.exists() else ""):
             self.send_header("Set-Cookie", f"session={next(ANSWERS)}")
         self.end_headers()
         self.wfile.write(body)

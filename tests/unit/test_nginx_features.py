@@ -48,6 +48,8 @@ def test_an_agent_that_can_be_refused(expression: str) -> None:
         ("", "nobody could come"),
         (".*", "nobody could come"),
         ("bot|", "nobody could come"),
+        (".+", "nobody could come"),
+        ("mozilla", "nobody could come"),
         ("(bot", "no regular expression: missing )"),
         ("bot\nallow", "not one line"),
     ],

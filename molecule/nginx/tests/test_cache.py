@@ -43,6 +43,11 @@ def number(answer):
     return json.loads(answer.body)["number"]
 
 
+def number_of(answer):
+    """Of an answer that may be an error."""
+    return json.loads(answer.body).get("number")
+
+
 def test_a_second_visitor_gets_what_the_first_one_got(get, page):
     first, second = get(page, "--compressed"), get(page)
     assert "accept-encoding" not in json.loads(first.body)["headers"]  # both can read it
@@ -99,13 +104,36 @@ def test_an_old_answer_goes_out_while_the_pool_fails(host, get, page, failing):
     for _ in range(3):
         old = get(path)
         assert (old.status, number(old)) == (200, number(first))
-        assert state(old)[0] in ("STALE", "UPDATING")
+        assert state(old) == ["STALE"]
     never = get(f"{path}/never-seen")
     assert (never.status, never.body) == (500, '{"error": "the pool\'s own"}')
     host.check_output("systemctl stop pool")
     assert (get(path).status, number(get(path))) == (200, number(first))
     host.check_output(f"rm {FAILS}; systemctl start pool")
     assert until(lambda: number(get(path)) != number(first))
+
+
+@pytest.mark.parametrize("now", ["missing", "sets-cookie"])
+def test_a_page_that_is_gone_or_personal_by_now_goes_out_no_more(host, get, page, now):
+    """Not even once: whoever asks after `seconds` sees what the pool says."""
+    path = f"/brief{page}"
+    kept = get(path)
+    assert state(get(path)) == ["HIT"]
+    host.check_output(f"echo {now} > /run/pool-says")
+    try:
+        time.sleep(2.1)
+        for _ in range(2):
+            seen = get(path)
+            assert state(seen)[0] in ("EXPIRED", "MISS") and number_of(seen) != number(kept)
+    finally:
+        host.check_output("rm /run/pool-says")
+
+
+def test_a_key_is_its_locations_own(get):
+    """Two exact locations with one key, of which the first is perhaps not for everybody."""
+    inside, outside = get("/stock?id=1"), get("/price?id=1")
+    assert (state(inside), state(outside)) == (["MISS"], ["MISS"]) and number(inside) != number(outside)
+    assert (state(get("/stock?id=1&x=2")), state(get("/price?id=1&x=2"))) == (["HIT"], ["HIT"])
 
 
 def test_without_stale_a_failure_is_seen(get, page, failing):

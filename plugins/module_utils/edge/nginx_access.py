@@ -16,8 +16,12 @@ HIGHEST_COST = 10
 
 _USER = re.compile(r"[A-Za-z0-9@._+-]{1,64}")
 _HASH = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
-_ANYBODY = ("", "Mozilla/5.0", "q")
-"""An expression that finds all of them finds everybody."""
+_ANYBODY = (
+    "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 Version/18.6 Safari/604.1",
+)
+"""Ordinary browsers. An expression that finds all of them finds everybody."""
 
 
 def agent_problems(expressions: Sequence[Any]) -> Iterator[str]:
@@ -33,7 +37,7 @@ def agent_problems(expressions: Sequence[Any]) -> Iterator[str]:
             yield f"the user agent {text!r} is no regular expression: {error}"
             continue
         if all(found.search(agent) for agent in _ANYBODY):
-            yield f"the user agent {text!r} is found in every request, so that nobody could come"
+            yield f"the user agent {text!r} is found in every browser's, so that nobody could come"
 
 
 def refused_agents(expressions: Sequence[str]) -> list[str]:

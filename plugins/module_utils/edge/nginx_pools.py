@@ -13,6 +13,8 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.net.names import HostNameError, ascii_name, is_address
 
+SYSTEM = "/etc/ssl/certs/ca-certificates.crt"
+"""Authorities of a pool that names none. nginx reads them when it loads its configuration."""
 Pools = Sequence[Mapping[str, Any]]
 
 
@@ -49,7 +51,7 @@ def _name_problems(name: str) -> Iterator[str]:
 
 def pool_tls_files(pools: Pools, directory: str) -> list[str]:
     """The files of certificates that nginx reads for them; `directory` has those that have a name."""
-    files = [str(entry["ca"]) for entry in pools if entry.get("ca")]
+    files = [str(entry.get("ca") or SYSTEM) for entry in pools]
     for entry in pools:
         files += client_certificate(entry, directory)
     return list(dict.fromkeys(files))

@@ -68,12 +68,17 @@ def _site_url(nginx: Nginx, bind: str, paths: Sequence[str]) -> str:
     for site in nginx.sites:
         domain = next((str(name) for name in site["domains"] if _DOMAIN.fullmatch(str(name))), "")
         ways = [_location(site["locations"], path.partition("?")[0]) for path in paths]
-        if not domain or site.get("behind_tls") or not all(_leads(way, bind) for way in ways):
+        if not domain or _refuses_us(site) or not all(_leads(way, bind) for way in ways):
             continue
         if site.get("certificate"):
             return f"https://{domain}" + ("" if nginx.https_port == 443 else f":{nginx.https_port}")
         return f"http://{domain}" + ("" if nginx.http_port == 80 else f":{nginx.http_port}")
     return ""
+
+
+def _refuses_us(site: Mapping[str, Any]) -> bool:
+    """Whether the site is for others than whoever asks on its own host."""
+    return any(site.get(option) for option in ("behind_tls", "only_proxies", "refused_agents", "connections"))
 
 
 def _location(locations: Sequence[Mapping[str, Any]], path: str) -> Mapping[str, Any] | None:
@@ -91,7 +96,8 @@ def _location(locations: Sequence[Mapping[str, Any]], path: str) -> Mapping[str,
 
 
 def _leads(location: Mapping[str, Any] | None, bind: str) -> bool:
-    """Whether a location sends every request on to the pool: limits and lists of clients would refuse the prober."""
-    if location is None or location.get("rate_limit") or location.get("allow"):
+    """Whether a location sends every request on to the pool: limits, lists of clients and passwords would refuse the
+    prober, and a cache would answer for a release that is gone."""
+    if location is None or any(location.get(option) for option in ("rate_limit", "allow", "users", "pool_cache")):
         return False
     return str(location.get("pool")) == bind

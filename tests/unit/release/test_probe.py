@@ -54,13 +54,31 @@ def test_the_services_own_url_comes_first() -> None:
     [
         site("shop", {"path": "/", "pool": "127.0.0.1:18000", "rate_limit": {"rate": "5/s"}}),
         site("shop", {"path": "/", "pool": "127.0.0.1:18000", "allow": ["192.0.2.0/24"]}),
+        site("shop", {"path": "/", "pool": "127.0.0.1:18000", "users": ["alice"]}),
+        site("shop", {"path": "/", "pool": "127.0.0.1:18000", "pool_cache": {"seconds": 5}}),
+        site("shop", {"path": "/", "pool": "127.0.0.1:18000"}, only_proxies=True),
+        site("shop", {"path": "/", "pool": "127.0.0.1:18000"}, refused_agents=["slipway"]),
+        site("shop", {"path": "/", "pool": "127.0.0.1:18000"}, connections=5),
         site("shop", {"path": "/", "redirect": "https://www.example.test"}),
         site("shop", {"path": "/", "pool": "127.0.0.1:18000"}, behind_tls=True),
         site("shop", {"path": "/", "pool": "127.0.0.1:18000"}, {"path": "^/v", "match": "regex", "respond": 404}),
         site("shop", {"path": "/", "pool": "127.0.0.1:18000"}, {"path": "/version", "match": "exact", "respond": 404}),
         site("shop", {"path": "/", "pool": "127.0.0.1:18000"}, domains=["*.example.test"]),
     ],
-    ids=["rate limit", "other clients only", "redirect", "TLS ends elsewhere", "regex", "exact", "no plain name"],
+    ids=[
+        "rate limit",
+        "other clients only",
+        "users",
+        "cache",
+        "proxies",
+        "agents",
+        "connections",
+        "redirect",
+        "TLS ends elsewhere",
+        "regex",
+        "exact",
+        "no plain name",
+    ],
 )
 def test_a_site_that_would_not_let_the_prober_through_to_the_pool_is_not_asked(other: dict[str, Any]) -> None:
     assert where("shop", other, watch={"path": "/version"})[0] == "http://127.0.0.1:18000/version"
