@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,12 @@ def test_weekly_sources_wait_for_their_week(tmp_path: Path, restic: Path) -> Non
     status = backup.state("app1", lambda: snapshots, wanted.sources, NOW)
     assert (status.age, status.full_age, status.size) == (105.0, 9 * DAY + 5, 2000)
     assert "no backup of logs" in str(backup.state("app1", lambda: snapshots[:1], wanted.sources, NOW).trouble)
+
+
+def test_a_host_that_backs_up_nothing_is_asked_in_vain_and_tells_no_failure(tmp_path: Path) -> None:
+    """One order goes to all hosts, to the one that keeps the others' repositories too."""
+    keeper, told = replace(plan(tmp_path), repository=None), list[str]()
+    assert backup.back_up(keeper, "full", None, told.append) == told == []
 
 
 def node(path: Path, kind: str = "file") -> dict[str, Any]:

@@ -6,6 +6,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Refused, Restore
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import DAY, Kept, digest, shrinkage
-from ansible_collections.slipway.ops.plugins.module_utils.engines.redis import RedisError, restore
+from ansible_collections.slipway.ops.plugins.module_utils.engines.redis import RedisError, backup, engine, restore
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.backup import Plan, Snapshots
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.client import connected
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.rehearsal import compared
@@ -163,6 +164,86 @@ def test_what_is_sealed_comes_back_with_its_key_alone(shelf: Snapshots, tmp_path
     shelf.partial("a").write_bytes(b"none of it")
     with pytest.raises(BackupError, match="age ended with status 1"):
         shelf.unseal(shelf.partial("a"), tmp_path / "back")
+
+
+class InBucket(dict[str, bytes]):
+    """A bucket that is a dictionary."""
+
+    def __bool__(self) -> bool:
+        return True  # also without objects
+
+    def sizes(self) -> dict[str, int]:
+        return {name: len(content) for name, content in self.items()}
+
+    def called(self, name: str) -> str:
+        return f"https://objects1/redis/{name}"
+
+    def text(self, name: str) -> str:
+        return self[name].decode()
+
+    def write(self, name: str, text: str) -> None:
+        self[name] = text.encode()
+
+    def send(self, source: Path, name: str) -> None:
+        self[name] = source.read_bytes()
+
+    def fetch(self, name: str, _: int, target: Path) -> None:
+        target.write_bytes(self[name])
+
+
+@pytest.fixture
+def far(shelf: Snapshots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """A plan whose only backup is in a bucket, and a server that loads it."""
+    there = InBucket({})
+    monkeypatch.setattr(backup, "bucket", lambda given: there if given else None)
+    monkeypatch.setattr(backup, "load", lambda *_: dict(HOLDS))
+    monkeypatch.setattr(backup, "refuse_little_memory", lambda _: None)
+    wanted = Plan("cache", shelf.directory, shelf.key, tmp_path, tmp_path, "", tmp_path, bucket={"url": "https://…"})
+    put(wanted.shelf, "20261101T000000Z", 1000.0)
+    return wanted
+
+
+def files(wanted: Plan) -> list[str]:
+    return [path.name for path in wanted.directory.iterdir() if path.is_file() and path.name != ".lock"]
+
+
+def test_a_backup_in_a_bucket_is_verified_from_there_and_leaves_nothing_here(far: Plan) -> None:
+    assert files(far) == [] and [result.verdict for result in backup.verify(far, lambda _: None)] == ["pass"]
+    bucket: InBucket = far.shelf.bucket  # type: ignore[assignment]
+    bucket["20261101T000000Z.age"] = b"Sealed"
+    (told,) = backup.verify(far, lambda _: None)
+    assert told.verdict == "fail" and "https://objects1/redis/20261101T000000Z.age is not what was" in str(told.reason)
+    assert files(far) == []
+
+
+def test_a_backup_in_a_bucket_is_at_hand_while_the_server_starts_on_it(
+    far: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[list[str]] = []
+
+    class Live:
+        def keyspace(self) -> dict[str, dict[str, int]]:
+            return {"db0": {"keys": 10}, "db3": {"keys": 1}}
+
+    monkeypatch.setattr(restore, "look", lambda _: 0)
+    monkeypatch.setattr(restore, "put", lambda *_: found.append(files(far)))
+    monkeypatch.setattr(Plan, "live", lambda _: nullcontext(Live()))
+    restore.restore(far, "cache1", Restore("recover"), lambda _: None)
+    assert found == [[".20261101T000000Z.age"]] and files(far) == []
+
+
+def test_a_bucket_that_cannot_be_opened_is_told_and_nothing_is_touched(shelf: Snapshots, tmp_path: Path) -> None:
+    plan = {name: str(tmp_path) for name in ("directory", "key", "secrets", "scratch", "data")}
+    there = {"url": "https://objects1:7070/redis", "secrets": str(tmp_path / "bucket.json")}
+    settings = {"host": "cache1", "plan": {**plan, "name": "cache", "socket": "", "bucket": there}}
+    words = "bucket.json cannot be read"
+    (state,) = engine.statuses(settings, 1000.0)
+    assert words in str(state.trouble)
+    for kind in ("full", "verify"):
+        (told,) = engine.back_up(kind, settings, None, lambda _: None)
+        assert told.verdict == "fail" and words in str(told.reason)
+    with pytest.raises(Refused, match=f"{words}.* Nothing was changed"):
+        engine.restore(settings, Restore(), lambda _: None)
 
 
 def kept_one(**different: object) -> Kept:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.keeper import has_server
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest import status
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.info import Backup
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore import RestoreError, journal
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.cluster import Cluster, _is_written
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.restore.postgresql import (
     Plan,
     Wanted,
+    _stanza,
     discard,
     discard_plan,
     perform,
@@ -244,3 +247,16 @@ def test_a_server_is_known_by_its_process(tmp_path):
     assert not has_server(tmp_path)
     (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n")
     assert not has_server(tmp_path)  # the number of another program
+
+
+def test_a_host_asks_about_the_repository_that_it_restores_from_alone(monkeypatch, tmp_path):
+    """pgBackRest 2.55 gets no key of a second repository from the host of both when it is asked about both."""
+
+    def answer(argv, *_):
+        code = 0 if "--repo=2" in argv else 99
+        state = {"code": code, "message": "key/value found outside", "lock": {"backup": {"held": False}}}
+        told = {"key": 2, "cipher": "aes-256-cbc", "status": state}
+        return json.dumps([{"name": "main", "archive": [], "backup": [], "db": [], "repo": [told], "status": state}])
+
+    monkeypatch.setattr(status, "succeed", answer)
+    assert _stanza(Cluster(17, "main", tmp_path, 5432, "main", 2)).name == "main"

@@ -42,6 +42,8 @@ def back_up(wanted: Plan, kind: Kind, only: str | None, tell: Tell) -> list[Resu
     chosen = [
         one for one in wanted.sources if only == one.name or (only is None and (kind == "full" or not one.weekly))
     ]
+    if not chosen:  # a host that keeps others' repositories, or has none of this name
+        return []
     at = timestamp()
     try:
         with wanted.alone(wanted.repository.patience if wanted.repository else 0.0):

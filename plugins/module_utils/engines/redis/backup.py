@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size
 from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data.bucket import bucket
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import Kept, Shelf, digest, shrinkage
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis import RedisError
@@ -41,7 +42,8 @@ class Snapshots(Shelf[Kept]):
 @dataclass(frozen=True)
 class Plan:
     """What the role left. ``flavour`` is redis or valkey: program, user and unit are called so. ``socket`` is the live
-    server's, ``data`` its directory, ``appendonly`` whether it starts from its append-only file."""
+    server's, ``data`` its directory, ``appendonly`` whether it starts from its append-only file, ``bucket`` where
+    backups are kept when not in ``directory``."""
 
     name: str
     directory: Path
@@ -54,10 +56,11 @@ class Plan:
     appendonly: bool = True
     retention: float = 7.0
     sentinel: str = ""  # settings of the sentinels, where there are some
+    bucket: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shelf(self) -> Snapshots:
-        return Snapshots(self.name, self.directory, self.key, self.retention)
+        return Snapshots(self.name, self.directory, self.key, self.retention, bucket(self.bucket))
 
     @property
     def server(self) -> Scratch:
@@ -82,9 +85,10 @@ def plan(settings: Mapping[str, Any]) -> Plan:
 
 def back_up(wanted: Plan, tell: Tell) -> list[Result]:
     """A snapshot, and what is recorded of it."""
-    at, began, shelf = timestamp(), time.monotonic(), wanted.shelf
+    at, began = timestamp(), time.monotonic()
     claim = f"A backup of {wanted.name} succeeds"
     try:
+        shelf = wanted.shelf
         with shelf.alone():
             before = shelf.all()
             kept = make(wanted, shelf, tell)
@@ -129,6 +133,8 @@ def make(wanted: Plan, shelf: Snapshots, tell: Tell) -> Kept:
         tell("it is loaded by a scratch server")
         holds = load(wanted, shelf, partial) | {"memory": memory, "server": version}
         kept = Kept(label, began, time.time(), digest(partial), partial.stat().st_size, size, holds)
+        if shelf.bucket:
+            tell(f"it is sent to {shelf.where}")
         shelf.keep(kept)
         return kept
     except (DataError, OSError) as error:
@@ -149,15 +155,12 @@ def load(wanted: Plan, shelf: Snapshots, sealed: Path) -> dict[str, Any]:
 
 def verify(wanted: Plan, tell: Tell) -> list[Result]:
     """Has every backup loaded by a scratch server."""
-    at, began, shelf = timestamp(), time.monotonic(), wanted.shelf
-    troubles = []
-    kept = shelf.all()
-    for one in kept:
-        found = _tried(lambda one=one: check(wanted, shelf, one))  # type: ignore[misc]
-        tell(f"{one.label}: {found or 'whole'}")
-        troubles += [found] if found else []
-    if not kept:
-        troubles.append("there is none")
+    at, began = timestamp(), time.monotonic()
+    try:
+        troubles = _troubles(wanted, wanted.shelf, tell)
+    except (DataError, OSError) as error:
+        troubles = [str(error)]
+        tell(f"fail: {error}")
     took = round(time.monotonic() - began, 2)
     claim = f"Every backup of {wanted.name} can be loaded"
     verdict: Verdict = "fail" if troubles else "pass"
@@ -165,8 +168,23 @@ def verify(wanted: Plan, tell: Tell) -> list[Result]:
     return [_result(wanted, "verified", claim, verdict, at=at, took=took, measured=took, unit="s", reason=reason)]
 
 
+def _troubles(wanted: Plan, shelf: Snapshots, tell: Tell) -> list[str]:
+    troubles = []
+    with shelf.alone() if shelf.bucket else nullcontext():  # one at a time fetches
+        kept = shelf.all()
+        for one in kept:
+            try:
+                with shelf.at_hand(one):
+                    check(wanted, shelf, one)
+                tell(f"{one.label}: whole")
+            except (DataError, OSError) as error:
+                troubles.append(str(error))
+                tell(f"{one.label}: {error}")
+    return troubles if kept else ["there is none"]
+
+
 def check(wanted: Plan, shelf: Snapshots, one: Kept) -> None:
-    """DataError unless a backup is what was written and loads to what it was made with."""
+    """DataError unless a backup, which is at hand, is what was written and loads to what it was made with."""
     shelf.refuse_damage(one)
     refuse_little_memory(one.holds["memory"])
     refuse_difference(one, load(wanted, shelf, shelf.sealed(one.label)))
@@ -183,14 +201,6 @@ def keys(kept: Kept) -> int:
 
 def _counts(kept: Kept) -> dict[str, int]:
     return {"keys": keys(kept), "bytes": kept.size}
-
-
-def _tried(action: Callable[[], object]) -> str:
-    try:
-        action()
-    except (DataError, OSError) as error:
-        return str(error)
-    return ""
 
 
 def _result(wanted: Plan, name: str, claim: str, verdict: Verdict, **given: Any) -> Result:

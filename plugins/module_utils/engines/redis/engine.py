@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
+from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Limits, Report
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Kind, Restore, Settings, Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status
@@ -21,7 +22,11 @@ def back_up(kind: Kind, settings: Settings, only: str | None, tell: Tell) -> lis
 
 
 def statuses(settings: Settings, now: float) -> list[Status]:
-    return backup.plan(settings).shelf.statuses(backup.ENGINE, now)
+    wanted = backup.plan(settings)
+    try:
+        return wanted.shelf.statuses(backup.ENGINE, now)
+    except DataError as error:
+        return [Status(backup.ENGINE, wanted.name, trouble=str(error))]
 
 
 def drill(settings: Settings, run: str, tell: Tell) -> Report:

@@ -19,14 +19,19 @@ from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report impo
     difference,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import Kept
-from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.backup import ENGINE, Plan, keys
+from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.backup import (
+    ENGINE,
+    Plan,
+    Snapshots,
+    keys,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.scratch import (
     RDB,
     contents,
     refuse_little_memory,
 )
 
-PARTS = ("restore", "start")
+PARTS = ("fetch", "restore", "start")
 
 
 def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
@@ -44,7 +49,9 @@ def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
 
 def sweep(wanted: Plan) -> None:
     """Removes what a drill that was killed left, unless one is under way."""
-    with wanted.shelf.alone():
+    shelf = wanted.shelf
+    with shelf.alone():
+        shelf.tidy()
         wanted.server.sweep()
 
 
@@ -58,6 +65,14 @@ def _perform(wanted: Plan, report: Report, course: Course) -> None:
         refuse_stale(wanted.name, kept, age, report.limits.age)
         refuse_little_memory(kept.holds["memory"])
         phase.note = f"{kept.label}, {to_duration(round(age))} old, {to_byte_size(kept.size)}, {keys(kept)} keys"
+    with ExitStack() as held:
+        if shelf.bucket:
+            with course.phase("fetch", "Fetch it from the bucket"):
+                held.enter_context(shelf.at_hand(kept))
+        _restore(wanted, shelf, kept, report, course)
+
+
+def _restore(wanted: Plan, shelf: Snapshots, kept: Kept, report: Report, course: Course) -> None:
     with course.phase("read", "Read the file to its end"):
         shelf.refuse_damage(kept)
     with wanted.server.place() as place, ExitStack() as stack:
@@ -66,7 +81,7 @@ def _perform(wanted: Plan, report: Report, course: Course) -> None:
         with course.phase("start", "Start a server on it"):
             client = stack.enter_context(wanted.server.loaded(place))
         report.rto = report.moving = course.seconds(*PARTS)
-        report.rpo = round(age, 1)
+        report.rpo = report.backup["age"]
         with course.phase("compare", "Compare every key") as phase:
             found = contents(client)
             report.tables = compared(kept, found["databases"], found["hash"])

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ _LONGEST = 4 * 3600.0  # seconds that loading may take
 
 def restore(wanted: Plan, host: str, asked: Restore, tell: Tell) -> None:
     """Nothing is replaced that is not confirmed, and what is replaced is saved before."""
-    shelf, former = wanted.shelf, replace(wanted.shelf, directory=wanted.directory / "former")
+    shelf = _refusing(lambda: wanted.shelf)
+    former = replace(shelf, directory=wanted.directory / "former", bucket=None)
     with shelf.alone():
         if asked.action == "discard":
             tell("what the last restore replaced is removed" if former.directory.exists() else "nothing is kept")
@@ -38,16 +40,18 @@ def restore(wanted: Plan, host: str, asked: Restore, tell: Tell) -> None:
             return
         undo = asked.action == "undo"
         source = former if undo else shelf
-        kept = choose(source, asked)
-        _refusing(lambda: check(wanted, source, kept))
-        live = _refusing(lambda: look(wanted))
-        refuse_unconfirmed(asked, live, f"{host}/{wanted.name}")
-        tell(f"{kept.label} with {keys(kept)} keys is restored" + (f" and replaces {live} keys" if live else ""))
-        if asked.look:
-            return
-        if live and not undo:
-            _save(wanted, former, tell)
-        put(wanted, source, kept)
+        kept = _refusing(lambda: choose(source, asked))
+        with ExitStack() as held:
+            _refusing(lambda: held.enter_context(source.at_hand(kept)))
+            _refusing(lambda: check(wanted, source, kept))
+            live = _refusing(lambda: look(wanted))
+            refuse_unconfirmed(asked, live, f"{host}/{wanted.name}")
+            tell(f"{kept.label} with {keys(kept)} keys is restored" + (f" and replaces {live} keys" if live else ""))
+            if asked.look:
+                return
+            if live and not undo:
+                _save(wanted, former, tell)
+            put(wanted, source, kept)
         with wanted.live() as client:
             refuse_difference(kept, client.keyspace())
         if undo:
@@ -65,7 +69,7 @@ def choose(shelf: Snapshots, asked: Restore) -> Kept:
         return shelf.newest()
     kept = {one.label: one for one in shelf.all()}
     if not kept:
-        raise Refused(f"there is no backup of {shelf.name} in {shelf.directory}; bring one there. {UNCHANGED}")
+        raise Refused(f"there is no backup of {shelf.name} in {shelf.where}; bring one there. {UNCHANGED}")
     if asked.set and asked.set not in kept:
         raise Refused(f"there is no backup {asked.set}; there are {', '.join(kept)}. {UNCHANGED}")
     return kept[asked.set] if asked.set else shelf.newest()
@@ -108,6 +112,8 @@ def refuse_unconfirmed(asked: Restore, live: int, confirmation: str) -> None:
 def _refusing(action: Callable[[], Any]) -> Any:
     try:
         return action()
+    except Refused:
+        raise
     except (DataError, OSError) as error:
         raise Refused(f"{error}. {UNCHANGED}") from error
 

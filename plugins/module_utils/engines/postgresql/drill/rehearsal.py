@@ -207,7 +207,7 @@ class _Drill:
     def _stanza(self) -> Stanza:
         wanted = self.wanted
         try:
-            stanza = find(read(wanted.user, wanted.stanza), wanted.stanza)
+            stanza = find(read(wanted.user, wanted.stanza, wanted.repository), wanted.stanza)
         except (PgbackrestError, InfoError) as error:
             raise DrillError(f"the repository of {wanted.subject} cannot be read: {error}") from error
         if stanza is None:

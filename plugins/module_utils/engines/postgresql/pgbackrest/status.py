@@ -17,9 +17,15 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgb
 INFO_TIMEOUT = 480.0  # seconds; of an object store that does not answer it knows after nine times io-timeout
 
 
-def read(user: str, stanza: str | None = None, timeout: float = INFO_TIMEOUT) -> list[Stanza]:
-    """What pgBackRest tells of its stanzas; PgbackrestError with its reason when it cannot."""
-    argv = arguments("info", stanza, output="json", log_level_console="off", log_level_stderr="error")
+def read(
+    user: str, stanza: str | None = None, repository: int | None = None, timeout: float = INFO_TIMEOUT
+) -> list[Stanza]:
+    """What pgBackRest tells of its stanzas; PgbackrestError with its reason when it cannot.
+
+    A host that reaches both repositories through another names the one that it asks about: pgBackRest gets no key of a
+    second one there, and finds it unreadable, when it asks for both.
+    """
+    argv = arguments("info", stanza, repo=repository, output="json", log_level_console="off", log_level_stderr="error")
     return parse(succeed(argv, user, timeout))
 
 

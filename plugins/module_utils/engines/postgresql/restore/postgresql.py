@@ -114,7 +114,7 @@ def refuse_unfinished_undo(wanted: Wanted) -> journal.Journal | None:
 
 def _stanza(cluster: Cluster) -> Stanza:
     try:
-        stanza = find(read(cluster.user, cluster.stanza), cluster.stanza)
+        stanza = find(read(cluster.user, cluster.stanza, cluster.repository), cluster.stanza)
     except (PgbackrestError, InfoError) as error:
         raise RestoreError(f"the repository cannot be read: {error}") from error
     if stanza is None:
