@@ -190,6 +190,15 @@ def test_no_playbook_gives_the_controller_a_role_unless_the_inventory_does() -> 
             assert "roles" not in found and found.get("become") is not True, found["name"]
 
 
+def test_two_servers_do_not_share_a_place_in_a_store(site: Site) -> None:
+    """Each would take the other's backups for its own, and remove them."""
+    given = {"redis_password": "p" * 16, "redis_key": "AGE-SECRET-KEY-1" + "Q" * 58}
+    store = {"key": "k", "key_secret": "s", "url": "https://objects1:7070/redis"}
+    assert "is that of several hosts of group redis" in site({"redis": ["one", "two"]}, **given, redis_s3=store)
+    own = store | {"url": "https://objects1:7070/redis/{{ inventory_hostname }}"}
+    assert "several hosts" not in site({"redis": ["one", "two"]}, **given, redis_s3=own)
+
+
 def test_an_inventory_without_hosts_is_refused() -> None:
     run = play("site", "/dev/null")
     assert run.code != 0 and "This inventory has no hosts, so nothing was done." in run.said

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size, to_duration
@@ -41,8 +42,8 @@ def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
 
 
 def sweep(wanted: Plan) -> None:
-    """Drops what a drill that was killed left, unless one is under way."""
-    store = Store(wanted)
+    """Drops what a drill that was killed left here, unless one is under way; a bucket that is away is none of it."""
+    store = Store(replace(wanted, bucket={}))
     with store.alone():
         store.tidy()
         with connected(uri_of(wanted.secrets)) as server:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size, to_duration
@@ -48,8 +49,8 @@ def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
 
 
 def sweep(wanted: Plan) -> None:
-    """Removes what a drill that was killed left, unless one is under way."""
-    shelf = wanted.shelf
+    """Removes what a drill that was killed left here, unless one is under way; a bucket that is away is none of it."""
+    shelf = replace(wanted, bucket={}).shelf
     with shelf.alone():
         shelf.tidy()
         wanted.server.sweep()
