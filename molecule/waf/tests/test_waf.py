@@ -65,9 +65,9 @@ def event_of(host, headers):
 
 
 def test_what_browsers_report_of_a_policy_is_no_attack(host):
-    """It quotes what was blocked, in a type that the rules do not know."""
+    """It quotes what was blocked; as a request to the pool the same is refused."""
     report = '{"csp-report": {"script-sample": "<script>alert(1)</script>"}}'
-    sent = f"-H 'Content-Type: application/csp-report' -d '{report}'"
+    sent = f"-H 'Content-Type: application/json' -d '{report}'"
     assert ask(host, f"/csp-reports {sent}")[0] == 204
     assert ask(host, f"/ {sent}")[0] == 403
 
