@@ -48,6 +48,7 @@ class Act:
 @dataclass(frozen=True)
 class Meter:
     seconds: float
+    cpu: float  # the command's seconds of the processor, without the server's
     peak: float  # MiB
     own: float  # MiB of Python, which is Slipway's
 
@@ -148,23 +149,25 @@ def measured(act: Act) -> Meter:
     if told["code"] != 0:
         raise SystemExit(f"{act.what}, {act.side} ended with {told['code']}:\n{told['said']}")
     own = sum(size for program, size in told["programs"].items() if program.startswith(("python", "slipway")))
-    return Meter(told["seconds"], told["peak"] / 2**20, own / 2**20)
+    return Meter(told["seconds"], told["cpu"], told["peak"] / 2**20, own / 2**20)
 
 
 def report(meters: dict[Act, list[Meter]]) -> bool:
     """Prints it; answers whether all aims are met."""
-    rows: list[tuple[str, ...]] = [("", "wall s", "of the tool", "memory MiB", "beyond the tool", "Slipway's own")]
+    rows: list[tuple[str, ...]] = [
+        ("", "wall s", "of the tool", "cpu s", "memory MiB", "beyond the tool", "Slipway's own")
+    ]
     met, tool = [], (0.0, 0.0)
     for act, each in meters.items():
-        seconds, peak, own = (median(getattr(one, name) for one in each) for name in ("seconds", "peak", "own"))
+        names = ("seconds", "cpu", "peak", "own")
+        seconds, cpu, peak, own = (median(getattr(one, name) for one in each) for name in names)
         if act.side in ("mongodump", "restic"):
             tool = seconds, peak
         ratio, beyond = seconds / tool[0], peak - tool[1]
         if act.side.startswith("slipway"):
             met += [ratio <= LIMIT, beyond <= MEMORY]
-        rows.append(
-            (f"{act.what}, {act.side}", f"{seconds:.1f}", f"{ratio:.2f}", f"{peak:.0f}", f"{beyond:.0f}", f"{own:.0f}")
-        )
+        numbers = (f"{seconds:.1f}", f"{ratio:.2f}", f"{cpu:.1f}", f"{peak:.0f}", f"{beyond:.0f}", f"{own:.0f}")
+        rows.append((f"{act.what}, {act.side}", *numbers))
     print_table(rows)
     print(f"at most {LIMIT} of the tool's seconds and {MEMORY} MiB beyond it: {'yes' if all(met) else 'NO'}")
     return all(met)

@@ -25,6 +25,7 @@ NAME = "slipway-bench-fleet"
 IMAGE = f"{NAME}:host"
 GROWTH = 1.15  # of the smallest fleet's seconds a host
 OF_PLAIN = 0.5
+LONGEST = 3600.0  # seconds of a run over the largest fleet
 OURS, PLAIN, EMPTY = "site.yml", "plain tasks", "empty play"
 PACKAGES = ("ca-certificates curl less lsof procps rsync sudo tzdata", "prometheus-node-exporter", "openssh-server")
 UNITS = ("systemd-journald.service", "prometheus-node-exporter.service", "ssh.service")
@@ -96,11 +97,11 @@ def tasks_of(playbook: Path) -> int:
 
 def measure(inventory: Path, sides: list[Side], rounds: int) -> dict[str, list[Run]]:
     for side in sides:
-        ansible_playbook(inventory, side.playbook)  # settles, and warms up
+        ansible_playbook(inventory, side.playbook, longest=LONGEST)  # settles, and warms up
     runs: dict[str, list[Run]] = {side.name: [] for side in sides}
     for _ in range(rounds):
         for side in sides:
-            runs[side.name].append(ansible_playbook(inventory, side.playbook)[0])
+            runs[side.name].append(ansible_playbook(inventory, side.playbook, longest=LONGEST)[0])
             print(f"{inventory.stem}, {side.name}: {runs[side.name][-1]}", flush=True)
     refuse_changes(runs)
     return runs

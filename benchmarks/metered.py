@@ -1,4 +1,4 @@
-"""Runs a command on a host, and tells as JSON its seconds and the peak memory of its processes, by program.
+"""Runs a command on a host, and tells as JSON its seconds, those of the processor, and its processes' peak memory.
 
 For benchmarks/dumps.py, which copies it there. Memory is each process' proportional share, looked at many times a
 second; what is so short-lived that no look falls on it is not seen.
@@ -6,10 +6,13 @@ second; what is so short-lived that no look falls on it is not seen.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -19,18 +22,13 @@ PAUSE = 0.05  # seconds between looks
 
 def family(root: int) -> list[Path]:
     """A process and its descendants."""
-    children: dict[int, list[int]] = {}
-    for directory in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((directory / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        children.setdefault(parent, []).append(int(directory.name))
     found, todo = [], [root]
     while todo:
-        number = todo.pop()
-        found.append(Path(f"/proc/{number}"))
-        todo += children.get(number, [])
+        process = Path(f"/proc/{todo.pop()}")
+        found.append(process)
+        for children in process.glob("task/*/children"):
+            with contextlib.suppress(OSError):  # it has ended
+                todo += map(int, children.read_text().split())
     return found
 
 
@@ -50,17 +48,19 @@ def main(argv: list[str]) -> int:
     peaks: Counter[str] = Counter()
     together = 0
     started = time.monotonic()
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
-        while running.poll() is None:
-            used = memory(family(running.pid))
-            peaks |= used
-            together = max(together, used.total())
-            time.sleep(PAUSE)
-        seconds = time.monotonic() - started
-        said = running.stdout.read() if running.stdout else ""
-    print(
-        json.dumps({"seconds": seconds, "peak": together, "programs": peaks, "code": running.returncode, "said": said})
-    )
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        with subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT) as running:
+            while running.poll() is None:
+                used = memory(family(running.pid))
+                peaks |= used
+                together = max(together, used.total())
+                time.sleep(PAUSE)
+            seconds = time.monotonic() - started
+        output.seek(0)
+        said = output.read()
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    told = {"seconds": seconds, "cpu": spent.ru_utime + spent.ru_stime, "peak": together, "programs": peaks}
+    print(json.dumps({**told, "code": running.returncode, "said": said}))
     return 0
 
 
