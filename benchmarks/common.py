@@ -48,7 +48,12 @@ def cost(runs: list[Run]) -> Cost:
 
 
 def ansible_playbook(
-    inventory: Path, playbook: Path, *options: str, collections: Path | None = None, root: Path = ROOT
+    inventory: Path,
+    playbook: Path,
+    *options: str,
+    collections: Path | None = None,
+    root: Path = ROOT,
+    longest: float = LONGEST_RUN,
 ) -> tuple[Run, str]:
     """Run a playbook in a fresh process with a checkout's settings; answers the measures and the output."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -65,7 +70,7 @@ def ansible_playbook(
         },
         capture_output=True,
         text=True,
-        timeout=LONGEST_RUN,
+        timeout=longest,
         check=False,
     )
     wall = time.monotonic() - started
