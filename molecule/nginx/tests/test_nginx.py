@@ -265,7 +265,7 @@ def test_nginx_comes_back_when_killed(host, get):
         ),
         (
             {"nginx_sites": [site(certificate={"name": "absent"})], "nginx_pool_tls": []},
-            ["/etc/slipway/certificates/absent/key.pem is named in nginx_sites but is not there"],
+            ["/etc/slipway/certificates/absent/key.pem is named in nginx_sites or nginx_pool_tls but is not there"],
         ),
         (
             {
@@ -299,7 +299,7 @@ def test_nginx_comes_back_when_killed(host, get):
             },
             [
                 "www: connections is 0, so that nobody could come",
-                "www: the user agent 'bot|' is found in every request",
+                "www: the user agent 'bot|' is found in every browser",
                 "www: csp.policy has report-uri, which the role adds",
                 "www /: pool_cache.key '$host' has neither $request_uri nor $uri",
                 "www /staff names carol, who is none of nginx_users",
