@@ -72,7 +72,7 @@ def test_every_playbook_is_understood(host: None) -> None:
 
 def test_unit_tests_pass_there(host: None) -> None:
     executable = "--basetemp=/var/tmp/unit"  # unlike /tmp in a container
-    tested = inside("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", executable, "tests/unit", timeout=600)
+    tested = inside("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", executable, "tests/unit", timeout=2400)
     assert tested.returncode == 0, tested.stdout[-6000:]
 
 
