@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,7 @@ ANSWERS: dict[str, Any] = {
     "deploy_lock": {"acquired": True, "holder": {"owner": "me"}},
     "traffic:stopped": {"traffic": {"total": {"requests": 5, "failed": 0}}},
 }
+away = pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no ssh to find nobody with")
 GONE = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
 
 
@@ -153,6 +155,7 @@ def ended(play: Play) -> None:
     assert first["events"][0]["event"] == "begun" and last["events"][0]["event"] in ("failed", "done")
 
 
+@away
 def test_a_node_that_cannot_be_reached_at_the_proof_has_all_of_it_taken_back(play: Play) -> None:
     assert release(play, w1=GONE) != 0
     assert "w1 could not be reached" in play.output and "1 is live again" in play.output, play.output
@@ -161,6 +164,7 @@ def test_a_node_that_cannot_be_reached_at_the_proof_has_all_of_it_taken_back(pla
     ended(play)
 
 
+@away
 def test_an_edge_that_cannot_be_reached_before_has_nothing_change(play: Play) -> None:
     assert release(play, edge1=GONE) != 0
     assert "edge1 could not be reached" in play.output and "Nothing was changed" in play.output, play.output
@@ -169,6 +173,7 @@ def test_an_edge_that_cannot_be_reached_before_has_nothing_change(play: Play) ->
     ended(play)
 
 
+@away
 def test_a_monitor_that_cannot_be_reached_fails_the_run_and_takes_nothing_back(play: Play) -> None:
     assert release(play, mon1=GONE) != 0 and "The evidence of it was not kept" in play.output, play.output
     assert not play.called("swarm_release", "restored")
