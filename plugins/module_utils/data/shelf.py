@@ -14,8 +14,8 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import IO, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.bucket import Bucket
+from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, moment
 from ansible_collections.slipway.ops.plugins.module_utils.host.run import environment
 
@@ -123,6 +124,24 @@ class Shelf(Generic[K]):
             yield path
         finally:
             path.unlink(missing_ok=True)
+
+    def troubles(self, check: Callable[[K], object], tell: Tell, whole: str) -> list[str]:
+        """What ``check`` raises of each, once it is at hand; that there is none is trouble, too.
+
+        Of the others their label is told, and ``whole`` after it.
+        """
+        found = []
+        with self.alone() if self.bucket else nullcontext():  # one at a time fetches
+            kept = self.all()
+            for one in kept:
+                try:
+                    with self.at_hand(one):
+                        check(one)
+                    tell(f"{one.label}{whole}")
+                except (DataError, OSError) as error:
+                    found.append(str(error))
+                    tell(f"{one.label}: {error}")
+        return found if kept else ["there is none"]
 
     def partial(self, label: str) -> Path:
         return self.directory / f".{label}.partial"

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size
@@ -70,7 +69,8 @@ def verify(wanted: Plan, tell: Tell) -> list[Result]:
     """Reads every archive to its end."""
     at, began = timestamp(), time.monotonic()
     try:
-        troubles = _troubles(Store(wanted), tell)
+        store = Store(wanted)
+        troubles = store.troubles(store.check, tell, " is whole")
     except (DataError, OSError) as error:
         troubles = [str(error)]
         tell(f"fail: {error}")
@@ -79,21 +79,6 @@ def verify(wanted: Plan, tell: Tell) -> list[Result]:
     verdict: Verdict = "fail" if troubles else "pass"
     reason = f"the verification of {wanted.name} found trouble: {'; '.join(troubles[:5])}" if troubles else None
     return [_result(wanted, "verified", claim, verdict, at=at, took=took, measured=took, unit="s", reason=reason)]
-
-
-def _troubles(store: Store, tell: Tell) -> list[str]:
-    troubles = []
-    with store.alone() if store.bucket else nullcontext():  # one at a time fetches
-        dumps = store.all()
-        for dump in dumps:
-            try:
-                with store.at_hand(dump):
-                    store.check(dump)
-                tell(f"{dump.label} is whole")
-            except (DataError, OSError) as error:
-                troubles.append(str(error))
-                tell(f"{dump.label}: {error}")
-    return troubles if dumps else ["there is none"]
 
 
 def dump(store: Store, tell: Tell) -> Dump:

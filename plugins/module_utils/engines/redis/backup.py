@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,7 +157,8 @@ def verify(wanted: Plan, tell: Tell) -> list[Result]:
     """Has every backup loaded by a scratch server."""
     at, began = timestamp(), time.monotonic()
     try:
-        troubles = _troubles(wanted, wanted.shelf, tell)
+        shelf = wanted.shelf
+        troubles = shelf.troubles(lambda one: check(wanted, shelf, one), tell, ": whole")
     except (DataError, OSError) as error:
         troubles = [str(error)]
         tell(f"fail: {error}")
@@ -166,21 +167,6 @@ def verify(wanted: Plan, tell: Tell) -> list[Result]:
     verdict: Verdict = "fail" if troubles else "pass"
     reason = f"the verification of {wanted.name} found trouble: {'; '.join(troubles[:5])}" if troubles else None
     return [_result(wanted, "verified", claim, verdict, at=at, took=took, measured=took, unit="s", reason=reason)]
-
-
-def _troubles(wanted: Plan, shelf: Snapshots, tell: Tell) -> list[str]:
-    troubles = []
-    with shelf.alone() if shelf.bucket else nullcontext():  # one at a time fetches
-        kept = shelf.all()
-        for one in kept:
-            try:
-                with shelf.at_hand(one):
-                    check(wanted, shelf, one)
-                tell(f"{one.label}: whole")
-            except (DataError, OSError) as error:
-                troubles.append(str(error))
-                tell(f"{one.label}: {error}")
-    return troubles if kept else ["there is none"]
 
 
 def check(wanted: Plan, shelf: Snapshots, one: Kept) -> None:
