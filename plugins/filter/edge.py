@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.slipway.ops.plugins.module_utils.edge import (
     nginx_access,
     nginx_cache,
@@ -18,31 +16,16 @@ from ansible_collections.slipway.ops.plugins.module_utils.edge import (
     waf,
     words,
 )
-
-
-def _said(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A value that cannot be used is an error of the template, not a traceback."""
-
-    @functools.wraps(function)
-    def call(*values: Any) -> Any:
-        try:
-            return function(*values)
-        except ValueError as error:
-            raise AnsibleFilterError(f"{function.__name__}: {error}") from error
-
-    return call
+from ansible_collections.slipway.ops.plugins.plugin_utils.filters import filters_of
 
 
 class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        functions = (
+        return filters_of(
             words.nginx_word,
             words.haproxy_word,
-            nginx_sites.server_name,
-            nginx_sites.site_host,
-            nginx_sites.site_probes,
             nginx_sites.merge_headers,
             nginx_sites.answers_late,
             nginx_sites.location_id,
@@ -59,4 +42,3 @@ class FilterModule:
             waf.waf_problems,
             waf.waf_rules,
         )
-        return {function.__name__: _said(function) for function in functions}

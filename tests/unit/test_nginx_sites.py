@@ -8,10 +8,9 @@ import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_sites import (
     answers_late,
     merge_headers,
-    server_name,
-    site_host,
     site_problems,
 )
+from ansible_collections.slipway.ops.plugins.module_utils.edge.site_names import server_name, site_host
 
 DEFAULTS = {"Content-Security-Policy": "default-src 'self'", "X-Frame-Options": "DENY"}
 

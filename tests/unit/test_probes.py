@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_sites import site_probes
+from ansible_collections.slipway.ops.plugins.module_utils.edge.site_names import site_probes
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.probes import (
     ProbeError,
     Watcher,

@@ -47,6 +47,7 @@ def digest(host):
         ("/static/page/", ["-X", "POST"], 405),
         ("/", ["--data-binary", "@/usr/bin/curl"], 413),
         ("/gone", [], 502),
+        ("/gone", ["--data-binary", "@/usr/bin/curl"], 502),
     ],
 )
 def test_headers_on_every_answer(get, path, options, status):
@@ -104,6 +105,8 @@ def test_error_pages_say_status_and_request_and_no_version(get):
     assert "<h1>502</h1>" in answer.body and answer.headers["x-request-id"][0] in answer.body
     assert "nginx" not in answer.body
     assert get("/missing").body == '{"error": "the pool\'s own"}'
+    large = get("/", "--data-binary", "@/usr/bin/curl")
+    assert "<h1>413</h1>" in large.body and large.headers["x-request-id"][0] in large.body
 
 
 def order(**words):
@@ -118,10 +121,12 @@ def test_a_site_closes_for_maintenance_and_opens_without_a_reload(host, get):
     assert closed.code == 0 and "www closed for maintenance" in closed.said, closed.stdout
     visitor, other = Answer(host, "https://www.example.test/login", outside), get("/")
     asked_json = Answer(host, "https://www.example.test/", outside, "-H 'Accept: application/json'")
+    upload = Answer(host, "https://www.example.test/upload", outside, "--data-binary", "@/usr/bin/curl")
     again = order(site="www", maintenance="on")
     order(site="www", maintenance="off")
     opened = Answer(host, "https://www.example.test/", outside)
     assert (visitor.status, visitor.headers["retry-after"], other.status) == (503, ["60"], 200)
+    assert upload.status == 503
     assert "Closed for maintenance" in visitor.body and {*HEADERS} <= {*visitor.headers}
     assert json.loads(asked_json.body)["maintenance"] is True
     assert "changed=0" in again.stdout and opened.status == 200

@@ -27,6 +27,12 @@ ATTACKS = {
     "in JSON": """/ -H 'Content-Type: application/json' -d '{"a": "<script>alert(1)</script>"}'""",
     "in a form": "/ -d 'name=<script>alert(1)</script>'",
 }
+# A scan in JSON, and an attack as large. Of random ones a few in a hundred look like a command to rule 932160.
+LARGE = """test -s /tmp/attack.json || {
+openssl enc -aes-128-ctr -K $(printf %032d 0) -iv $(printf %032d 0) -in /dev/zero 2> /dev/null |
+  head -c 400000 > /tmp/big
+base64 -w0 /tmp/big | sed 's/.*/{"scan": "&"}/' > /tmp/big.json
+sed 's/"}/<script>alert(1)<\\/script>&/' /tmp/big.json > /tmp/attack.json; }"""
 HEADERS = (
     "strict-transport-security",
     "content-security-policy",
@@ -100,12 +106,26 @@ def test_an_attack_is_refused_where_that_is_asked_for(host, name):
     ],
 )
 def test_an_ordinary_request_passes(host, request_):
-    host.check_output(
-        "test -s /tmp/big.json || { head -c 400000 /dev/urandom > /tmp/big; "
-        'base64 -w0 /tmp/big | sed \'s/.*/{"scan": "&"}/\' > /tmp/big.json; }'
-    )
+    host.check_output(LARGE)
     status, headers = ask(host, request_)
-    assert status == 200, event_of(host, headers)
+    assert status == 200, (status, event_of(host, headers))
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "status"),
+    [
+        ("/upload", "/tmp/attack.json", 403),
+        ("/upload/none", "/tmp/big.json", 502),
+        ("/", "/tmp/big.json", 413),
+    ],
+)
+def test_an_upload_larger_than_other_requests_may_be_gets_the_error_that_it_was(host, path, sent, status):
+    host.check_output(LARGE)
+    told, headers = ask(host, f"{path} -H 'Content-Type: application/json' --data-binary @{sent}")
+    assert told == status
+    assert headers["x-request-id"] in host.check_output("cat /tmp/body")
+    if status == 403:
+        assert event_of(host, headers)["rules"][0]["where"] == "ARGS:json.scan"
 
 
 def test_a_thousand_ordinary_requests_pass(host):

@@ -1,6 +1,6 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The sites of nginx: their names and headers as clients compare them, and what cannot work in them."""
+"""The sites of nginx: their headers as clients compare them, and what cannot work in them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_access import agent_problems
 from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_cache import cache_problems
 from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_csp import csp_headers, csp_problems
+from ansible_collections.slipway.ops.plugins.module_utils.edge.site_names import server_name
 from ansible_collections.slipway.ops.plugins.module_utils.edge.words import WordError, nginx_word
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError, split_host_port
-from ansible_collections.slipway.ops.plugins.module_utils.net.names import HostNameError, ascii_name
+from ansible_collections.slipway.ops.plugins.module_utils.net.names import HostNameError
 
 ANSWERS = ("pool", "root", "redirect", "respond")
 NEEDS = dict.fromkeys(("websocket", "streaming", "stream_uploads", "timeout", "pool_cache"), "pool") | {
@@ -26,35 +27,6 @@ NEEDS = dict.fromkeys(("websocket", "streaming", "stream_uploads", "timeout", "p
 _SITE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#%&'*+.^_`|~-]+")
 _RATE = re.compile(r"[1-9][0-9]*/(s|min)")
-_ADDRESS = re.compile(r"\[[0-9a-fA-F:.]+\]")
-
-
-def server_name(domain: str) -> str:
-    """A domain as nginx compares it, small and in ASCII; ``.example.com``, ``www.example.*``, ``~regex`` too."""
-    domain = str(domain)
-    if domain.startswith("~") or _ADDRESS.fullmatch(domain):
-        return domain
-    before, after = "." * domain.startswith("."), ".*" * domain.endswith(".*")
-    return before + ascii_name(domain.removeprefix(".").removesuffix(".*")) + after
-
-
-def site_host(domain: str) -> str:
-    """A host name that a domain stands for, to ask the site by; empty when it does not tell one."""
-    name = server_name(domain)
-    if name.startswith(("~", "[")) or name.endswith(".*"):
-        return ""
-    return name.removeprefix(".").replace("*", "www")
-
-
-def site_probes(sites: list[dict[str, Any]], address: str, http_port: int, https_port: int) -> list[dict[str, Any]]:
-    """How each domain that is a host name is asked from outside, at nginx's first address."""
-    return [
-        {"name": name, "scheme": scheme, "port": port, "address": address.strip("[]")}
-        for site in sites
-        for scheme, port in [("https", https_port) if site.get("certificate") else ("http", http_port)]
-        for name in dict.fromkeys(site_host(domain) for domain in site["domains"])
-        if name
-    ]
 
 
 def merge_headers(layers: list[Mapping[str, Any] | None]) -> dict[str, str]:
