@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.logs import follow as follow_module
 from ansible_collections.slipway.ops.plugins.module_utils.logs import search
 from ansible_collections.slipway.ops.plugins.module_utils.logs.events import Sender, exposition, kinds_of, stale
 from ansible_collections.slipway.ops.plugins.module_utils.logs.follow import LONGEST, Follower
@@ -118,6 +121,17 @@ def test_what_was_there_before_the_first_start_is_left_and_a_piece_of_a_line_wai
         file.flush()
         assert follower.turn() == 1
     assert taken == [b"one", b"two"]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch, capsys):
+    log, settings = tmp_path / "a.log", tmp_path / "files.json"
+    log.mkdir()
+    (log / "b.log").mkdir()
+    settings.write_text(json.dumps([{"path": str(log), "role": "x"}]))
+    monkeypatch.setattr(sys, "argv", ["follow", str(settings), str(tmp_path / "state.json")])
+    monkeypatch.setattr(follow_module, "Journal", Journal)
+    assert follow_module.main() == 1
+    assert capsys.readouterr().err == f"Cannot follow {log / 'b.log'}: Is a directory\n"
 
 
 def test_rotated_and_emptied_files_and_restarts_lose_nothing(tmp_path, follow):

@@ -156,7 +156,12 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, stop)
     while going:
-        if not follower.turn():
+        try:
+            taken = follower.turn()
+        except OSError as error:
+            print(f"Cannot follow {error.filename or 'the files'}: {error.strerror or error}", file=sys.stderr)
+            return 1
+        if not taken:
             time.sleep(_PAUSE)
     return 0
 
