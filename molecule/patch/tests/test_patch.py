@@ -186,4 +186,5 @@ def test_until_it_is_over_no_release_begins() -> None:
     assert killed.until("2/6 Away"), killed.output
     refused = play("deploy", INVENTORY, service="sample", version="1.0.0")
     assert refused.code != 0 and "sample is locked by" in refused.said and "patch" in refused.said
+    assert "app2: sample" in play("unlock", INVENTORY).said  # as a manager of a Swarm
     assert killed.end().code == 0 and until(lambda: servers()["app1-1"] == "UP")

@@ -109,7 +109,12 @@ def test_the_container_has_what_the_service_says() -> None:
 
 def test_nodes_change_one_after_the_other_and_no_request_is_lost() -> None:
     with users() as seen:
-        run = release("2.0.0")
+        run = Run("swarm", INVENTORY, service="sample", version="2.0.0")
+        assert run.until("Node by node"), run.output
+        shown = play("unlock", INVENTORY)
+        run.end()
+    assert "node1: sample" in shown.said and "swarm 2.0.0" in shown.said, shown.output
+    assert "node1: nothing is locked" in play("unlock", INVENTORY).said
     assert run.code == 0 and answers() == everywhere("2.0.0"), run.output
     assert seen["failed"] == 0 and seen["versions"] == {"1.0.0", "2.0.0"}, seen
     found = records()
