@@ -12,10 +12,12 @@ from typing import Any
 
 import yaml
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import byte_size
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
 from ansible_collections.slipway.ops.plugins.module_utils.release import (
     compose,
     guards,
     history,
+    longest,
     migration,
     plan,
     probe,
@@ -58,6 +60,25 @@ def _text(name: str, content: str | dict[str, Any]) -> str:
     if name.endswith(".json"):
         return json.dumps(content, indent=2) + "\n"
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=120)
+
+
+def bake_boards(surveys: Mapping[str, Mapping[str, Any]], port: int) -> list[str]:
+    """Where the hosts of a release ask its app hosts' boards: a host's own address, its name when it listens on all."""
+    everywhere = ("0.0.0.0", "::", "[::]")  # noqa: S104 (compared, not bound)
+    addresses = {host: str(survey["address"]) for host, survey in surveys.items()}
+    return [join_host_port(host if at in everywhere else at, int(port)) for host, at in addresses.items()]
+
+
+def release_longest(description: Mapping[str, Any], hosts: int, limits: Mapping[str, Any]) -> float:
+    """Seconds that a release of the service on so many hosts may take, with the way back."""
+    steps = limits["steps"]
+    seconds = {name: float(value) for name, value in limits.items() if name != "steps"}
+    return longest.longest(parse_service(description), int(hosts), longest.Limits(**seconds, steps=steps))
+
+
+def engine_timeout(description: Mapping[str, Any], start: float) -> float:
+    """Seconds that one command of Docker's for the service may take."""
+    return longest.engine_timeout(parse_service(description), float(start))
 
 
 def release_request(
@@ -188,6 +209,8 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         public = (
             answers,
+            bake_boards,
+            engine_timeout,
             gate_checks,
             migration_problem,
             pool_url,
@@ -196,6 +219,7 @@ class FilterModule:
             release_failure,
             release_files,
             release_guards,
+            release_longest,
             release_plan,
             release_probe,
             release_report,

@@ -24,8 +24,9 @@ options:
       - V(present) brings it to O(version).
       - V(restored) has what the run O(run) changed be as it was before.
       - V(cleared) takes away services that are not among O(services), and secrets that none has.
+      - V(retired) takes away all of them, and all secrets.
     type: str
-    choices: [seen, present, restored, cleared]
+    choices: [seen, present, restored, cleared, retired]
     required: true
   version:
     description: The version; for V(present).
@@ -115,10 +116,10 @@ changes:
   elements: str
   returned: when state is present
 removed:
-  description: Names of services that V(cleared) takes away, or has taken away.
+  description: Names of services that V(cleared) takes away, or has taken away; of V(retired) secrets, too, as phrases.
   type: list
   elements: str
-  returned: when state is present or cleared
+  returned: when state is present, cleared or retired
 told:
   description: What came of it.
   type: str
@@ -131,7 +132,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.swarm.api import Swarm
 
 ARGUMENTS = {
     "service": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["seen", "present", "restored", "cleared"], "required": True},
+    "state": {"type": "str", "choices": ["seen", "present", "restored", "cleared", "retired"], "required": True},
     "version": {"type": "str"},
     "run": {"type": "str"},
     "services": {
@@ -172,6 +173,9 @@ def main() -> None:
             if not params["services"]:
                 module.fail_json(msg="services is empty, which would take away all of them: say which stay")
             gone = release.clear(params["service"], params["services"], module.check_mode)
+            module.exit_json(changed=bool(gone), removed=gone)
+        if params["state"] == "retired":
+            gone = release.retire(params["service"], params["timeout"], module.check_mode)
             module.exit_json(changed=bool(gone), removed=gone)
         told = "" if module.check_mode else release.restore(params["service"], params["run"], params["timeout"])
         module.exit_json(changed=not module.check_mode, told=told)

@@ -181,6 +181,17 @@ admin.recv(100)
 """
 
 
+def test_a_release_that_goes_on_keeps_it_from_beginning_and_nothing_stays_locked() -> None:
+    lock = {"run": "r", "owner": "kim", "purpose": "swarm 2.0.0", "process": "", "since": "now", "expires": 4e9}
+    place = "/var/lib/slipway/locks/sample.json"
+    on("app2", "sh", "-c", f"mkdir -p $(dirname {place}); echo '{json.dumps(lock)}' > {place}")
+    refused = patch("--limit", "app1", patch_interrupt=True)
+    shown = play("unlock", INVENTORY).said
+    on("app2", "rm", place)
+    assert refused.code != 0 and "sample is locked by" in refused.said, refused.output
+    assert "edge1: nothing is locked" in shown and "app2: sample" in shown
+
+
 def test_until_it_is_over_no_release_begins() -> None:
     killed = Run("patch", INVENTORY, "--limit", "app1", patch_interrupt=True)
     assert killed.until("2/6 Away"), killed.output

@@ -16,6 +16,7 @@ from playbook import Run, module, play
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
 APPS = ("app1", "app2")
+LOCK = "/var/lib/slipway/locks/sample.json"
 OURS = "docker ps %s --filter label=slipway.service=sample --filter label=slipway.version=%s --format '{{.Names}}'"
 
 
@@ -146,6 +147,15 @@ def test_an_instance_that_does_not_become_healthy_never_serves_and_is_taken_away
     assert (known["sets"][known["live"]]["total"], known["sets"][known["live"]]["up"]) == (4, 4)  # the others are spare
     assert evidence()["verdict"] == "fail" and "nothing listens there" in evidence()["reason"]
     assert scale(2).code == 0  # no lock is left
+
+
+def test_by_the_rule_a_release_that_goes_on_is_nothing_to_do_and_a_wish_is_refused() -> None:
+    lock = {"run": "r", "owner": "kim", "purpose": "deploy 2.0.0", "process": "", "since": "now", "expires": 4e9}
+    on("edge1", f"echo '{json.dumps(lock)}' > {LOCK}")
+    rule, wish = scale(), scale(2)
+    on("edge1", f"rm {LOCK}")
+    assert rule.code == 0 and "nothing was changed" in rule.said and "sample is locked by" in rule.said, rule.output
+    assert wish.code != 0 and "sample is locked by" in wish.said, wish.output
 
 
 @contextlib.contextmanager

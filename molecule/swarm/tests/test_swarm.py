@@ -184,3 +184,14 @@ def test_a_node_that_comes_back_has_the_service_again_without_anybody() -> None:
 def test_an_even_number_of_managers_is_refused() -> None:
     run = play(SCENARIO / "converge.yml", SCENARIO / "tests" / "two.yml")
     assert run.code != 0 and "has 2 hosts: it needs 1, 3, 5 or 7" in run.said, run.output
+
+
+def test_a_service_that_the_inventory_has_no_more_is_taken_away() -> None:
+    refused = play("retire", INVENTORY, service="sample")
+    assert refused.code != 0 and "still in app_services of node1, node2, node3" in refused.said, refused.output
+    gone = play("retire", INVENTORY, service="sample", app_services=[])
+    assert gone.code == 0 and "node1: service sample-1" in gone.said, gone.output
+    assert on("node1", "docker service ls --quiet; docker secret ls --quiet") == ""
+    assert until(lambda: "".join(containers().values()) == "", 60 * crowding())
+    again = play("retire", INVENTORY, service="sample", app_services=[])
+    assert (again.code, again.changed) == (0, 0) and "nothing of it in the swarm" in again.said, again.output

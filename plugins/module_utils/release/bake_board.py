@@ -109,13 +109,16 @@ class _Handler(BaseHTTPRequestHandler):
         """A line each second would be nobody's news."""
 
 
-def exchange(boards: Sequence[str], key: str, said: Said) -> None:
-    """Tells all boards what this host knows, and takes over what they know."""
-    body = encode(said)
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        for heard in pool.map(lambda board: _ask(board, key, body), boards):
+def exchange(boards: Sequence[str], key: str, said: Said) -> set[str]:
+    """Tells all boards what this host knows, takes over what they know, and returns those that answered."""
+    body, answered = encode(said), set()
+    # One that does not answer must not keep the others waiting, however many those are.
+    with ThreadPoolExecutor(max_workers=max(len(boards), 1)) as pool:
+        for board, heard in zip(boards, pool.map(lambda board: _ask(board, key, body), boards), strict=True):
             if heard:
+                answered.add(board)
                 said.merge(heard)
+    return answered
 
 
 def _ask(board: str, key: str, body: bytes) -> Said | None:

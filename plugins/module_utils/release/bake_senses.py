@@ -104,7 +104,8 @@ class EdgeSenses:
             return {}
         self._checked = now
         servers = self._edge.pool(self._order.service).sets.get(self._order.colour, [])
-        return {server.name: server.up for server in servers}
+        # One in maintenance was sent away, by patch.yml or by an operator: nobody is served by it.
+        return {server.name: server.up for server in servers if not server.status.startswith("MAINT")}
 
     def close(self) -> None:
         self._control.remove()
@@ -130,7 +131,7 @@ class AppSenses:
     def _cpu(self, name: str, stats: Mapping[str, Any]) -> float | None:
         used = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
         now, before = time.monotonic(), self._before.get(name)
-        if used is None:
+        if used is None or not self._order.cpus:
             return None
         self._before[name] = (now, int(used))
         if before is None or used < before[1] or now <= before[0]:

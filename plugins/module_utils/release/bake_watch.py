@@ -38,9 +38,20 @@ def main(argv: list[str]) -> int:
     alert = "<1>" if outcome.state in ("rolled_back", "stuck") else "<5>"
     sys.stdout.write(f"{alert}{order.service}: {outcome.sentence()}\n")
     sys.stdout.flush()
+    if order.edge and outcome.state == "rolled_back":
+        tell_the_rest(order, outcome)
     if order.board:
         time.sleep(LINGER)  # its board stays for an edge that has not heard yet
     return 0
+
+
+def tell_the_rest(order: Order, outcome: Standing) -> None:
+    """Says that this edge went back until every app host has heard it: one may be away for a while, and then go on."""
+    said = Said(order.run, outcome.reason, order.host, {order.host: WENT_BACK})
+    left = set(order.boards)
+    while left and time.time() < order.until + LINGER:
+        left -= exchange(sorted(left), order.key, said)
+        time.sleep(bake.LOOK)
 
 
 def watch(order: Order) -> Standing:
@@ -162,10 +173,15 @@ def _record_rollback(order: Order, said: Said) -> Standing:
         "reason": said.reason,
     }
     host = Host(order.service, Path(order.root) / order.service)
-    with host.held() as held:
-        history.append(host.history, event)
-        metrics.publish(host.directory.parent)
-        _tell(order, lambda: host.hand_over_workers(order.previous_version, order.previous_colour, held))
+    while True:
+        try:
+            with host.held() as held:
+                history.append(host.history, event)
+                metrics.publish(host.directory.parent)
+                _tell(order, lambda: host.hand_over_workers(order.previous_version, order.previous_colour, held))
+            break
+        except ReleaseError as error:  # somebody else works on this service; what was said must not be forgotten
+            sys.stdout.write(f"<4>{order.service}: the way back is not recorded yet: {error}\n")
     return bake.standing(order, "rolled_back", f"{said.reason} (seen by {said.by})")
 
 

@@ -173,12 +173,24 @@ class Host:
             if place.name in kept:
                 continue
             images = {manifest(colour).get("image", "") for colour in place.iterdir()}
-            for image in images:
+            for image in images - self.images_of_others():
                 if image and engine.image_id(image):
                     engine.run(["docker", "image", "rm", image], self.timeout)
             shutil.rmtree(place)
             removed.append(place.name)
         return removed
+
+    def images_of_others(self) -> set[str]:
+        """Images that other services of this host have releases of, or run."""
+        releases = (
+            place for place in self.directory.parent.glob("*/releases/*/*") if self.directory not in place.parents
+        )
+        run = {
+            str(container.get("Image", ""))
+            for container in engine.containers([])
+            if self.service not in (container["Labels"].get("slipway.service"), container["Labels"].get(MIGRATION))
+        }
+        return {str(manifest(place).get("image", "")) for place in releases} | run
 
     def logs(self, colour: str, lines: int = 50) -> dict[str, dict[str, Any]]:
         """Status and last lines of each container of a colour: what an operator asks for after a failed gate."""

@@ -14,7 +14,7 @@ LATE = 2.0
 
 def processors(service: str, colour: str, cpus: float, seconds: float) -> dict[str, float | None]:
     """By instance, the percentage of its limit of ``cpus`` over ``seconds``; none of one that came, went or restarted
-    meanwhile, and of all where the measurement was late."""
+    meanwhile, and of all where the measurement was late or there is no limit."""
     before = _used(service, colour)
     time.sleep(seconds)
     after = _used(service, colour)
@@ -23,7 +23,7 @@ def processors(service: str, colour: str, cpus: float, seconds: float) -> dict[s
         found[name] = None
         if name in before and name in after:
             took, used = after[name][0] - before[name][0], after[name][1] - before[name][1]
-            if used >= 0 and 0 < took <= seconds * LATE:
+            if cpus and used >= 0 and 0 < took <= seconds * LATE:
                 found[name] = round(used / 1e9 / took / cpus * 100, 1)
     return found
 

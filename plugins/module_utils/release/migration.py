@@ -14,21 +14,28 @@ from collections.abc import Sequence
 from ansible_collections.slipway.ops.plugins.module_utils.release.history import Event, live_versions
 
 LABEL = "slipway.database.works-with"
-_NUMBERS = re.compile(r"v?(\d+(?:\.\d+)*)(?![\d.])")
+# With nothing behind them or what is set apart; 7f3a9b2 is a commit, and not a seven.
+_NUMBERS = re.compile(r"v?(\d+(?:\.\d+)*)(?P<rest>[-+_].*)?", re.DOTALL)
 
 
 def is_older(version: str, than: str, stack: Sequence[str]) -> bool | None:
     """Whether a version came before another: by their numbers, else by when they were live; None when neither tells."""
     if version == than:
         return False
-    numbers = [_NUMBERS.match(text) for text in (version, than)]
-    if numbers[0] and numbers[1]:
-        ours, theirs = (tuple(int(part) for part in found[1].split(".")) for found in numbers if found)
-        if ours != theirs:
-            return ours < theirs
+    ours, theirs = _NUMBERS.fullmatch(version), _NUMBERS.fullmatch(than)
+    if ours and theirs:
+        if _numbers(ours[1]) != _numbers(theirs[1]):
+            return _numbers(ours[1]) < _numbers(theirs[1])
+        if not ours["rest"] and not theirs["rest"]:
+            return False
     if version in stack and than in stack:
         return stack.index(version) < stack.index(than)
     return None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """1.2 and 1.2.0 are the same."""
+    return tuple(int(part) for part in re.sub(r"(\.0+)+$", "", text).split("."))
 
 
 def works_with(events: Sequence[Event]) -> str:

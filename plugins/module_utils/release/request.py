@@ -69,11 +69,12 @@ def retire_problem(
         return "Say which service with -e service=NAME."
     try:
         check_name(service)
-        wanted_on = [host for host in groups.get("app", []) if service in service_names(_services(hosts, host))]
+        apps = [host for group in ("app", "swarm_managers") for host in groups.get(group, [])]
+        wanted_on = [host for host in apps if service in service_names(_services(hosts, host))]
     except ServiceError as error:
         return str(error)
-    if not groups.get("app"):
-        return "The inventory has no hosts in group app: is this the right inventory (-i)?"
+    if not apps:
+        return "The inventory has no hosts in group app or swarm_managers: is this the right inventory (-i)?"
     if wanted_on and not force:
         return (
             f"{service} is still in app_services of {', '.join(wanted_on)}: take it out of the inventory first, "

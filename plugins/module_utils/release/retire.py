@@ -41,7 +41,7 @@ def traces(host: Host) -> Traces:
     images = {manifest(place).get("image", "") for place in directory.glob("releases/*/*")}
     return Traces(
         containers=_containers(host),
-        images=sorted(image for image in images if image and engine.image_id(image)),
+        images=sorted(image for image in images - host.images_of_others() if image and engine.image_id(image)),
         secrets=_names(directory / "secrets"),
         releases=_names(directory / "releases"),
         files=[str(path) for path in [directory / "history.jsonl"] if path.exists()],

@@ -41,7 +41,7 @@ class Decision:
 
 def decide(look: Look) -> Decision:
     """The sooner a bad release is refused the fewer see it. What the prober missed by its own fault refuses none."""
-    decision = Decision(list(look.down))
+    decision = Decision([*_silence(look), *look.down])
     if look.watched >= min(FIRST, look.wanted):
         measured = bool(look.traffic["total"]["requests"])
         for result in look.judged:
@@ -55,6 +55,13 @@ def decide(look: Look) -> Decision:
         decision.refused += [stranger] if stranger else []
     decision.over = decision.over or bool(decision.refused)
     return decision
+
+
+def _silence(look: Look) -> list[str]:
+    """Why nobody asks any more; what was asked before says nothing of now."""
+    if look.traffic["running"]:
+        return []
+    return [f"Nobody asks {look.traffic['url']} any more: the prober has ended ({look.traffic['ended_because']})."]
 
 
 def _late(look: Look) -> bool:

@@ -15,6 +15,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.service.rules import (
     Choice,
     Content,
     Number,
+    Quoted,
     Text,
 )
 
@@ -187,7 +188,7 @@ class Service:
     instances: Count = 1
     scaling: Scaling = field(default_factory=Scaling)
     command: list[str] = field(default_factory=list)
-    user: Annotated[str, Text("uid:gid in numbers", r"\d{1,9}(:\d{1,9})?")] = "10001:10001"
+    user: Annotated[str, Quoted("uid:gid in numbers", r"\d{1,9}(:\d{1,9})?")] = "10001:10001"
     health: Health = field(default_factory=Health)
     ready: Ready = field(default_factory=Ready)
     stop_timeout: Some = 30

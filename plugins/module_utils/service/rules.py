@@ -77,6 +77,18 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Quoted(Text):
+    """Text of a form that YAML may take for a number: it reads 33:33 as 2013, in base 60."""
+
+    def read(self, value: Any, place: Place) -> str:
+        """The text."""
+        if is_text(value) and not isinstance(value, str):
+            place.refuse(value, f"{self.wanted}, in quotes")
+            return ""
+        return super().read(value, place)
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of a few words."""
 

@@ -148,6 +148,20 @@ def clear(service: str, wanted: Sequence[Tree], check: bool = False) -> list[str
     return gone
 
 
+def retire(service: str, timeout: float, check: bool = False) -> list[str]:
+    """Takes everything of a service away, and waits for its secrets, which tasks that end have still; as phrases."""
+    gone, kept = sorted(services_of(service)), secrets.names(service)
+    if not check:
+        for name in gone:
+            call("DELETE", f"/services/{quote(name)}")
+        deadline = time.monotonic() + timeout
+        while left := secrets.clear(service, []):
+            if time.monotonic() > deadline:
+                raise SwarmError(f"tasks that do not end have {', '.join(left)} still; run it again when they have")
+            time.sleep(0.5)
+    return [f"service {name}" for name in gone] + [f"secret {name}" for name in kept]
+
+
 def _let_end(order: Order) -> None:
     """Waits for what a killed run left; what comes to no good end, or to none, the new change supersedes."""
     for name, one in services_of(order.service).items():

@@ -8,7 +8,6 @@ A label keeps a salted, slow hash, by which the same value is found again.
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import hmac
 import json
@@ -26,7 +25,7 @@ CLIENT = Path("/root/.docker/config.json")
 
 def present(service: str, values: Mapping[str, str], check: bool) -> dict[str, dict[str, str]]:
     """The secret of each value, made where none has it; in check mode such a one has no id."""
-    known = get("/secrets", {"filters": {"label": [f"{SERVICE}={service}"]}}) or []
+    known = _of(service)
     return {name: _found(known, name, value) or _made(service, name, value, check) for name, value in values.items()}
 
 
@@ -36,8 +35,13 @@ def reference(name: str, found: Mapping[str, str], user: str, group: str) -> dic
     return {"File": file, "SecretID": found["id"], "SecretName": found["name"]}
 
 
-def clear(service: str, services: Sequence[Any]) -> None:
-    """Removes those that no service has, nor would have after a rollback."""
+def names(service: str) -> list[str]:
+    """Those of a service that there are."""
+    return sorted(one["Spec"]["Name"] for one in _of(service))
+
+
+def clear(service: str, services: Sequence[Any]) -> list[str]:
+    """Removes those that no service has, nor would have after a rollback; returns what a task that ends has still."""
     used = {
         one["SecretID"]
         for each in services
@@ -45,10 +49,14 @@ def clear(service: str, services: Sequence[Any]) -> None:
         if spec
         for one in spec["TaskTemplate"]["ContainerSpec"].get("Secrets") or []
     }
-    for one in get("/secrets", {"filters": {"label": [f"{SERVICE}={service}"]}}) or []:
+    left = []
+    for one in _of(service):
         if one["ID"] not in used:
-            with contextlib.suppress(SwarmError):  # a task that ends has it still; the next release removes it
+            try:
                 call("DELETE", f"/secrets/{one['ID']}")
+            except SwarmError:
+                left.append(str(one["Spec"]["Name"]))
+    return left
 
 
 def login(image: str, path: Path = CLIENT) -> dict[str, str]:
@@ -61,6 +69,10 @@ def login(image: str, path: Path = CLIENT) -> dict[str, str]:
     user, _, password = base64.b64decode(words).decode().partition(":")
     login = {"username": user, "password": password, "serveraddress": registry}
     return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(login).encode()).decode()}
+
+
+def _of(service: str) -> list[Any]:
+    return list(get("/secrets", {"filters": {"label": [f"{SERVICE}={service}"]}}) or [])
 
 
 def _found(known: Sequence[Any], name: str, value: str) -> dict[str, str] | None:

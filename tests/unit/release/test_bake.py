@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import Pool
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import Server
-from ansible_collections.slipway.ops.plugins.module_utils.release import bake, bake_watch, history
+from ansible_collections.slipway.ops.plugins.module_utils.release import bake, bake_senses, bake_watch, history
 from ansible_collections.slipway.ops.plugins.module_utils.release.bake import Judge, Order, Streak
 from ansible_collections.slipway.ops.plugins.module_utils.release.bake_board import (
     LARGEST,
@@ -25,6 +26,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.release.bake_board imp
     exchange,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.release.bake_senses import Rate, counts, memory
+from ansible_collections.slipway.ops.plugins.module_utils.release.host import ReleaseError
 from ansible_collections.slipway.ops.plugins.module_utils.release.request import bake_problems
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import Bake
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import ServiceError, parse_service
@@ -331,3 +333,48 @@ def test_a_host_that_is_edge_and_app_host_is_both(monkeypatch: pytest.MonkeyPatc
     assert edge.switched == [("shop", "blue", "green")] and handed == [("1", "blue")]
     last = history.read(tmp_path / "shop" / "history.jsonl")[-1]
     assert (last["event"], last["action"], last["version"], last["by"]) == ("done", "rollback", "1", "bake on edge1")
+
+
+def test_a_server_in_maintenance_is_nobodys_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    senses = bake_senses.EdgeSenses(order(colour="blue"), Pools("UP", "MAINT", "DOWN"))  # type: ignore[arg-type]
+    assert senses.health() == {"a1-1": True, "a3-1": False}
+
+
+def test_a_service_without_a_limit_of_processors_uses_no_share_of_it() -> None:
+    senses = bake_senses.AppSenses(order(cpus=0))
+    stats = [{"cpu_stats": {"cpu_usage": {"total_usage": used}}} for used in (1, 1_000_000)]
+    assert [senses._cpu("shop-1", one) for one in stats] == [None, None]
+
+
+def test_an_app_host_that_was_away_hears_of_it_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    address, heard = f"127.0.0.1:{free_port()}", []
+    monkeypatch.setattr(bake, "LOOK", 0.01)
+    away = order(edge=True, boards=[address], until=time.time() + 30)
+
+    def back() -> None:
+        time.sleep(0.3)
+        heard.append(Board(address, away.key, away.run))
+
+    thread = threading.Thread(target=back)
+    thread.start()
+    bake_watch.tell_the_rest(away, bake.standing(away, "rolled_back", "app1 is full"))
+    thread.join()
+    said = heard[0].exchange(Said(away.run))
+    assert (said.reason, said.edges) == ("app1 is full", {away.host: "back"})
+
+
+def test_a_way_back_is_written_when_whoever_has_the_service_lets_go(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    taken = iter([ReleaseError("somebody works on it")])
+    held = bake_watch.Host.held
+
+    def busy(host: Any) -> Any:
+        for error in taken:
+            raise error
+        return held(host)
+
+    monkeypatch.setattr(bake_watch.Host, "held", busy)
+    monkeypatch.setattr(bake_watch.Host, "hand_over_workers", lambda host, *release: None)
+    bake_watch._record_rollback(order(root=str(tmp_path)), Said("r1", "app1 is full", "edge1"))
+    assert history.read(tmp_path / "shop" / "history.jsonl")[-1]["action"] == "rollback"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.ops.plugins.filter.release import answers, pool_url, release_plan
+from ansible_collections.slipway.ops.plugins.filter.release import answers, bake_boards, pool_url, release_plan
 from ansible_collections.slipway.ops.plugins.module_utils.release.request import (
     Request,
     gate_checks,
@@ -181,3 +181,8 @@ def test_a_canary_needs_a_set_of_both_colours_and_another_version() -> None:
     assert (
         problems({"a1": survey()}, {"e1": plain}, plan(**CANARY | {"action": "rollback"}), 1000 * MIB, "canary") == []
     )
+
+
+def test_boards_are_asked_where_their_hosts_are_not_where_everybody_listens() -> None:
+    surveys = {"app1": {"address": "10.0.0.5"}, "app2": {"address": "0.0.0.0"}, "app3": {"address": "fd00::5"}}
+    assert bake_boards(surveys, 8900) == ["10.0.0.5:8900", "app2:8900", "[fd00::5]:8900"]

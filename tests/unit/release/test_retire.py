@@ -130,3 +130,21 @@ def test_only_what_the_inventory_has_not_is_retired(service: str, force: bool, p
 
 def test_the_wrong_inventory_is_said() -> None:
     assert "right inventory" in retire_problem({}, {}, "shop", False)
+
+
+def test_an_image_that_another_service_has_too_stays(host: Host, docker: Engine, tmp_path: Path) -> None:
+    release = tmp_path / "mail/releases/1.0/blue"
+    release.mkdir(parents=True)
+    (release / "release.json").write_text(json.dumps({"image": "r:5000/shop:1.0"}), encoding="utf-8")
+    retire.retire(host, volumes=False, dry=False)
+    assert docker.images == {"r:5000/shop:1.0"} and not (tmp_path / "shop/releases").exists()
+
+
+def test_old_releases_go_without_the_image_that_another_services_container_has(host: Host, docker: Engine) -> None:
+    (host.directory / "history.jsonl").unlink()
+    docker.found = [{"Names": ["/mail-blue-1"], "Image": "r:5000/shop:1.0", "Labels": {"slipway.service": "mail"}}]
+    assert host.clear(1) == ["1.0"] and docker.images == {"r:5000/shop:1.0"}
+    (host.directory / "releases/1.0/blue").mkdir(parents=True)
+    (host.directory / "releases/1.0/blue/release.json").write_text('{"image": "r:5000/shop:1.0"}', encoding="utf-8")
+    docker.found = []
+    assert host.clear(1) == ["1.0"] and docker.images == set()

@@ -11,6 +11,7 @@ NEW = [{"version": "2.0", "responses": 90}]
 def look(watched: float = 10, verdict: str = "pass", **change: Any) -> Decision:
     total = {"requests": 100, "answers": {"200": 100}, "prober_late": change.pop("late", 2.0)} | change.pop("total", {})
     traffic = {"url": "https://shop.example.test/", "total": total, "versions": change.pop("versions", NEW)}
+    traffic |= {"running": "ended" not in change, "ended_because": change.pop("ended", None)}
     judged = [{"verdict": verdict, "reason": "error_rate is 5 %"}]
     facts: dict[str, Any] = {"watched": watched, "wanted": 10, "served": 100, "version": "2.0"} | change
     return decide(Look(traffic=traffic, judged=judged, **facts))
@@ -64,3 +65,9 @@ def test_a_late_prober_gets_time_to_see_the_new_release_and_not_for_ever() -> No
     assert not look(30, "unknown", **unseen).over
     given_up = look(70, "unknown", **unseen)
     assert given_up.over and "9 s behind its schedule" in given_up.refused[0]
+
+
+def test_a_prober_that_has_ended_passes_nothing_by_what_it_saw_before() -> None:
+    ended = look(5, ended="max_duration")
+    assert ended.over and "Nobody asks https://shop.example.test/ any more" in ended.refused[0]
+    assert "(max_duration)" in ended.refused[0]

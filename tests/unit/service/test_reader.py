@@ -110,6 +110,7 @@ def refusals() -> Iterator[tuple[dict[str, Any], str]]:
     )
     yield {"ready": {"timeout": "1s"}}, "[shop].ready.timeout is '1s', wanted is a number of at least 0."
     yield {"command": "run --fast"}, "[shop].command is 'run --fast', wanted is a list."
+    yield {"user": 2013}, "[shop].user is 2013, wanted is uid:gid in numbers, in quotes."
     yield {"user": "www-data"}, "[shop].user is 'www-data', wanted is uid:gid in numbers."
     yield (
         {"restart": "sometimes"},

@@ -25,7 +25,7 @@ class Engine:
         self.networks: dict[str, Data] = {}
         self.calls: list[str] = []
         self.slow: set[str] = set()
-        self.seconds = 0
+        self.seconds = self.secrets_held = 0
 
     def _node(self, name: str) -> Data:
         return {
@@ -160,6 +160,8 @@ class Engine:
         return {"ID": identifier}
 
     def _delete_secrets(self, rest: list[str], query: Mapping[str, Any], _body: Any) -> Any:
+        if self.seconds < self.secrets_held:
+            raise SwarmError("secret is in use by a task that ends")
         del self.secrets[rest[0]]
 
 

@@ -12,7 +12,14 @@ from ansible_collections.slipway.ops.plugins.module_utils.release.engine import 
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import parse_service
 from ansible_collections.slipway.ops.plugins.module_utils.swarm import release, secrets
 from ansible_collections.slipway.ops.plugins.module_utils.swarm.api import SwarmError
-from ansible_collections.slipway.ops.plugins.module_utils.swarm.release import Order, clear, converge, look, restore
+from ansible_collections.slipway.ops.plugins.module_utils.swarm.release import (
+    Order,
+    clear,
+    converge,
+    look,
+    restore,
+    retire,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.swarm.render import render
 from engine import Engine
 
@@ -84,6 +91,23 @@ def test_fewer_instances_go_once_the_rest_is_proven_and_stay_when_it_is_not(
     converge(again)
     assert clear("shop", again.wanted, check=True) == ["shop-2", "shop-3"] and len(swarm.services) == 3
     assert clear("shop", again.wanted) == ["shop-2", "shop-3"] and versions(swarm) == {"shop-1": "2"}
+
+
+def test_a_service_that_is_retired_leaves_nothing_not_even_what_its_last_tasks_had(swarm: Engine) -> None:
+    converge(order("1", instances=2, secrets={"key": "x"}))
+    told = retire("shop", 30, check=True)
+    assert told[:2] == ["service shop-1", "service shop-2"] and told[2].startswith("secret shop")
+    assert len(swarm.services) == 2 and len(swarm.secrets) == 1
+    swarm.secrets_held = swarm.seconds + 3
+    assert retire("shop", 30) == told and (swarm.services, swarm.secrets) == ({}, {})
+    assert retire("shop", 30) == []
+
+
+def test_a_task_that_does_not_end_keeps_its_secret_and_that_is_said(swarm: Engine) -> None:
+    converge(order("1", secrets={"key": "x"}))
+    swarm.secrets_held = 10_000
+    with pytest.raises(SwarmError, match=r"tasks that do not end have shop.* still; run it again"):
+        retire("shop", 30)
 
 
 def test_a_version_that_no_node_accepts_fails_with_both_facts(swarm: Engine) -> None:
