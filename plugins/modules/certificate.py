@@ -65,8 +65,10 @@ options:
         type: str
         default: root
       mode:
-        description: Octal mode of C(key.pem). The certificates are 0644.
-        type: str
+        description:
+          - Octal mode of C(key.pem), in quotes, such as V('0640'). One that has others read or write the key is refused.
+          - The certificates are 0644.
+        type: raw
         default: "0600"
       reload:
         description: What has to read it again. The module reloads nothing; as long as C(reload.due) stands beside the
@@ -164,6 +166,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 try:
     from ansible_collections.slipway.ops.plugins.module_utils.certificates.certificate import CertificateError
     from ansible_collections.slipway.ops.plugins.module_utils.certificates.store import Store, Wanted
+    from ansible_collections.slipway.ops.plugins.module_utils.certificates.wishes import key_mode
 
     CRYPTOGRAPHY_ERROR = None
 except ImportError:
@@ -178,7 +181,7 @@ CERTIFICATE = {
     "chain": {"type": "str", "default": ""},
     "owner": {"type": "str", "default": "root"},
     "group": {"type": "str", "default": "root"},
-    "mode": {"type": "str", "default": "0600"},
+    "mode": {"type": "raw", "default": "0600"},
     "reload": {"type": "list", "elements": "str", "default": []},
     "profile": {"type": "str", "default": ""},
     "dns": {"type": "dict", "default": {}, "no_log": True},
@@ -187,7 +190,10 @@ CERTIFICATE = {
 
 def wanted(item: dict) -> Wanted:
     fields = {name: value for name, value in item.items() if name not in ("mode", "profile", "dns")}
-    return Wanted(**fields, mode=int(item["mode"], 8))
+    try:
+        return Wanted(**fields, mode=key_mode(item["mode"]))
+    except ValueError as error:
+        raise CertificateError(f"Certificate {item['name']}: {error}. Nothing was changed.") from error
 
 
 def main() -> None:

@@ -169,6 +169,13 @@ def test_a_moment_of_a_window_lies_in_it(internal):
         ({"name": "a", "source": "acme"}, "certificate_list: a: source acme needs at least one of names"),
         ({"name": "a", "names": ["b"], "profile": "p"}, "certificate_list: a: profile is for source acme"),
         ({"name": "a", "source": "acme", "names": ["*.x.test"], "dns": {"zone": "x.test"}}, None),
+        ({"name": "a", "mode": "0640"}, None),
+        ({"name": "a", "mode": "640", "source": "files"}, None),
+        ({"name": "a", "mode": 0o640}, "certificate_list: a: mode 416 is a number; write octal digits in quotes"),
+        ({"name": "a", "mode": "416"}, "certificate_list: a: mode '416' has others use the private key"),
+        ({"name": "a", "mode": "0644"}, "certificate_list: a: mode '0644' has others use the private key"),
+        ({"name": "a", "mode": "u=rw"}, "certificate_list: a: mode is 'u=rw'; write three octal digits"),
+        ({"name": "a", "source": "acme", "names": ["b"], "mode": 384}, "certificate_list: a: mode 384 is a number"),
     ],
 )
 def test_what_cannot_be_meant_of_a_list(item, problem):
@@ -235,6 +242,29 @@ def test_what_keeps_the_place_is_replaced_and_then_left_alone(host):
     assert host().verdict == "pass" and host.acme.asked == 1
     host.acme.opens = (NOW - 400 * DAY, NOW - 399 * DAY)
     assert host().verdict == "pass" and host.acme.asked == 2, "the authority wants it renewed"
+
+
+def test_one_that_cannot_even_be_looked_at_keeps_no_other_from_its_renewal(host, tmp_path):
+    """Without the internal authority's certificate the first one cannot be judged; the second needs none of it."""
+    host()
+    internal_one = {"name": "inside", "names": ["edge1"], "owner": USER, "group": GROUP}
+    host.settings["certificates"].insert(0, internal_one)
+    host.settings["certificates"][1]["source"] = "files"
+    (tmp_path / "ca.pem").unlink()
+    now = datetime.datetime.now(datetime.timezone.utc)
+    inside, www = program.Renewal(host.settings, now, tmp_path / "state").run([], False)
+    assert inside.verdict == "fail" and "internal authority's certificate is not here" in inside.reason
+    assert not inside.reason.startswith("None") and www.verdict == "pass"
+
+
+def test_a_mode_that_is_a_number_is_refused_by_the_timer_too(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(program, "STATE", tmp_path / "state")
+    monkeypatch.setattr(program, "make_directory", lambda path, mode: path.mkdir(exist_ok=True))
+    settings = {"root": str(tmp_path), "renew_below": 0, "certificates": [{"name": "www", "mode": 0o640}]}
+    configuration = tmp_path / "certificates.json"
+    configuration.write_text(json.dumps(settings))
+    assert program.main(["--configuration", str(configuration)]) == 1
+    assert "write octal digits in quotes" in capsys.readouterr().err
 
 
 def test_a_failure_keeps_the_old_one_warns_and_in_the_end_fails(host):

@@ -27,6 +27,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.certificates.certifica
 from ansible_collections.slipway.ops.plugins.module_utils.certificates.challenges import Solver, WebRoot
 from ansible_collections.slipway.ops.plugins.module_utils.certificates.due import AcmeError, moment_in
 from ansible_collections.slipway.ops.plugins.module_utils.certificates.store import Store, Wanted
+from ansible_collections.slipway.ops.plugins.module_utils.certificates.wishes import key_mode
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import Spool
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory, replace
@@ -55,7 +56,7 @@ class Certificate:
     @classmethod
     def read(cls, item: Mapping[str, Any], state: Path) -> Certificate:
         given = {name: item[name] for name in ("name", "names", "source", "owner", "group") if name in item}
-        wanted = Wanted(**given, mode=int(item.get("mode", "0600"), 8))
+        wanted = Wanted(**given, mode=key_mode(item.get("mode", "0600")))
         try:
             memory = json.loads((state / f"{item['name']}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -76,14 +77,14 @@ class Renewal:
 
     def _tend(self, one: Certificate, at_once: bool) -> Result:
         """Renews it when it is due, reloads what has not taken it up yet, and tells how it stands."""
-        name, failure = one.wanted.name, ""
+        name, reason, failure = one.wanted.name, None, ""
         try:
             if one.wanted.source != "files" and (reason := self._due(one, at_once)):
                 print(f"{name}: {reason}; asking for a new one", flush=True)
                 self._renew(one)
                 print(f"{name}: renewed", flush=True)
         except Failures as error:
-            failure = f"{reason}, and a new one could not be had: {error}"
+            failure = f"{reason}, and a new one could not be had: {error}" if reason else str(error)
         failure = failure or self._held(one) or self._reload(one)
         self._remember(one)
         if failure:
