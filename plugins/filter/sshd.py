@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.host import sshd
+from ansible_collections.slipway.ops.plugins.module_utils.net import public_keys
 
 
 def sshd_settings(wanted: Mapping[str, Any], told: Sequence[str]) -> list[str]:
@@ -15,8 +16,13 @@ def sshd_settings(wanted: Mapping[str, Any], told: Sequence[str]) -> list[str]:
     return sshd.settings(wanted, told)
 
 
+def public_key_problems(keys: Sequence[object], variable: str) -> list[str]:
+    """See public_key_problems.yml."""
+    return public_keys.key_problems(keys, variable)
+
+
 class FilterModule:
-    """The filter of this file."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"sshd_settings": sshd_settings}
+        return {"public_key_problems": public_key_problems, "sshd_settings": sshd_settings}

@@ -12,7 +12,8 @@ description:
   - Makes organization, execution environment, project, inventory, notification templates, and of each job a template
     with its survey, a schedule and, where somebody has to approve, a workflow, by the API of AWX (24.6.1).
   - A second run changes nothing. What somebody changed by hand is told field by field, and put back.
-  - Objects of the organization that the list does not have are told and left alone.
+  - Objects of the organization that the list does not have are told and left alone, but for schedules that an earlier
+    list made; they are removed.
   - Credentials are looked up and never made, for their values are in AWX alone.
   - Runs where AWX can be reached, as a rule on the controller.
 options:
@@ -92,9 +93,11 @@ options:
     elements: dict
     default: []
   notices:
-    description: Who is told of ends, by name, as C(jobs_notices) of the role P(slipway.ops.jobs#role).
-    type: dict
-    default: {}
+    description: >-
+      Who is told of ends, by name, as C(jobs_notices) of the role P(slipway.ops.jobs#role). Give it as one text of JSON
+      (C(to_json)), for it holds secrets.
+    type: json
+    default: "{}"
   jobs:
     description: The list, as C(jobs_list) of the role P(slipway.ops.jobs#role) has it.
     type: list
@@ -146,16 +149,24 @@ changes:
   type: list
   elements: str
 foreign:
-  description: Templates of the organization that the list does not have.
+  description: Templates of the organization that the list does not have, and schedules that somebody made by hand.
   returned: success
   type: list
   elements: str
 """
 
+import json
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.awx.client import AwxError, Client, Login
 from ansible_collections.slipway.ops.plugins.module_utils.awx.credential_types import CredentialTypeError
-from ansible_collections.slipway.ops.plugins.module_utils.awx.objects import Place, SettingsError, objects, templates
+from ansible_collections.slipway.ops.plugins.module_utils.awx.objects import (
+    Place,
+    SettingsError,
+    objects,
+    schedules,
+    templates,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.awx.sync import Sync
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import JobsError, read_jobs
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.notices import read_notices
@@ -186,7 +197,8 @@ def main() -> None:
             "galaxy_credentials": {"type": "list", "elements": "str", "default": ["Ansible Galaxy"], "no_log": False},
             "credentials": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "credential_types": {"type": "list", "elements": "dict", "default": [], "no_log": False},
-            "notices": {"type": "dict", "default": {}},
+            # A text: as a mapping it would be told piece by piece, and of its pieces whatever else is spelled so hidden.
+            "notices": {"type": "json", "default": "{}", "no_log": True},
             "jobs": {"type": "list", "elements": "dict", "required": True},
             "timezone": {"type": "str", "default": "Etc/UTC"},
             "wait": {"type": "float", "default": 600},
@@ -196,7 +208,7 @@ def main() -> None:
     )
     given = module.params
     try:
-        notices = read_notices(given["notices"])
+        notices = read_notices(json.loads(given["notices"]))
         jobs = read_jobs(given["jobs"], given["timezone"], list(notices))
         place = Place(
             **{name: given[name] for name in (*PLACE, "execution_environment", "image")},
@@ -206,12 +218,14 @@ def main() -> None:
             notices=notices,
         )
         sync = Sync(Client(Login(**{name: given[name] or "" for name in LOGIN})), module.check_mode, given["wait"])
-        sync.apply(list(objects(place, jobs)))
+        wanted = list(objects(place, jobs))
+        sync.apply(wanted)
+        scheduled = sync.unschedule(place.organization, wanted, schedules(jobs))
         foreign = [
             f"{kind} {name}"
             for kind, names in templates(jobs).items()
             for name in sync.foreign(kind, place.organization, names)
-        ]
+        ] + scheduled
     except (AwxError, CredentialTypeError, JobsError, SettingsError) as error:
         module.fail_json(msg=str(error))
     lines = [f"+ {made}" for made in sync.made] + [f"~ {change}" for change in sync.changes]

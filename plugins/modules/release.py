@@ -151,7 +151,7 @@ ARGUMENTS = {
     "colour": {"type": "str", "choices": ["blue", "green"]},
     "image": {"type": "str"},
     "pull": {"type": "bool", "default": True},
-    "files": {"type": "dict", "default": {}},
+    "files": {"type": "dict", "default": {}, "no_log": True},  # environments of services
     "command": {"type": "list", "elements": "str", "default": []},
     "events": {"type": "list", "elements": "dict", "default": []},
     "keep": {"type": "int", "default": 5},

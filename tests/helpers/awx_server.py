@@ -108,6 +108,8 @@ KINDS: dict[str, dict[str, Any]] = {
         "unique": ("name", "unified_job_template"),
     },
 }
+TEMPLATE = "unified_job_template"
+TYPES = {"job_templates": "job", "workflow_job_templates": "workflow_job", "projects": "project_update"}
 CONFIGURATIONS = {
     "webhook": {"url", "http_method", "disable_ssl_verification", "username", "password", "headers"},
     "email": {"host", "port", "username", "password", "use_tls", "use_ssl", "sender", "recipients", "timeout"},
@@ -233,11 +235,18 @@ class Awx:
             if configuration.get("password"):
                 configuration["password"] = "$encrypted$"
             shown["notification_configuration"] = configuration
+        if kind == "schedules":
+            (of,) = [(kind, of) for kind in TYPES for of in self.objects[kind].values() if of["id"] == body[TEMPLATE]]
+            summary = {"id": of[1]["id"], "name": of[1]["name"], "unified_job_type": TYPES[of[0]]}
+            shown["summary_fields"] = {TEMPLATE: summary}
         return shown
 
     def list(self, kind: str, query: dict[str, str]) -> list[dict[str, Any]]:
         known = COMMON | KINDS[kind]["write"] | {"status"} | ({"organization"} if kind == "job_templates" else set())
         found = list(self.objects[kind].values())
+        if kind == "schedules" and (wanted := query.pop(f"{TEMPLATE}__organization", "")):
+            of = {of["id"] for kind in TYPES for of in self.objects[kind].values() if str(of["organization"]) == wanted}
+            found = [one for one in found if one[TEMPLATE] in of]
         for name, text in query.items():
             if name not in known:
                 raise Refusal(400, {"detail": f"{kind} has no field named '{name}'"})
@@ -259,6 +268,10 @@ class Awx:
 
     def associate(self, kind: str, identifier: int, name: str, given: dict[str, Any]) -> None:
         linked = self.links.setdefault((kind, identifier, name), [])
+        if name == "credentials" and not given.get("disassociate"):
+            kinds = [self.objects["credentials"][one].get("credential_type") for one in (*linked, given["id"])]
+            if kinds[-1] is not None and kinds[-1] in kinds[:-1]:
+                raise Refusal(400, {"error": "Cannot assign multiple Machine credentials."})
         if given.get("disassociate"):
             linked.remove(given["id"])
         elif given["id"] not in linked:
@@ -368,6 +381,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _of_one(self, kind: str, identifier: int, rest: list[str], given: dict[str, Any]) -> tuple[int, Any]:
         body = self.awx.read(kind, identifier)
         if not rest:
+            if self.command == "DELETE":
+                del self.awx.objects[kind][identifier]
+                return 204, None
             if self.command == "PATCH":
                 body = self.awx.change(kind, identifier, given)
             return 200, self.awx.shown(kind, body)

@@ -13,7 +13,13 @@ import pytest
 from ansible_collections.slipway.ops.plugins.filter.jobs import jobs as listed
 from ansible_collections.slipway.ops.plugins.filter.jobs import standard
 from ansible_collections.slipway.ops.plugins.module_utils.awx.client import AwxError, Client, Login
-from ansible_collections.slipway.ops.plugins.module_utils.awx.objects import Place, SettingsError, objects, templates
+from ansible_collections.slipway.ops.plugins.module_utils.awx.objects import (
+    Place,
+    SettingsError,
+    objects,
+    schedules,
+    templates,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.awx.sync import Sync
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import (
     Job,
@@ -262,6 +268,82 @@ def test_what_was_changed_by_hand_is_told_and_put_back(awx: Awx) -> None:
     assert (again.made, again.changes) == ([], [])
 
 
+def unschedule(awx: Awx, listed: tuple[Job, ...], check: bool = False) -> tuple[Sync, list[str]]:
+    wanted = list(objects(Place(**PLACE), listed))
+    sync = Sync(Client(Login(awx.url, TOKEN)), check, sleep=lambda _: None)  # type: ignore[attr-defined]
+    sync.apply(wanted)
+    return sync, sync.unschedule("kiwi", wanted, schedules(listed))
+
+
+def timed(awx: Awx) -> set[tuple[str, str]]:
+    """Schedules as AWX runs them: name, and of which template."""
+    names = {
+        body["id"]: body["name"]
+        for kind in ("job_templates", "workflow_job_templates")
+        for body in awx.objects[kind].values()
+    }
+    return {(one["name"], names[one["unified_job_template"]]) for one in awx.objects["schedules"].values()}
+
+
+MONTHLY = {"name": "patch", "schedule": "FREQ=MONTHLY;BYMONTHDAY=10;BYHOUR=2"}
+
+
+@pytest.mark.parametrize("marked", [True, False], ids=["of this version", "of one before"])
+def test_an_approval_that_is_added_to_a_scheduled_job_is_asked_for(awx: Awx, marked: bool) -> None:
+    unschedule(awx, jobs(MONTHLY | {"approval": 0}))
+    assert ("patch", "patch") in timed(awx)
+    if not marked:
+        for schedule in awx.objects["schedules"].values():
+            schedule["description"] = ""
+    awx.requests.clear()
+    told, _ = unschedule(awx, jobs(MONTHLY), check=True)
+    assert "schedules patch: of patch, removed" in told.changes and awx.requests == []
+    unschedule(awx, jobs(MONTHLY))
+    assert ("patch", "patch-approved") in timed(awx) and ("patch", "patch") not in timed(awx)
+    again, others = unschedule(awx, jobs(MONTHLY))
+    assert (again.made, again.changes, others) == ([], [], [])
+    unschedule(awx, jobs(MONTHLY | {"approval": 0}))
+    assert ("patch", "patch") in timed(awx) and ("patch", "patch-approved") not in timed(awx)
+
+
+@pytest.mark.parametrize("entry", [{"enabled": False}, {"schedule": ""}])
+def test_a_schedule_that_leaves_the_list_leaves_awx(awx: Awx, entry: dict[str, Any]) -> None:
+    unschedule(awx, jobs())
+    assert ("drift", "drift") in timed(awx)
+    unschedule(awx, jobs({"name": "drift"} | entry))
+    assert ("drift", "drift") not in timed(awx) and ("health", "health") in timed(awx)
+
+
+def test_a_schedule_that_somebody_made_by_hand_is_told_and_left(awx: Awx) -> None:
+    unschedule(awx, jobs())
+    health = one(awx, "job_templates", "health")["id"]
+    awx.create(
+        "schedules",
+        {"name": "at night", "rrule": one(awx, "schedules", "health")["rrule"], "unified_job_template": health},
+    )
+    told, others = unschedule(awx, jobs())
+    assert told.changes == [] and others == ["schedules at night of health"] and ("at night", "health") in timed(awx)
+
+
+def test_a_credential_is_exchanged_for_another_of_its_type(awx: Awx) -> None:
+    """AWX refuses a template's second credential of a type, but for vaults."""
+    for name in ("ssh1", "ssh2"):
+        awx.create("credentials", {"name": name, "credential_type": 1})
+    apply(awx, jobs(), credentials=("ssh1",))
+    apply(awx, jobs(), credentials=("ssh2",))
+    again = apply(awx, jobs(), credentials=("ssh2",))
+    assert again.changes == []
+
+
+def test_a_webhook_that_differs_is_told_without_its_secret(awx: Awx) -> None:
+    apply(awx, jobs())
+    one(awx, "notification_templates", "operators")["notification_configuration"]["url"] = (
+        "https://hooks.test/other-secret"
+    )
+    told = apply(awx, jobs()).changes
+    assert told == ["notification_templates operators: notification_configuration differs in url"]
+
+
 def test_without_a_galaxy_credential_nothing_is_installed_so_it_is_refused(awx: Awx) -> None:
     """ansible/awx: an organization made by the API has none, and the update that installs nothing is successful."""
     apply(awx, jobs())
@@ -297,8 +379,9 @@ def test_the_playbook_applies_twice_as_an_operator_does(awx: Awx, tmp_path: Path
         "jobs_notify": {"failure": ["operators"]},
     }
     (tmp_path / "hosts.yml").write_text("all: {hosts: {kiwi1: {ansible_host: 192.0.2.1}}}\n")
-    first = play("awx", tmp_path / "hosts.yml", "--diff", **given)
+    first = play("awx", tmp_path / "hosts.yml", "--diff", "-vvv", **given)
     assert first.code == 0 and first.changed == 1, first.output
+    assert "hooks.example.test" not in first.output, "a webhook's URL is a secret"
     assert "+ job_templates deploy" in first.output and TOKEN not in first.output
     second = play("awx", tmp_path / "hosts.yml", "--diff", **given)
     assert second.code == 0 and second.changed == 0, second.output

@@ -200,6 +200,38 @@ def test_a_setting_that_locks_its_operator_out_takes_itself_back_and_says_so(ope
     assert operator.run().end().code == 0
 
 
+def test_revoking_the_operators_own_key_takes_itself_back(operator, tmp_path):
+    """sshd's settings are the same before and after; only the list of keys is another."""
+    other = Operator(tmp_path)
+    assert operator.run(ssh_revoked_keys=[other.public]).end().code == 0
+    run = operator.run(ssh_confirm_within=15, ssh_revoked_keys=[other.public, operator.public])
+    assert until(lambda: operator.comes_in("root"), lambda seen: not seen) is False
+    assert run.end().code != 0
+    assert "The change of ssh would have locked this controller out" in run.said
+    assert operator.comes_in("root") and operator.comes_in("anna")
+    assert operator.run().end().code == 0
+
+
+def test_a_torn_key_that_would_lock_everybody_out_is_refused(operator):
+    run = operator.run(ssh_revoked_keys=[operator.public[:60]]).end()
+    assert run.code != 0 and "ssh_revoked_keys: entry 1" in run.said and "no whole public key" in run.said
+    assert operator.comes_in("root")
+
+
+def test_a_match_block_that_lets_passwords_in_is_told(operator, host):
+    other = "/etc/ssh/sshd_config.d/99-other.conf"
+    host.check_output(f"printf 'Match User anna\\n  PasswordAuthentication yes\\n' > {other}")
+    try:
+        measured = play(SCENARIO / "health.yml", INVENTORY).said
+        assert "verdict: fail" in measured and "security.ssh.keys_only" in measured and other in measured
+        run = operator.run().end()
+        assert run.code != 0 and f"A Match block lets passwords in, whatever the role says outside of it: {other}" in run.said
+    finally:
+        host.check_output(f"rm {other}")
+    assert operator.run().end().code == 0
+    assert "verdict: fail" not in play(SCENARIO / "health.yml", INVENTORY).said
+
+
 def test_a_controller_that_is_killed_in_the_middle_leaves_the_host_reachable(operator, host):
     run = operator.run(ssh_confirm_within=20, ssh_root_login="no")
     assert until(lambda: operator.comes_in("root"), lambda seen: not seen) is False

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.awx import credential_types
-from ansible_collections.slipway.ops.plugins.module_utils.awx.sync import Ref, Wanted
+from ansible_collections.slipway.ops.plugins.module_utils.awx.sync import MADE, Ref, Wanted
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import Job, Question
 
 ENDINGS = {"failure": "notification_templates_error", "success": "notification_templates_success"}
@@ -84,6 +84,11 @@ def templates(jobs: Sequence[Job]) -> dict[str, list[str]]:
         "job_templates": [job.name for job in jobs],
         "workflow_job_templates": [_approved(job) for job in jobs if job.approval],
     }
+
+
+def schedules(jobs: Sequence[Job]) -> set[tuple[str, str]]:
+    """Each template that a schedule of a job may be of, and what it is called."""
+    return {(template, job.name) for job in jobs for template in (job.name, _approved(job))}
 
 
 def _project(place: Place, within: Mapping[str, Any]) -> Wanted:
@@ -203,5 +208,5 @@ def _workflow(place: Place, job: Job) -> Iterator[Wanted]:
 def _schedule(job: Job) -> Wanted:
     of = Ref("workflow_job_templates", _approved(job)) if job.approval else Ref("job_templates", job.name)
     assert job.schedule is not None  # noqa: S101 (the caller looked)
-    fields = {"rrule": job.schedule.rrule, "enabled": True}
+    fields = {"description": MADE, "rrule": job.schedule.rrule, "enabled": True}
     return Wanted("schedules", job.name, {"name": job.name, "unified_job_template": of}, fields)

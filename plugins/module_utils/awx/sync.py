@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.awx.client import AwxE
 
 ENCRYPTED = "$encrypted$"  # what AWX says instead of a secret
 TEXTS = ("extra_vars", "variables", "source_vars", "extra_data")  # mappings that AWX keeps as text
+MADE = "Of Slipway's list of jobs"  # description of a schedule, so that one that left the list is known
+SECRET = ("notification_configuration",)  # fields whose content is told to nobody
 SYNC = 600.0  # seconds for a project's first update
 
 
@@ -98,7 +100,10 @@ class Sync:
         for name, value in self._sent(wanted.fields).items():
             if not same(name, found.get(name), value):
                 differing[name] = value
-                self.changes.append(f"{wanted.kind} {wanted.name}: {name} {_short(found.get(name))} → {_short(value)}")
+                said = f"{_short(found.get(name))} → {_short(value)}"
+                if name in SECRET:
+                    said = f"differs in {', '.join(_differing(found.get(name), value))}"
+                self.changes.append(f"{wanted.kind} {wanted.name}: {name} {said}")
         if differing and not self.check:
             return self.client.request("PATCH", f"/api/v2/{wanted.kind}/{found['id']}/", differing)
         return found
@@ -109,14 +114,15 @@ class Sync:
             one["id"]: str(one.get("name") or one.get("identifier") or one["id"]) for one in self.client.list(path)
         }
         ids = {self._id(ref): ref.name for ref in refs}
-        for missing in [identifier for identifier in ids if identifier not in present]:
-            self.changes.append(f"{wanted.kind} {wanted.name}: {name} + {ids[missing]}")
-            if not self.check and missing is not None:
-                self.client.request("POST", path, {"id": missing})
+        # These first: AWX refuses a second credential of a type before the first one has gone.
         for foreign in [identifier for identifier in present if identifier not in ids]:
             self.changes.append(f"{wanted.kind} {wanted.name}: {name} - {present[foreign]}")
             if not self.check:
                 self.client.request("POST", path, {"id": foreign, "disassociate": True})
+        for missing in [identifier for identifier in ids if identifier not in present]:
+            self.changes.append(f"{wanted.kind} {wanted.name}: {name} + {ids[missing]}")
+            if not self.check and missing is not None:
+                self.client.request("POST", path, {"id": missing})
 
     def _survey(self, wanted: Wanted, found: Mapping[str, Any]) -> None:
         path = f"/api/v2/{wanted.kind}/{found['id']}/survey_spec/"
@@ -177,6 +183,30 @@ class Sync:
         found = self.client.list(f"/api/v2/{kind}/", {"organization": identifier})
         return sorted(one["name"] for one in found if one["name"] not in ours)
 
+    def unschedule(self, organization: str, wanted: Sequence[Wanted], names: Collection[tuple[str, str]]) -> list[str]:
+        """Removes schedules of a list that was: AWX goes on running them, past an approval that was added since.
+
+        Those are of the list that say so (``MADE``), and those of ``names``, of a template and its schedule. Others that
+        run are somebody's own, left alone, and returned.
+        """
+        identifier = self.ids.get(Ref("organizations", organization))
+        if identifier is None:
+            return []
+        keys = [self._resolved(one.key) for one in wanted if one.kind == "schedules"]
+        kept = {(key["unified_job_template"], key["name"]) for key in keys if key}
+        others = []
+        for found in list(self.client.list("/api/v2/schedules/", {"unified_job_template__organization": identifier})):
+            of, name = found["summary_fields"]["unified_job_template"], found["name"]
+            if (of["id"], name) in kept or of["unified_job_type"] not in ("job", "workflow_job"):
+                continue
+            if found["description"] == MADE or (of["name"], name) in names:
+                self.changes.append(f"schedules {name}: of {of['name']}, removed")
+                if not self.check:
+                    self.client.request("DELETE", f"/api/v2/schedules/{found['id']}/")
+            elif found["enabled"]:
+                others.append(f"schedules {name} of {of['name']}")
+        return others
+
     def _id(self, ref: Ref) -> int | None:
         if ref not in self.ids and not self.check:
             raise AwxError(f"{ref.kind} {ref.name} is referred to before it is there")
@@ -207,6 +237,12 @@ def same(name: str, present: Any, wanted: Any) -> bool:
     if wanted in ("", None) and present in ("", None):
         return True
     return present == wanted
+
+
+def _differing(present: Any, wanted: Mapping[str, Any]) -> list[str]:
+    """Names of what differs; a value may be a secret, such as a webhook's URL."""
+    there = present if isinstance(present, Mapping) else {}
+    return [key for key, value in wanted.items() if there.get(key) != ENCRYPTED and not same("", there.get(key), value)]
 
 
 def _mapping(value: Any) -> Any:

@@ -11,13 +11,11 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
 from ansible_collections.slipway.ops.plugins.module_utils.net.firewall import addresses_of
+from ansible_collections.slipway.ops.plugins.module_utils.net.public_keys import is_public_key
 
 # A plain name: it is a file's name too, and stands in sshd's settings.
 _LOGIN = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _PLACE = re.compile(r"[A-Za-z0-9.:_-]+")
-_KEY = re.compile(
-    r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-\S+|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-\S+) [A-Za-z0-9+/=]+( .*)?"
-)
 
 
 @dataclass(frozen=True)
@@ -71,5 +69,5 @@ def problems(users: Sequence[Mapping[str, Any]], administrators: Sequence[str]) 
         elif name in administrators:
             yield f"bastion_users has {name}, who administers the bastion itself, and whoever passes has no shell."
         for key in user.get("keys") or []:
-            if not _KEY.fullmatch(str(key).strip()):
+            if not is_public_key(str(key)):
                 yield f"bastion_users: a key of {name} is no public key in one line, such as ssh-ed25519 AAAA… {name}."
