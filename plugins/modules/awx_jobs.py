@@ -197,7 +197,7 @@ def main() -> None:
             "galaxy_credentials": {"type": "list", "elements": "str", "default": ["Ansible Galaxy"], "no_log": False},
             "credentials": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "credential_types": {"type": "list", "elements": "dict", "default": [], "no_log": False},
-            # A text: as a mapping it would be told piece by piece, and of its pieces whatever else is spelled so hidden.
+            # A text: of a mapping each piece is hidden by itself, and so is whatever else is spelled as a piece is.
             "notices": {"type": "json", "default": "{}", "no_log": True},
             "jobs": {"type": "list", "elements": "dict", "required": True},
             "timezone": {"type": "str", "default": "Etc/UTC"},

@@ -66,7 +66,7 @@ options:
         default: root
       mode:
         description:
-          - Octal mode of C(key.pem), in quotes, such as V('0640'). One that has others read or write the key is refused.
+          - Octal mode of C(key.pem), in quotes, such as V('0640'). One that has others read or write it is refused.
           - The certificates are 0644.
         type: raw
         default: "0600"

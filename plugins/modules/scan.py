@@ -209,7 +209,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import Owner, Waiver, WaiverError
 from ansible_collections.slipway.ops.plugins.module_utils.scan.optional import OptionalScan
-from ansible_collections.slipway.ops.plugins.module_utils.scan.scanner import LIMITS
+from ansible_collections.slipway.ops.plugins.module_utils.scan.scanner import LIMITS, limit_problems
 
 INVENTORY = "inventory"  # what it is called in results
 TLS = {
@@ -281,6 +281,8 @@ def main() -> None:
     asked = module.params
     if unknown := set(asked["limits"]) - set(LIMITS):
         module.fail_json(msg=f"limits has no {', '.join(sorted(unknown))}, but {', '.join(LIMITS)}. Nothing was run.")
+    if problems := limit_problems(asked["limits"]):
+        module.fail_json(msg=f"limits: {'; '.join(problems)}. Nothing was run.")
     try:
         waivers = [Waiver.read(entry) for entry in asked["waivers"]]
         owners = [Owner.read(entry) for entry in asked["owners"]]

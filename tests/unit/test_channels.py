@@ -68,6 +68,15 @@ def test_two_channels_that_hear_of_everything_critical_are_enough() -> None:
         ([SLACK | {"url": "hooks.example.com/s3cret"}, MAIL], "channel team: its url is none"),
         ([SLACK, MAIL, PHONE | {"fields": {}}], "channel phone is sms and needs fields"),
         ([SLACK, MAIL, PHONE | {"fields": {"To": "{to}"}}], "channel phone: none of its fields has {text}"),
+        (
+            [SLACK, MAIL, PHONE | {"fields": {"From": 4915551234, "Body": "{text}"}}],
+            "channel phone: write numbers of telephones",
+        ),
+        ([SLACK, MAIL, PHONE | {"to": 15550100}], "channel phone: write numbers of telephones"),
+        (
+            [SLACK, MAIL, PHONE | {"fields": {"To": ["{to}"], "Body": "{text}"}}],
+            "channel phone: its field To is no text",
+        ),
         ([SLACK, MAIL, PHONE | {"channel": "#ops"}], "channel phone is sms, which has no channel"),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy import leave as away
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import Pool
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError, Server
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import MIXED
 from test_haproxy import edge, fake  # noqa: F401 - fixtures
 
 UP = ("UP", "L7OK", 0)
@@ -16,15 +17,18 @@ def server(name: str) -> Server:
 
 
 def test_a_hosts_servers_are_those_named_after_it_and_no_others() -> None:
-    names = ["app1-1", "app1-2", "app10-1", "app1-1-1", "myapp1-1", "blue-app1-1"]
+    names = ["app1-1", "app1-2", "app10-1", "app1-1-1", "myapp1-1", "web-app1-1", "blue-app1-1"]
+    mixed = [f"{colour}-{name}" for colour in ("blue", "green") for name in ("app1-1", "web-app1-1", "blue-app1-1")]
+    sets = {"blue": [server(name) for name in names], MIXED: [server(name) for name in mixed]}
     pools = [
-        Pool("shop", {"blue": [server(name) for name in names]}, [], {}, {}),
+        Pool("shop", sets, [], {}, {}),
         Pool("db", {}, [server("app1"), server("app10"), server("db1")], {}, {}),
     ]
     assert list(away.places_of("app1", pools)) == [
         ("shop-blue", "app1-1"),
         ("shop-blue", "app1-2"),
-        ("shop-blue", "blue-app1-1"),
+        (f"shop-{MIXED}", "blue-app1-1"),
+        (f"shop-{MIXED}", "green-app1-1"),
         ("db", "app1"),
     ]
 

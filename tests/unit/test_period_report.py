@@ -98,6 +98,12 @@ def test_a_total_is_asked_and_not_worked_out_from_points() -> None:
     assert (found["total"], found["query"]) == ("whole[1h]", "cpu[60s]")
 
 
+def test_a_measure_of_whose_totals_none_is_a_number_has_no_total() -> None:
+    """The mean of its points is another number, and is not judged in its place."""
+    found = measured(measure(total="whole[$period]", limit="< 15"), cpu=[series("a", 10)], whole=[series("a", None)])
+    assert [(row["value"], row["verdict"]) for row in found["measures"][0]["rows"]] == [(None, "")]
+
+
 def test_what_is_beyond_its_limit_fails_and_what_has_no_data_is_neither() -> None:
     rows = measured(measure(limit="< 15"), cpu=[series("a", 10), series("b", 20), series("c")])["measures"][0]["rows"]
     assert [(row["name"], row["verdict"]) for row in rows] == [("a", "pass"), ("b", "fail")]

@@ -10,7 +10,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.net.public_keys import
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1SRUoyA1V8W0yvZ0yqN8rO5gWcXfZ1m3bX0T7o5cY9"
 FIDO = (
-    "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIJ1SRUoyA1V8W0yvZ0yqN8rO5gWcXfZ1m3bX0T7o5cY9"
+    "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIJ1SRUoyA1V8W0yvZ0yqN8rO5gWcXfZ1m3bX0T7o"
+    "5cY9"
     "AAAABHNzaDo="
 )
 

@@ -39,6 +39,25 @@ def test_the_grade_the_score_and_what_is_wrong_are_read():
     assert graded.findings == [Finding("cert_revocation", "high, Neither CRL nor OCSP URI provided")]
 
 
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"grade": "a+"}, "grade is 'a+', and testssl.sh has A+, A"),
+        ({"grade": ["A"]}, "grade is ['A']"),
+        ({"score": "much"}, "score is 'much', and no number"),
+        ({"index": None}, "index is None, and no number"),
+        ({"protocols": "TLSv1.3"}, "protocols is 'TLSv1.3', and no list"),
+    ],
+)
+def test_a_limit_that_nothing_can_be_held_against_is_found_before_the_scan(limits: dict[str, Any], said: str):
+    (problem,) = scanner.limit_problems(limits)
+    assert said in problem
+
+
+def test_limits_as_inventories_write_them_are_none():
+    assert scanner.limit_problems({**scanner.LIMITS, "score": "96", "data_days": 7.0}) == []
+
+
 def test_a_protocol_that_is_off_is_not_read_as_on():
     assert sslscan.read(recorded("sslscan-2.1.5.xml")) == ["TLSv1.2", "TLSv1.3"]
     assert sslscan.read(recorded("sslscan-2.1.5-old.xml")) == ["TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]

@@ -94,6 +94,13 @@ def test_what_comes_from_others_is_never_made() -> None:
 # --- what is done about it
 
 
+def test_a_file_for_secrets_may_be_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = str(tmp_path / "inventory/group_vars/new.yml")
+    found = file_for_new(Path("inventory"), named, [], vault())
+    assert found is not None and str(found.path) == named
+
+
 def test_what_is_missing_goes_to_the_only_file_and_of_several_one_is_named(tmp_path: Path) -> None:
     needed = needs({"app1": APP, "db1": {}}, {}, KINDS, OPTIONS)
     first = sealed(tmp_path / "group_vars/all/vault.yml", "vault_token: a\n")
@@ -112,7 +119,8 @@ def test_nothing_goes_where_it_would_be_read_by_anybody(tmp_path: Path) -> None:
     (tmp_path / "group_vars/all.yml").write_text("a: 1\n")
     with pytest.raises(SecretsError, match="is not encrypted, so no secret is put there"):
         file_for_new(tmp_path, "group_vars/all.yml", [], vault())
-    for elsewhere in ("vault.yml", "group_vars/all/vault.ini"):
+    outside = ("/nowhere/group_vars/vault.yml", "group_vars/../../group_vars/vault.yml", "../group_vars/vault.yml")
+    for elsewhere in ("vault.yml", "group_vars/all/vault.ini", *outside):
         with pytest.raises(SecretsError, match=r"is a file such as group_vars/all/vault\.yml"):
             file_for_new(tmp_path, elsewhere, [], vault())
     (tmp_path / "group_vars/a.sops.yml").write_text("a: 1\n")

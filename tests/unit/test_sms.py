@@ -115,6 +115,20 @@ def test_a_form_or_json_is_sent_with_the_login(door: Any, provider: Any) -> None
     assert dict(urllib.parse.parse_qsl(body)) == told == json.loads(other)
 
 
+def test_numbers_and_nested_fields_are_sent(door: Any, provider: Any) -> None:
+    """APIs that take JSON want lists, and numbers as numbers; a form has texts."""
+    path = door.RequestHandlerClass.settings
+    known = json.loads(path.read_text())
+    known["phone"]["fields"] |= {"ttl": 60, "flash": True}
+    known["japan"]["fields"] = {"ttl": 60, "messages": [{"to": ["{to}"], "text": "{text}"}]}
+    path.write_text(json.dumps(known))
+    assert post(door, "phone", notification())[0] == post(door, "japan", notification())[0] == 200
+    (_, _, form), (_, _, plain) = provider.RequestHandlerClass.came
+    told = sms.text(notification())
+    assert dict(urllib.parse.parse_qsl(form)) == {"To": "+1 555", "Body": told, "ttl": "60", "flash": "true"}
+    assert json.loads(plain) == {"ttl": 60, "messages": [{"to": ["+1 555"], "text": told}]}
+
+
 def test_what_the_provider_refuses_is_alertmanagers_to_try_again(
     door: Any, provider: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -186,8 +186,8 @@ class Sync:
     def unschedule(self, organization: str, wanted: Sequence[Wanted], names: Collection[tuple[str, str]]) -> list[str]:
         """Removes schedules of a list that was: AWX goes on running them, past an approval that was added since.
 
-        Those are of the list that say so (``MADE``), and those of ``names``, of a template and its schedule. Others that
-        run are somebody's own, left alone, and returned.
+        Of the list are those that say so (``MADE``), and those of ``names``, each a template and its schedule. Others
+        that run are somebody's own, left alone, and returned.
         """
         identifier = self.ids.get(Ref("organizations", organization))
         if identifier is None:

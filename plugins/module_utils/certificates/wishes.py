@@ -15,7 +15,7 @@ def key_mode(written: object) -> int:
     """The mode of a key as somebody wrote it; raises ValueError. 0640 without quotes is the number 416 in YAML, and
     which number was meant cannot be told from it any more."""
     if not isinstance(written, str):
-        raise ValueError(f"mode {written!r} is a number; write octal digits in quotes, '0640'")  # noqa: TRY004
+        raise ValueError(f"mode {written!r} is a number; write octal digits in quotes, '0640'")
     if not re.fullmatch("0?[0-7]{3}", written):
         raise ValueError(f"mode is {written!r}; write three octal digits, such as '0640'")
     mode = int(written, 8)

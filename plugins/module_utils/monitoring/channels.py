@@ -14,6 +14,7 @@ TEST = "ChannelTest"  # the alert that each channel gets at set-up
 WATCHDOG = "Watchdog"  # the alert that always fires
 DEADMAN = "deadman"
 NOBODY = "nobody"
+TELEPHONE = 1_000_000  # from here on a number is rather a telephone's than a count
 LEAST = 2  # channels for what is critical: one of them fails some day
 NEEDS = {
     "slack": ("url",),
@@ -136,13 +137,35 @@ def _own_problems(channel: Channel, windows: Sequence[str], mail_host: str) -> I
     for window in channel.get("mute") or []:
         if window not in windows:
             yield f"{where} is mute in {window}, which alertmanager_mute_windows does not have"
-    if kind == "sms" and not any("{text}" in str(value) for value in (channel.get("fields") or {}).values()):
-        yield f"{where}: none of its fields has {{text}}, so that no message would say anything"
+    if kind == "sms":
+        yield from _sms_problems(channel, where)
     if kind == "mail" and not mail_host:
         yield f"{where} needs alertmanager_mail_host, the server that takes its mail"
     url = str(channel.get("url") or "")
     if url and not re.match(r"https?://[^/\s]", url):
         yield f"{where}: its url is none"  # and not shown, for who has it can write there
+
+
+def _sms_problems(channel: Channel, where: str) -> Iterator[str]:
+    fields = channel.get("fields") or {}
+    values = list(_leaves(fields))
+    if not any("{text}" in str(value) for value in values):
+        yield f"{where}: none of its fields has {{text}}, so that no message would say anything"
+    numbers = [value for value in (channel.get("to"), *values) if isinstance(value, int) and value >= TELEPHONE]
+    if numbers or isinstance(channel.get("to"), int):
+        yield f"{where}: write numbers of telephones in quotes, '+4915…'; without them YAML drops the plus"
+    if channel.get("format", "form") != "json":
+        for name, value in fields.items():
+            if isinstance(value, (Mapping, list)):
+                yield f"{where}: its field {name} is no text, and a form has nothing else; format json has"
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, (Mapping, list)):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(one)
+    else:
+        yield value
 
 
 def _tested(channels: Iterable[Channel], deadman: bool) -> list[str]:

@@ -114,7 +114,7 @@ def told(prometheus: Asked, measures: Sequence[Measure], span: Span) -> dict[str
 
 def _measured(prometheus: Asked, measure: Measure, span: Span) -> dict[str, Any]:
     query, total, runs_out = (span.written(one) for one in (measure.query, measure.total, measure.runs_out))
-    totals = _by_name(prometheus.once(total, span.end), measure) if total else {}
+    totals = _by_name(prometheus.once(total, span.end), measure) if total else None
     left = _by_name(prometheus.once(runs_out, span.end), measure) if runs_out else {}
     rows = []
     for labels, points in sorted(prometheus.over(query, span), key=lambda one: _name(one[0], measure)):
@@ -139,10 +139,10 @@ def _measured(prometheus: Asked, measure: Measure, span: Span) -> dict[str, Any]
     }
 
 
-def _row(name: str, points: Sequence[Point], show: str, totals: Mapping[str, float]) -> dict[str, Any]:
+def _row(name: str, points: Sequence[Point], show: str, totals: Mapping[str, float] | None) -> dict[str, Any]:
     values = [value for _, value in points]
     numbers = {"mean": sum(values) / len(values), "min": min(values), "max": max(values), "last": values[-1]}
-    value = totals.get(name) if totals else numbers[show]
+    value = numbers[show] if totals is None else totals.get(name)
     return {
         "name": name,
         "value": value,

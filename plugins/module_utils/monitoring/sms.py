@@ -34,7 +34,7 @@ class Provider:
     """How one channel's messages are sent. In the values of ``fields``, {to} and {text} stand for what they name."""
 
     to: str
-    fields: Mapping[str, str]
+    fields: Mapping[str, Any]
     form: bool
     url: str = field(repr=False)
     login: str = field(default="", repr=False)  # the header Authorization
@@ -52,14 +52,24 @@ class Provider:
         if given.get("username"):
             pair = f"{given['username']}:{secret.get('password', '')}"
             login = f"Basic {b64encode(pair.encode()).decode()}"
-        return Provider(given["to"], given["fields"], given["format"] == "form", secret["url"], login)
+        return Provider(str(given["to"]), given["fields"], given["format"] == "form", secret["url"], login)
 
     def request(self, text: str) -> urllib.request.Request:
-        filled = {name: value.replace("{to}", self.to).replace("{text}", text) for name, value in self.fields.items()}
+        filled = self._filled(self.fields, text)
         body = urllib.parse.urlencode(filled) if self.form else json.dumps(filled, ensure_ascii=False)
         kind = "application/x-www-form-urlencoded" if self.form else "application/json"
         headers = {"Content-Type": kind, **({"Authorization": self.login} if self.login else {})}
         return urllib.request.Request(self.url, body.encode(), headers)  # noqa: S310  preflight wants http or https
+
+    def _filled(self, value: Any, text: str) -> Any:
+        """Texts with what they name, however deep; a form has nothing but texts."""
+        if isinstance(value, Mapping):
+            return {name: self._filled(one, text) for name, one in value.items()}
+        if isinstance(value, list):
+            return [self._filled(one, text) for one in value]
+        if isinstance(value, str):
+            return value.replace("{to}", self.to).replace("{text}", text)
+        return json.dumps(value) if self.form else value
 
 
 def text(notification: Mapping[str, Any]) -> str:

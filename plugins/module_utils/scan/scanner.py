@@ -74,6 +74,26 @@ _CLAIMS = {
 }
 
 
+def limit_problems(given: Mapping[str, Any]) -> list[str]:
+    """What a scan could not hold its findings against, found before it runs: one that fails has measured nothing."""
+    problems = []
+    for name, value in given.items():
+        if name == "grade" and value not in GRADES:
+            problems.append(f"grade is {value!r}, and testssl.sh has {', '.join(reversed(GRADES))}")
+        elif name == "protocols" and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+            problems.append(f"protocols is {value!r}, and no list such as {LIMITS['protocols']}")
+        elif name not in ("grade", "protocols") and not _is_number(value):
+            problems.append(f"{name} is {value!r}, and no number")
+    return problems
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return not isinstance(value, bool) and float(value) == int(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
 @dataclass
 class Scanned:
     """Results, and raw output by the name that they call it."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +90,10 @@ def file_for_new(inventory: Path, wanted: str | None, sealed: Sequence[Sealed], 
     for file in sealed:
         if file.path.resolve() == path.resolve():
             return file
-    if path.suffix not in (".yml", ".yaml") or path.relative_to(inventory).parts[0] not in ("group_vars", "host_vars"):
+    # Without links being followed: what inventories have in common is one.
+    place, beside = os.path.abspath(path), os.path.abspath(inventory)
+    groups = [os.path.join(beside, name, "") for name in ("group_vars", "host_vars")]
+    if path.suffix not in (".yml", ".yaml") or not place.startswith(tuple(groups)):
         raise SecretsError(f"secrets_file is {wanted}; it is a file such as {DEFAULT_FILE}, beside the inventory.")
     cipher = cipher_of(path, vault)
     if cipher is None:

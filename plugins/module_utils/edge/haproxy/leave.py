@@ -18,6 +18,7 @@ from pathlib import Path
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import POLL, Edge, Pool, backend_of
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError, Server, Worker
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import replace
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS, MIXED
 
 NOTE = "away.json"
 Place = tuple[str, str]  # backend, server
@@ -52,12 +53,14 @@ class Away:
 def places_of(host: str, pools: Iterable[Pool]) -> dict[Place, Server]:
     """A host's servers, which role haproxy names after it."""
     name = re.escape(host)
-    in_set = re.compile(rf"([a-z0-9]+-)?{name}-[0-9]+")
+    in_set = re.compile(rf"{name}-[0-9]+")
+    in_mixed = re.compile(rf"({'|'.join(COLOURS)})-{name}-[0-9]+")  # another prefix is another host's name
     alone = re.compile(rf"{name}(-[0-9]+)?")
     found: dict[Place, Server] = {}
     for pool in pools:
         for set_name, servers in pool.sets.items():
-            found |= {(backend_of(pool.name, set_name), s.name): s for s in servers if in_set.fullmatch(s.name)}
+            named = in_mixed if set_name == MIXED else in_set
+            found |= {(backend_of(pool.name, set_name), s.name): s for s in servers if named.fullmatch(s.name)}
         found |= {(pool.name, s.name): s for s in pool.servers if alone.fullmatch(s.name)}
     return found
 
