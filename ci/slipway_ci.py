@@ -29,6 +29,8 @@ from typing import Any
 
 REFUSED = 64  # exit code of what cannot be meant
 SECRETS = ("SLIPWAY_SSH_KEY", "SLIPWAY_KNOWN_HOSTS", "SLIPWAY_VAULT_PASSWORD", "SLIPWAY_WEBHOOK")
+# Who runs it, in a container whose own user is nobody; the first that is there.
+RUNNERS = ("SLIPWAY_RUN_BY", "GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN")
 GRADES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN")
 _VERB = re.compile(r"[a-z][a-z_]*")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -63,6 +65,8 @@ def play(project: Path, inventory: str, verb: str, given: Sequence[str], secrets
         argv += ["--extra-vars", f"@{_secret(place, 'variables.json', json.dumps(variables))}"]
         environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
         argv += _login(place, secrets, environment)
+        if by := next(filter(None, map(environment.get, RUNNERS)), ""):
+            environment["SLIPWAY_RUN_BY"] = by
         return _run(argv, project, environment)
 
 

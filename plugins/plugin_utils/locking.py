@@ -53,8 +53,10 @@ def controller() -> tuple[str, float]:
 
 
 def owner(task_vars: dict[str, Any]) -> str:
-    """``user@controller``, and the AWX user and job when AWX runs this."""
-    user = task_vars.get("awx_user_name") or task_vars.get("tower_user_name") or getpass.getuser()
+    """``user@controller``, and the AWX user and job when AWX runs this. Of a pipeline the user is the one whose run it
+    is (``SLIPWAY_RUN_BY``, which slipway-ci sets), for all of them are root of a container."""
+    user = task_vars.get("awx_user_name") or task_vars.get("tower_user_name") or os.environ.get("SLIPWAY_RUN_BY")
+    user = user or getpass.getuser()
     job = task_vars.get("awx_job_id") or os.environ.get("JOB_ID") or os.environ.get("AWX_JOB_ID")
     return f"{user}@{socket.gethostname()}" + (f", AWX job {job}" if job else "")
 

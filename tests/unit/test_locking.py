@@ -57,3 +57,12 @@ def test_a_worker_names_the_playbook_that_forked_it() -> None:
 
     assert locking.wait_for_lock(attempt, {"name": "shop"}, {})["acquired"]
     assert asked[0]["process"].split("/")[2] == str(os.getppid())
+
+
+def test_who_holds_a_lock_is_the_person_and_not_the_user_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLIPWAY_RUN_BY", raising=False)
+    monkeypatch.setattr(locking.getpass, "getuser", lambda: "root")
+    assert locking.owner({}).startswith("root@")
+    monkeypatch.setenv("SLIPWAY_RUN_BY", "lee")
+    assert locking.owner({}).startswith("lee@")
+    assert locking.owner({"awx_user_name": "park"}).startswith("park@")

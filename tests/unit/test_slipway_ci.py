@@ -259,7 +259,7 @@ def test_github_says_who_approved(server: str, approvals: Any, name: str) -> Non
 def lines(path: str) -> list[str]:
     """The calls of slipway-ci in a pipeline, with inventories by the name of their stage."""
     text = re.sub(r">-\n +", "", (ROOT / "ci" / path).read_text())
-    text = re.sub(r"\n +(deploy service=)", r" \1", text)
+    text = re.sub(r"\n +((?:deploy|rollback) service=)", r" \1", text)
     return re.findall(r"slipway-ci (?:play|scan) [^\n']+", text)
 
 
@@ -279,6 +279,33 @@ def test_both_pipelines_call_the_same() -> None:
     assert found["github"] == found["gitlab"]
     verbs = {one.split()[2] for one in found["github"] if one.startswith("slipway-ci play")}
     assert verbs == {"deploy", "health", "report", "readiness", "rollback"}
+
+
+def test_production_is_named_by_whoever_set_the_pipeline_up() -> None:
+    """There is no terminal: without the word each deploy and each rollback of production is refused."""
+    for path in ("github/slipway.yml", "github/rollback.yml", "gitlab/slipway.yml"):
+        asked = [one for one in lines(path) if re.search(" (deploy|rollback) ", one) and "STAGING" not in one]
+        production = [one for one in asked if "confirm=" in one]
+        assert production and all('confirm="$PRODUCTION_ENVIRONMENT"' in one for one in production)
+        # In GitHub's both inventories are called INVENTORY; its first deploy is staging's.
+        assert len(asked) - len(production) == (1 if path == "github/slipway.yml" else 0)
+        assert re.search(r"PRODUCTION_ENVIRONMENT: .*production", (ROOT / "ci" / path).read_text())
+
+
+@pytest.mark.parametrize(
+    ("told", "by"),
+    [
+        ({"GITHUB_ACTOR": "lee", "GITHUB_TRIGGERING_ACTOR": "park"}, "park"),
+        ({"GITHUB_ACTOR": "lee", "GITHUB_TRIGGERING_ACTOR": ""}, "lee"),
+        ({"GITLAB_USER_LOGIN": "lee"}, "lee"),
+        ({"GITLAB_USER_LOGIN": "park", "SLIPWAY_RUN_BY": "lee"}, "lee"),
+    ],
+)
+def test_who_runs_it_is_whose_pipeline_it_is(project: Path, told: dict[str, str], by: str) -> None:
+    """So that a release of lee's which lee approved is refused; in a container everybody is root."""
+    others = dict.fromkeys(("SLIPWAY_RUN_BY", "GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN"), "")
+    assert ci(*DEPLOY, str(project), "deploy", environment=faked(project) | others | told).returncode == 0
+    assert json.loads((project.parent / "told.json").read_text())["environment"]["SLIPWAY_RUN_BY"] == by
 
 
 def test_every_call_is_a_playbook_with_variables_that_it_takes(tmp_path: Path) -> None:

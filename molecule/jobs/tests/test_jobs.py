@@ -75,6 +75,21 @@ def test_a_job_that_is_killed_is_told_too(host, told) -> None:
     assert "job asked failed (signal, KILL)" in told()[0]
 
 
+def test_a_job_that_is_stopped_is_told_as_such(host, told) -> None:
+    host.check_output("systemctl start --no-block slipway-job@asked")
+    assert until(lambda: host.file("/var/lib/slipway-jobs/asked.asked").exists)
+    host.check_output("systemctl stop slipway-job@asked")
+    assert until(lambda: len(told()) == 1)
+    assert told()[0].startswith("kiwi: job asked was stopped on controller1")
+    assert not host.file("/var/lib/slipway-jobs/asked.asked").exists
+
+
+def test_root_starts_none_and_leaves_the_timer_what_it_writes(host, told) -> None:
+    refused = host.run("slipway-job run well")
+    assert refused.rc == 64 and "Jobs run as slipway-jobs: runuser -u slipway-jobs" in refused.stderr
+    assert unit(host, "well") == 0
+
+
 def test_nobody_s_yes_is_a_no(host, told) -> None:
     host.check_output("rm -f /var/lib/slipway-jobs/word")
     assert unit(host, "asked") != 0
@@ -93,7 +108,7 @@ def test_it_waits_for_an_answer_and_keeps_to_it(host, told, verb: str, goes_on: 
     host.check_output(f"SUDO_USER=jiwoo slipway-job {verb} asked")
     assert until(lambda: host.check_output("systemctl show -P ActiveState slipway-job@asked") in ("inactive", "failed"))
     word = host.file("/var/lib/slipway-jobs/word")
-    assert word.exists == goes_on and (not goes_on or word.content_string == "plum\n")
+    assert word.exists == goes_on and (not goes_on or word.content_string == "plum for production\n")
     assert f"{'approved' if goes_on else 'denied'} by jiwoo" in host.check_output(
         "journalctl -u slipway-job@asked -o cat"
     )

@@ -9,13 +9,13 @@ import contextlib
 import getpass
 import json
 import os
+import pwd
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ from ansible_collections.slipway.ops.plugins.module_utils.jobs.notices import re
 
 LIST = Path("/etc/slipway/jobs/jobs.json")
 STATE = Path("/var/lib/slipway-jobs")
-DENIED, REFUSED, LATE = 77, 64, 124  # exit codes
+DENIED, REFUSED, LATE, STOPPED = 77, 64, 124, 143  # exit codes
 KEPT = 40  # lines of the end of a run
+CONFIRM = "confirm"  # the environment that whoever starts or approves a job says may be changed
+ANSWERS = ".answers.json"  # behind the process that they are of
 PAUSE = 1.0  # seconds between two looks for an approval
 
 
@@ -42,6 +44,7 @@ class Settings:
     jobs: tuple[Job, ...]
     notices: Mapping[str, Mapping[str, Any]]
     state: Path = STATE
+    environment: str = ""  # what an approval lets a job change, as `confirm` has it
 
     def job(self, name: str) -> Job:
         for job in self.jobs:
@@ -61,6 +64,7 @@ def read_settings(path: Path = LIST, state: Path = STATE) -> Settings:
         jobs=read_jobs(given["jobs"], given["timezone"], list(notices)),
         notices=notices,
         state=state,
+        environment=given.get("environment", ""),
     )
 
 
@@ -82,15 +86,36 @@ def command(settings: Settings, job: Job, variables_file: str) -> list[str]:
 
 def run(settings: Settings, job: Job, given: Mapping[str, str]) -> int:
     """The job's exit code; what it says goes to the journal, and its end is kept for whoever is told."""
-    variables = answered(job, given)
+    variables = answered(job, {name: value for name, value in given.items() if name != CONFIRM})
     last = settings.state / f"{job.name}.last"
+    # Also when the unit is stopped: answers, and what was said, are dealt with as at any other end.
+    signal.signal(signal.SIGTERM, _ended)
     with _own(last, "w") as kept:
         if job.approval and not _approved(settings, job, kept):
             return DENIED
-        with tempfile.NamedTemporaryFile("w", suffix=".json", dir=settings.state, encoding="utf-8") as file:  # 0600
+        confirmed = given.get(CONFIRM) or (settings.environment if job.approval else "")
+        variables = ({CONFIRM: confirmed} if confirmed else {}) | variables
+        with _answers(settings, variables) as path:
+            return _played(command(settings, job, str(path)), settings.project, job.timeout, kept)
+
+
+def _ended(*_: object) -> None:
+    raise SystemExit(STOPPED)
+
+
+@contextlib.contextmanager
+def _answers(settings: Settings, variables: Mapping[str, Any]) -> Iterator[Path]:
+    """A file with them while the run lasts, and none of a run that was killed outright: they may hold a password."""
+    for left in settings.state.glob(f"*{ANSWERS}"):
+        if not Path("/proc", left.name.removesuffix(ANSWERS)).exists():
+            left.unlink(missing_ok=True)
+    path = settings.state / f"{os.getpid()}{ANSWERS}"
+    try:
+        with _own(path, "w") as file:
             json.dump(variables, file)
-            file.flush()
-            return _played(command(settings, job, file.name), settings.project, job.timeout, kept)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _played(argv: Sequence[str], project: str, timeout: int, kept: Any) -> int:
@@ -124,6 +149,13 @@ def _played(argv: Sequence[str], project: str, timeout: int, kept: Any) -> int:
             sys.stdout.flush()
             lines = [*lines[-KEPT:], line]
         code = process.wait()
+    except (KeyboardInterrupt, SystemExit):
+        lines.append("It was stopped.\n")
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.stdout.read()  # else it would wait for somebody who does
+        process.wait()
+        raise
     finally:
         signal.alarm(0)
         kept.write("".join(lines))
@@ -172,7 +204,7 @@ def ended(settings: Settings, job: Job, result: str, status: str) -> list[str]:
     names = job.notify.get("failure" if failed else "success", ())
     outcome = "succeeded"
     if failed:
-        outcome = {str(DENIED): "was not approved", str(LATE): "took too long"}.get(
+        outcome = {str(DENIED): "was not approved", str(LATE): "took too long", str(STOPPED): "was stopped"}.get(
             status, f"failed ({result}, {status})"
         )
     subject = f"{settings.system}: job {job.name} {outcome} on {socket.gethostname()}"
@@ -198,12 +230,37 @@ def _own(path: Path, mode: str) -> Any:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), mode, encoding="utf-8")
 
 
+def _refuse_another_user(settings: Settings) -> None:
+    """What another user leaves, the job's own could not write any more."""
+    owner = settings.state.stat().st_uid
+    if os.geteuid() != owner:
+        name = pwd.getpwuid(owner).pw_name
+        raise JobsError([f"Jobs run as {name}: runuser -u {name} -- slipway-job run …, or systemctl start."])
+
+
+def _passwords(job: Job, given: Mapping[str, str]) -> dict[str, str]:
+    """Asked for at the terminal, else read from standard input, a line each: arguments are everybody's to read."""
+    found = {}
+    for question in job.survey:
+        if question.type == "password":
+            if question.variable in given:
+                raise JobsError(
+                    [
+                        f"{question.variable} is a password, and arguments are everybody's to read: leave it out, and"
+                        " it is asked for. A script gives it by standard input, a line for each."
+                    ]
+                )
+            ask = f"{question.question}: "
+            found[question.variable] = getpass.getpass(ask) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    return found
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="slipway-job", description="Jobs of this controller")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list", help="what there is")
     for verb, text in (
-        ("run", "run one now, here, with answers to its survey as NAME=VALUE"),
+        ("run", "run one now, here, with answers to its survey, and confirm=ENVIRONMENT, as NAME=VALUE"),
         ("approve", "let one that waits go on"),
         ("deny", "end one that waits"),
         ("ended", "tell its end; systemd calls this"),
@@ -227,8 +284,9 @@ def _done(asked: argparse.Namespace, settings: Settings) -> int:
         return 0
     job = settings.job(asked.job)
     if asked.verb == "run":
+        _refuse_another_user(settings)
         given = dict(one.partition("=")[::2] for one in asked.answers)
-        return run(settings, job, given)
+        return run(settings, job, given | _passwords(job, given))
     if asked.verb == "ended":
         result, status = os.environ.get("SERVICE_RESULT", ""), os.environ.get("EXIT_STATUS", "")
         for line in ended(settings, job, result, status):

@@ -91,9 +91,9 @@ def file_for_new(inventory: Path, wanted: str | None, sealed: Sequence[Sealed], 
         if file.path.resolve() == path.resolve():
             return file
     # Without links being followed: what inventories have in common is one.
-    place, beside = os.path.abspath(path), os.path.abspath(inventory)
-    groups = [os.path.join(beside, name, "") for name in ("group_vars", "host_vars")]
-    if path.suffix not in (".yml", ".yaml") or not place.startswith(tuple(groups)):
+    place, beside = (Path(os.path.normpath(Path.cwd() / one)) for one in (path, inventory))
+    inside = any(place.is_relative_to(beside / name) for name in ("group_vars", "host_vars"))
+    if path.suffix not in (".yml", ".yaml") or not inside:
         raise SecretsError(f"secrets_file is {wanted}; it is a file such as {DEFAULT_FILE}, beside the inventory.")
     cipher = cipher_of(path, vault)
     if cipher is None:
