@@ -49,6 +49,20 @@ def test_public_names_carry_the_role(role: Path) -> None:
     assert [name for name in options(role) if not name.startswith(f"{role.name}_")] == []
 
 
+@pytest.mark.parametrize("role", ["haproxy", "keepalived"])
+def test_edges_are_not_restarted_all_at_once(role: str) -> None:
+    """Nobody would be there for a moment: a restart is one edge's, while the others serve."""
+    modules = ("slipway.ops.units", "ansible.builtin.systemd_service")
+    found = [
+        task
+        for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml"))
+        for outer in load(path)
+        for task in (outer.get("block") or [outer])
+        if any(module in task for module in modules)
+    ]
+    assert found and [task["name"] for task in found if "throttle" not in task] == []
+
+
 def test_every_option_is_typed_and_described(role: Path) -> None:
     def gaps(entries: dict[str, dict[str, Any]], prefix: str = "") -> list[str]:
         found = []

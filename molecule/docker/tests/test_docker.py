@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 import testinfra
 from machine import until
+from playbook import play
+
+SCENARIO = Path(__file__).resolve().parents[1]
 
 IMAGE = "slipway-test:1"
 
@@ -140,6 +144,18 @@ def test_login_is_roots_alone(host):
     login = json.loads(host.check_output("cat /root/.docker/config.json"))["auths"]["registry1:5000"]
     assert list(login) == ["auth"]
     assert host.file("/etc/docker/certs.d/registry1:5000/ca.crt").content_string.startswith("-----BEGIN CERTIFICATE")
+
+
+def test_a_login_that_left_the_list_leaves_the_host_and_an_operators_own_stays(host):
+    on(host, "app1")
+    run = play(SCENARIO / "converge.yml", SCENARIO / "inventory.yml", "--limit", "app1", docker_registry_logins=[])
+    assert run.code == 0, run.output
+    assert host.run("ls /root/.docker/config.json").rc != 0
+    host.check_output("echo '{}' > /root/.docker/config.json")
+    again = play(SCENARIO / "converge.yml", SCENARIO / "inventory.yml", "--limit", "app1", docker_registry_logins=[])
+    assert again.code == 0 and again.changed == 0, again.output
+    assert host.check_output("cat /root/.docker/config.json") == "{}"
+    assert play(SCENARIO / "converge.yml", SCENARIO / "inventory.yml", "--limit", "app1").code == 0
 
 
 @pytest.fixture

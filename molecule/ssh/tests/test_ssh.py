@@ -225,7 +225,10 @@ def test_a_match_block_that_lets_passwords_in_is_told(operator, host):
         measured = play(SCENARIO / "health.yml", INVENTORY).said
         assert "verdict: fail" in measured and "security.ssh.keys_only" in measured and other in measured
         run = operator.run().end()
-        assert run.code != 0 and f"A Match block lets passwords in, whatever the role says outside of it: {other}" in run.said
+        assert (
+            run.code != 0
+            and f"A Match block lets passwords in, whatever the role says outside of it: {other}" in run.said
+        )
     finally:
         host.check_output(f"rm {other}")
     assert operator.run().end().code == 0
