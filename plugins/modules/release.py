@@ -151,7 +151,7 @@ ARGUMENTS = {
     "colour": {"type": "str", "choices": ["blue", "green"]},
     "image": {"type": "str"},
     "pull": {"type": "bool", "default": True},
-    "files": {"type": "dict", "default": {}, "no_log": True},  # environments of services
+    "files": {"type": "dict", "default": {}},
     "command": {"type": "list", "elements": "str", "default": []},
     "events": {"type": "list", "elements": "dict", "default": []},
     "keep": {"type": "int", "default": 5},
@@ -223,7 +223,8 @@ def change(host: Host, params: dict) -> dict:
 
 
 def main() -> None:
-    module = AnsibleModule(ARGUMENTS, required_if=NEEDS)
+    # The journal gets none of it: files have the service's environment. Hidden piece by piece, versions would be too.
+    module = AnsibleModule(ARGUMENTS, required_if=NEEDS, no_log=True)
     params = module.params
     host = Host(params["service"], Path(params["root"]) / params["service"], params["timeout"])
     try:

@@ -161,7 +161,8 @@ def bring(params: dict, check: bool) -> dict:
 
 
 def main() -> None:
-    module = AnsibleModule(ARGUMENTS, required_if=NEEDS, supports_check_mode=True)
+    # The journal gets none of it: services have their environment. Hidden piece by piece, their names would be too.
+    module = AnsibleModule(ARGUMENTS, required_if=NEEDS, supports_check_mode=True, no_log=True)
     params = module.params
     try:
         if params["state"] == "seen":

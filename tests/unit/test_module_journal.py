@@ -1,0 +1,37 @@
+"""What modules leave in a host's journal, and so on the log host: nothing of a service's environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.slipway.ops.plugins.modules import release, swarm_release
+
+SECRET = "postgres://shop:hush@db1/shop"
+FILES = {"shop-1.env": f"DATABASE_URL={SECRET}\n", "release.json": {"version": "2.0.0"}}
+SPEC = {"TaskTemplate": {"ContainerSpec": {"Env": [f"DATABASE_URL={SECRET}"]}}}
+
+
+@pytest.mark.parametrize(
+    ("module", "given"),
+    [
+        (release, {"service": "shop", "state": "stopped", "colour": "blue", "files": FILES}),
+        (swarm_release, {"service": "shop", "state": "cleared", "services": [{"name": "shop", "spec": SPEC}]}),
+    ],
+)
+def test_the_journal_has_no_environment(
+    module: ModuleType, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "_log_to_syslog", lambda _, message: logged.append(message))
+    monkeypatch.setattr("ansible.module_utils.basic.has_journal", False)
+    monkeypatch.setattr(AnsibleModule, "exit_json", lambda *_, **__: (_ for _ in ()).throw(SystemExit(0)))
+    monkeypatch.setattr(AnsibleModule, "fail_json", lambda *_, **__: (_ for _ in ()).throw(SystemExit(1)))
+    root = {"root": str(tmp_path)} if module is release else {}
+    with patch_module_args({**given, **root, "_ansible_check_mode": True}), pytest.raises(SystemExit):
+        module.main()
+    assert SECRET not in "".join(logged)
