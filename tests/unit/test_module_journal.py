@@ -11,9 +11,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.slipway.ops.plugins.modules import release, swarm_release
 
-SECRET = "postgres://shop:hush@db1/shop"
-FILES = {"shop-1.env": f"DATABASE_URL={SECRET}\n", "release.json": {"version": "2.0.0"}}
-SPEC = {"TaskTemplate": {"ContainerSpec": {"Env": [f"DATABASE_URL={SECRET}"]}}}
+SECRET = "kiwi-and-plum"
+FILES = {"shop-1.env": f"TOKEN={SECRET}\n", "release.json": {"version": "2.0.0"}}
+SPEC = {"TaskTemplate": {"ContainerSpec": {"Env": [f"TOKEN={SECRET}"]}}}
 
 
 @pytest.mark.parametrize(
