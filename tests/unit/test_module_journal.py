@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -24,14 +23,17 @@ SPEC = {"TaskTemplate": {"ContainerSpec": {"Env": [f"TOKEN={SECRET}"]}}}
     ],
 )
 def test_the_journal_has_no_environment(
-    module: ModuleType, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    module: ModuleType, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[str] = []
     monkeypatch.setattr(AnsibleModule, "_log_to_syslog", lambda _, message: logged.append(message))
     monkeypatch.setattr("ansible.module_utils.basic.has_journal", False)
-    monkeypatch.setattr(AnsibleModule, "exit_json", lambda *_, **__: (_ for _ in ()).throw(SystemExit(0)))
-    monkeypatch.setattr(AnsibleModule, "fail_json", lambda *_, **__: (_ for _ in ()).throw(SystemExit(1)))
-    root = {"root": str(tmp_path)} if module is release else {}
-    with patch_module_args({**given, **root, "_ansible_check_mode": True}), pytest.raises(SystemExit):
+
+    def nothing_is_done(*_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(release, "Host", nothing_is_done)
+    monkeypatch.setattr(swarm_release.release, "clear", nothing_is_done)
+    with patch_module_args(given), pytest.raises(SystemExit):
         module.main()
     assert SECRET not in "".join(logged)
