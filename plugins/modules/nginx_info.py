@@ -33,6 +33,11 @@ options:
     type: list
     elements: str
     default: []
+  listen_udp:
+    description: Like C(listen), over UDP, for HTTP/3.
+    type: list
+    elements: str
+    default: []
   certificate_files:
     description: Files of certificates and keys that nginx will read.
     type: list
@@ -63,6 +68,10 @@ openssl:
   type: str
   returned: success
   sample: 3.5.1
+http3:
+  description: Whether nginx was built with HTTP/3.
+  type: bool
+  returned: success
 running:
   description: Whether nginx runs, and would after a restart of the host.
   type: bool
@@ -111,6 +120,7 @@ def main() -> None:
         argument_spec={
             "packages": {"type": "list", "elements": "str", "default": []},
             "listen": {"type": "list", "elements": "str", "default": []},
+            "listen_udp": {"type": "list", "elements": "str", "default": []},
             "certificate_files": {"type": "list", "elements": "path", "default": []},
             "unit": {"type": "path", "default": "/etc/systemd/system/nginx.service.d/slipway.conf"},
         },
@@ -118,9 +128,8 @@ def main() -> None:
     )
     options: dict[str, Any] = module.params
     files = [Path(file) for file in options["certificate_files"]]
-    module.exit_json(
-        changed=False, **asdict(look(Wanted(options["packages"], options["listen"], files, Path(options["unit"]))))
-    )
+    wanted = Wanted(options["packages"], options["listen"], files, Path(options["unit"]), options["listen_udp"])
+    module.exit_json(changed=False, **asdict(look(wanted)))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.net.listening import address_problem
@@ -35,6 +36,18 @@ def test_what_a_program_has_itself_is_fine_whoever_has_the_port_elsewhere(taken,
         assert f"proxy (pid {proxy.pid})" in str(address_problem(f"127.0.0.2:{taken}", "haproxy"))
         assert f"(pid {os.getpid()})" in str(address_problem(f"*:{taken}", "proxy"))
         proxy.stdin.close()
+
+
+def test_over_udp_another_program_is_named_and_what_a_program_has_itself_is_fine(taken):
+    assert address_problem(f"127.0.0.1:{taken}", "proxy", protocol="udp") is None  # only its TCP is taken
+    with socket.socket(type=socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", taken))
+        for host in ("127.0.0.1", "*"):
+            said = str(address_problem(f"{host}:{taken}", "proxy", protocol="udp"))
+            assert f"{host}:{taken} (UDP) is in use by" in said and f"(pid {os.getpid()})" in said
+        name = Path("/proc/self/comm").read_text().strip()
+        assert address_problem(f"127.0.0.1:{taken}", name, protocol="udp") is None
+        assert address_problem(f"127.0.0.2:{taken}", "proxy", protocol="udp") is None
 
 
 def test_a_free_address_has_no_problem(taken):

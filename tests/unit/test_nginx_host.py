@@ -69,6 +69,19 @@ def test_files_newer_than_the_newest_worker_are_unread(tmp_path, monkeypatch):
         worker.communicate(b"\n")
 
 
+@pytest.mark.parametrize(
+    ("built", "has"), [("--with-http_v2_module --with-http_v3_module", True), ("--with-http_v2_module", False)]
+)
+def test_whether_nginx_was_built_with_http3(tmp_path, monkeypatch, built, has):
+    program = tmp_path / "nginx"
+    program.write_text(f"#!/bin/sh\necho 'nginx version: nginx/1.26.3\nconfigure arguments: --prefix=/ {built}' >&2\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    seen = nginx_host.look(nginx_host.Wanted([], [], [], tmp_path / "drop-in", ["127.0.0.1:0x"]))
+    assert (seen.version, seen.http3) == ("1.26.3", has)
+    assert "is no port" in seen.taken[0]
+
+
 def test_a_host_without_nginx(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     missing = tmp_path / "key.pem"

@@ -70,6 +70,43 @@ def event_of(host, headers):
     return found[0]
 
 
+def test_over_http3_an_attack_is_refused_and_an_ordinary_request_has_no_event(host):
+    """There nginx passes no Host header on to the firewall, which is no sign of an attack."""
+    over = "--http3-only -A 'Mozilla/5.0'"
+    status, headers = ask(host, f"/items?q=%EA%B2%BD {over}")
+    assert status == 200
+    refused, attack = ask(host, f"/?{SCRIPT} {over}")
+    assert (refused, event_of(host, attack)["action"]) == (403, "blocked")
+    assert headers["x-request-id"] not in {event["request_id"] for event in events(host)}
+    assert [header for header in HEADERS if header not in attack] == []
+
+
+REPORTS = "-H 'Content-Type: application/csp-report'"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ("/csp-reports", 405),
+        (f"/csp-reports {REPORTS} --data-binary @/usr/bin/python3", 413),
+        (f"/csp-reports {REPORTS} -d '<script>alert(1)</script>' --interface 127.6.0.1", 429),
+    ],
+)
+def test_a_report_that_is_refused_looks_as_others_and_is_no_attack(host, request_, status):
+    """Its error page is a request of its own for the firewall."""
+    for _ in range(40):
+        answered, headers = ask(host, request_)
+        if answered == status:
+            break
+        assert answered == 204
+    assert answered == status
+    assert [header for header in HEADERS if header not in headers] == []
+    assert headers["content-type"] == "text/html"
+    attack = ask(host, f"/?{SCRIPT}")[1]
+    assert event_of(host, attack)  # told after it
+    assert headers["x-request-id"] not in {event["request_id"] for event in events(host)}
+
+
 def test_what_browsers_report_of_a_policy_is_no_attack(host):
     """It quotes what was blocked; as a request to the pool the same is refused."""
     report = '{"csp-report": {"script-sample": "<script>alert(1)</script>"}}'

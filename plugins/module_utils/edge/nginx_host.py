@@ -27,6 +27,7 @@ class Wanted:
     listen: list[str]
     certificate_files: list[Path]
     unit: Path
+    listen_udp: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Seen:
 
     version: str = "0"
     openssl: str = "0"
+    http3: bool = False
     running: bool = False
     ipv6: bool = False
     missing_packages: list[str] = field(default_factory=list)
@@ -49,15 +51,17 @@ def look(wanted: Wanted) -> Seen:
     told = _said("nginx", "-V")
     unit = properties(_said("systemctl", "show", "nginx", f"--property={','.join(UNIT)}"))
     ipv6 = IPV6.exists()
-    listen = [bind for bind in wanted.listen if ipv6 or not bind.startswith("[")]
+    binds = [(bind, "tcp") for bind in wanted.listen] + [(bind, "udp") for bind in wanted.listen_udp]
+    listen = [(bind, protocol) for bind, protocol in binds if ipv6 or not bind.startswith("[")]
     return Seen(
         version=version("nginx version: nginx/", told),
         openssl=version("with OpenSSL ", told),
+        http3="--with-http_v3_module" in told.split(),
         running=(unit["ActiveState"], unit["UnitFileState"]) == ("active", "enabled"),
         ipv6=ipv6,
         missing_packages=missing_packages(wanted.packages, _said("dpkg-query", "--show", SHOWN, *wanted.packages)),
         missing_files=[str(file) for file in wanted.certificate_files if not _has_content(file)],
-        taken=[problem for bind in listen if (problem := address_problem(bind, "nginx"))],
+        taken=[problem for bind, protocol in listen if (problem := address_problem(bind, "nginx", protocol=protocol))],
         stale_unit=unit_is_stale(unit, wanted.unit),
         unread=[str(file) for file in _unread([*CONFIGURATION, *wanted.certificate_files])],
     )

@@ -18,7 +18,11 @@ from ansible_collections.slipway.ops.plugins.module_utils.net.address import Add
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def address_problem(bind: str, program: str, ours: Collection[str] = ()) -> str | None:
+PROTOCOLS = {"tcp": (socket.SOCK_STREAM, "0A"), "udp": (socket.SOCK_DGRAM, "07")}
+"""The kind of socket, and the kernel's state of one that waits for anybody."""
+
+
+def address_problem(bind: str, program: str, ours: Collection[str] = (), protocol: str = "tcp") -> str | None:
     """Why ``address:port`` cannot be listened on by a program, or None. What it has itself is fine.
 
     ``ours`` are addresses that it has for sure, for hosts (containers) where root may not see whose a socket is.
@@ -28,24 +32,27 @@ def address_problem(bind: str, program: str, ours: Collection[str] = ()) -> str 
     except AddressError as error:
         return str(error)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family, PROTOCOLS[protocol][0]) as probe:
+        if protocol == "tcp":  # with it, two programs may have one UDP port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("" if host == "*" else host, port))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 return f"{bind}: {error.strerror}"
-            return _held_by_another(bind, host, port, program, ours)
+            inodes = {inode for address, inode in _listeners(port, protocol) if _overlap(host, address)}
+            return _held_by_another(bind, inodes, program, ours, protocol)
     return None
 
 
-def _held_by_another(bind: str, host: str, port: int, program: str, ours: Collection[str]) -> str | None:
-    owners = _owners({inode for address, inode in _listeners(port) if _overlap(host, address)})
+def _held_by_another(bind: str, inodes: set[str], program: str, ours: Collection[str], protocol: str) -> str | None:
+    owners = _owners(inodes)
     others = [f"{name} (pid {pid})" for pid, name in owners if name != program]
     if not others and (owners or bind in ours):
         return None
     who = ", ".join(others) or "a process that cannot be seen from here"
-    return f"{bind} is in use by {who}; stop it or choose another address"
+    over = "" if protocol == "tcp" else f" ({protocol.upper()})"
+    return f"{bind}{over} is in use by {who}; stop it or choose another address"
 
 
 def _overlap(host: str, other: Address) -> bool:
@@ -59,14 +66,14 @@ def _overlap(host: str, other: Address) -> bool:
     return address.is_unspecified or address == other
 
 
-def _listeners(port: int) -> Iterator[tuple[Address, str]]:
-    """The sockets that listen on a TCP port: address and inode."""
-    for table in ("tcp", "tcp6"):
+def _listeners(port: int, protocol: str) -> Iterator[tuple[Address, str]]:
+    """The sockets that listen on a port: address and inode."""
+    for table in (protocol, f"{protocol}6"):
         with contextlib.suppress(OSError):  # no IPv6
             for line in Path(f"/proc/net/{table}").read_text(encoding="ascii").splitlines()[1:]:
                 fields = line.split()
                 address, _colon, number = fields[1].partition(":")
-                if fields[3] == "0A" and int(number, 16) == port:
+                if fields[3] == PROTOCOLS[protocol][1] and int(number, 16) == port:
                     yield _address(address), fields[9]
 
 
