@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import itertools
 import json
 import ssl
@@ -29,16 +30,19 @@ class Pool(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))  # else it is taken for the next request
         if FAILS.exists():
             return self.answer(500, {"error": "the pool's own"})
-        if self.path.startswith("/events"):
+        if self.path == "/events":
             return self.events()
         if "slow" in self.path:
             time.sleep(0.5)
         says = self.path + (SAYS.read_text() if SAYS.exists() else "")
         if "missing" in says:
             return self.answer(404, {"error": "the pool's own"})
+        if "compressed" in says:
+            return self.compressed()
         headers = {name.lower(): value for name, value in self.headers.items()}
         shown = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
-        return self.answer(200, {"path": self.path, "headers": headers, "number": next(ANSWERS), "shown": shown})
+        document = {"path": self.path, "headers": headers, "number": next(ANSWERS), "shown": shown}
+        return self.answer(200, document | ({"much": "text " * 2000} if "much" in self.path else {}))
 
     def do_POST(self):
         whole = int(self.headers["Content-Length"])
@@ -57,6 +61,16 @@ class Pool(BaseHTTPRequestHandler):
         self.send_header("X-Cache-Status", "from-the-pool")
         if "sets-cookie" in self.path + (SAYS.read_text() if SAYS.exists() else ""):
             self.send_header("Set-Cookie", f"session={next(ANSWERS)}")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def compressed(self):
+        """As a pool that compresses by itself."""
+        body = gzip.compress(b'{"compressed": "by the pool"}' + b" " * 5000)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
