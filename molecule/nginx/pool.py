@@ -19,6 +19,7 @@ AUTHORITY = "/usr/local/share/ca-certificates/slipway-internal-ca.crt"
 STRANGER = Path("/etc/stranger")
 FAILS = Path("/run/pool-fails")
 BEGUN = Path("/run/pool-begun")
+ASKED = Path("/run/pool-asked")
 SAYS = Path("/run/pool-says")
 ANSWERS = itertools.count(1)
 
@@ -27,6 +28,9 @@ class Pool(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        if self.path.endswith("/asked"):
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            ASKED.write_text(json.dumps({"method": self.command, "headers": headers}))
         self.rfile.read(int(self.headers.get("Content-Length", 0)))  # else it is taken for the next request
         if FAILS.exists():
             return self.answer(500, {"error": "the pool's own"})
@@ -44,12 +48,16 @@ class Pool(BaseHTTPRequestHandler):
         document = {"path": self.path, "headers": headers, "number": next(ANSWERS), "shown": shown}
         return self.answer(200, document | ({"much": "text " * 2000} if "much" in self.path else {}))
 
+    do_HEAD = do_DELETE = do_GET
+
     def do_POST(self):
+        if self.path.endswith("/asked"):
+            return self.do_GET()
         whole = int(self.headers["Content-Length"])
         length = len(self.rfile.read(min(5, whole)))
         BEGUN.write_text(self.path)
         length += len(self.rfile.read(whole - length))
-        self.answer(200, {"length": length})
+        return self.answer(200, {"length": length})
 
     def answer(self, status, document):
         body = json.dumps(document).encode()
@@ -62,7 +70,8 @@ class Pool(BaseHTTPRequestHandler):
         if "sets-cookie" in self.path + (SAYS.read_text() if SAYS.exists() else ""):
             self.send_header("Set-Cookie", f"session={next(ANSWERS)}")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def compressed(self):
         """As a pool that compresses by itself."""

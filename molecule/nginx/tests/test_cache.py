@@ -7,7 +7,7 @@ import time
 import uuid
 
 import pytest
-from edge_client import SCENARIO, WORKERS, Answer
+from edge_client import LOG, SCENARIO, WORKERS, Answer
 from machine import until
 from playbook import play
 
@@ -69,6 +69,40 @@ def test_nobody_ever_sees_anothers_page(get, page, header, value):
     assert state(nobody) == ["MISS"] and header.lower() not in json.loads(nobody.body)["headers"]
     own = get(page, f"-H '{header}: {value}alice'")
     assert state(own) == ["BYPASS"] and number(own) != number(nobody)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
+def test_what_is_not_answered_from_the_cache_comes_to_the_pool_as_it_was_sent(host, get, page, method):
+    """Parts and conditions too, which nginx keeps to itself where an answer could be kept."""
+    sent = {
+        "range": "bytes=0-3",
+        "if-range": '"a"',
+        "if-none-match": '"b"',
+        "if-modified-since": "Mon, 30 Nov 2026 00:00:00 GMT",
+    }
+    options = [f"-H '{name}: {value}'" for name, value in sent.items()]
+    host.check_output("rm -f /run/pool-asked")
+    answer = get(
+        f"{page}/asked", "-X", method, "--head" if method == "HEAD" else "", "-H 'Cookie: session=alice'", *options
+    )
+    assert state(answer) == ["BYPASS"]
+    asked = json.loads(host.file("/run/pool-asked").content_string)
+    assert asked["method"] == method
+    assert {name: asked["headers"].get(name) for name in sent} == sent
+    host.check_output("rm -f /run/pool-asked")
+    if method == "GET":
+        assert state(get(f"{page}/asked", *options)) == ["MISS"]
+        headers = json.loads(host.file("/run/pool-asked").content_string)["headers"]
+        assert not sent.keys() & headers.keys()
+
+
+def test_the_log_says_what_came_of_the_cache(host, get, page):
+    answers = [get(page), get(page), get(page, "-H 'Cookie: session=alice'")]
+    identity = answers[-1].headers["x-request-id"][0]
+    assert until(lambda: identity in host.file(LOG).content_string)
+    lines = {line["request_id"]: line for line in map(json.loads, host.file(LOG).content_string.splitlines())}
+    told = [lines[answer.headers["x-request-id"][0]]["cache"] for answer in answers]
+    assert told == ["MISS", "HIT", "BYPASS"]
 
 
 def test_a_body_is_in_no_key(get, page):
