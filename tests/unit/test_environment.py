@@ -35,6 +35,7 @@ ASKS = (
     "notice",
     "maintenance",
     "purge",
+    "attack",
 )
 SERVICE = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8100}, "edge_port": 18000}
 GIVEN: dict[str, dict[str, Any]] = {

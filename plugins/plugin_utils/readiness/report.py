@@ -16,6 +16,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.core.units import Unit
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import FIELDS, parse_time
 from ansible_collections.slipway.ops.plugins.module_utils.readiness.verdict import SATISFIED, STATES
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness import data, pictures
+from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.attacks import attacks
+from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.attacks import records as attack_records
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.timelines import timelines
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words, bound, quantity
 from markupsafe import Markup
@@ -68,7 +70,9 @@ class Page:
         limits = {one["id"]: one["limit"] for one in self.requirements}
         known, past = evidence.get("records") or [], evidence.get("history") or []
         self.stored = data.stored(map(_whole, known), map(_whole, past), limits)
-        self.records = _records(self.requirements, data.latest(self.stored))
+        attacked = attack_records(map(_whole, known))
+        self.attacks = attacks(attacked, self.artifacts, words)
+        self.records = _records(self.requirements, [*data.latest(self.stored), *attacked])
         self._history: dict[tuple[str, str], list[Record]] = {}
         for record in evidence.get("history") or []:
             self._history.setdefault((record["id"], record["subject"]), []).append(record)
