@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: env engine images ## bring up the demo from nothing: 6 hosts, releases, a rollback, backups, a drill, a report (some 7 minutes, and 2 for the images the first time)
+demo: env engine images ## bring up the demo from nothing: 6 hosts, releases, a rollback, backups, a drill, an attack, a report (some 7 minutes, and 2 for the images the first time)
 	@testbed/demo.sh
 
 demo-clean: env ## remove the demo's containers, network and generated secrets
