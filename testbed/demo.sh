@@ -43,21 +43,22 @@ verdict() { # NO-GO (exit 2) is an answer too: the report says why
 }
 
 step 1 "create six containers as hosts" ansible-playbook testbed/create.yml
-step 2 "provision everything" ansible-playbook playbooks/site.yml
+step 2 "have the rules of the web application firewall" testbed/demo-rules.sh slipway-demo-edge1
+step 3 "provision everything" ansible-playbook playbooks/site.yml
 docker exec slipway-demo-edge1 cat /usr/local/share/ca-certificates/slipway-internal-ca.crt >inventories/demo/secrets/ca.crt
 # A version stays what it is; these are what this checkout makes of them.
-step 3 "publish the sample service's images" ansible-playbook playbooks/publish.yml -e @inventories/demo/images.yml -e publish_replace=true
-step 4 "release 1.0.0" ansible-playbook playbooks/deploy.yml -e service=sample -e version=1.0.0
-step 5 "back the database up" ansible-playbook playbooks/backup.yml -e type=full
-step 6 "release 2.0.0 under load" ansible-playbook playbooks/deploy.yml -e service=sample -e version=2.0.0
-step 7 "a broken 3.0.0 must not get through" must_fail ansible-playbook playbooks/deploy.yml -e service=sample -e version=3.0.0
-step 8 "roll back under load" ansible-playbook playbooks/rollback.yml -e service=sample
-step 9 "back up what changed" ansible-playbook playbooks/backup.yml -e type=incr
-step 10 "verify every backup" ansible-playbook playbooks/backup.yml -e type=verify
-step 11 "restore it beside the server, compare, measure" ansible-playbook playbooks/drill.yml
-step 12 "all health checks" ansible-playbook playbooks/health.yml
-step 13 "attack the edge" attacked ansible-playbook playbooks/attack.yml
-step 14 "is it ready?" verdict ansible-playbook playbooks/readiness.yml
+step 4 "publish the sample service's images" ansible-playbook playbooks/publish.yml -e @inventories/demo/images.yml -e publish_replace=true
+step 5 "release 1.0.0" ansible-playbook playbooks/deploy.yml -e service=sample -e version=1.0.0
+step 6 "back the database up" ansible-playbook playbooks/backup.yml -e type=full
+step 7 "release 2.0.0 under load" ansible-playbook playbooks/deploy.yml -e service=sample -e version=2.0.0
+step 8 "a broken 3.0.0 must not get through" must_fail ansible-playbook playbooks/deploy.yml -e service=sample -e version=3.0.0
+step 9 "roll back under load" ansible-playbook playbooks/rollback.yml -e service=sample
+step 10 "back up what changed" ansible-playbook playbooks/backup.yml -e type=incr
+step 11 "verify every backup" ansible-playbook playbooks/backup.yml -e type=verify
+step 12 "restore it beside the server, compare, measure" ansible-playbook playbooks/drill.yml
+step 13 "all health checks" ansible-playbook playbooks/health.yml
+step 14 "attack the edge" attacked ansible-playbook playbooks/attack.yml
+step 15 "is it ready?" verdict ansible-playbook playbooks/readiness.yml
 
 printf '\n━━ The demo in %d s\n' $((SECONDS - started))
 printf '   %s\n' "${story[@]}"
