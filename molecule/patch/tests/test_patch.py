@@ -17,8 +17,6 @@ INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
 APPS = ("app1", "app2")
 MINE = "app1,app2,edge1"
 IMAGE = "slipway/sample-service:1.0.0"
-
-
 LOCK = "/var/lib/slipway/locks/sample.json"
 
 
