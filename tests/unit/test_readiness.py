@@ -148,6 +148,11 @@ def test_a_waiver_of_one_subject_excuses_no_other():
     assert judged(bad, [waiver])[:2] == ("NO-GO", "fail")
 
 
+def test_a_waiver_of_one_subject_excuses_no_lack_of_all_evidence():
+    assert judged([], [{**WAIVER, "subject": "a"}])[:2] == ("NO-GO", "missing")
+    assert judged([], [WAIVER])[:2] == ("GO", "waived")
+
+
 def test_a_waiver_that_is_not_needed_changes_nothing():
     verdict = assess([ROLLBACK], [record()], [WAIVER], NOW)
     assert verdict["requirements"][0]["state"] == "pass"

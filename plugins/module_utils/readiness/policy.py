@@ -37,8 +37,8 @@ class Waiver:
     used: bool = False
 
     def covers(self, requirement: str, subject: str) -> bool:
-        """Whether it speaks of this requirement and subject; a requirement with no evidence has the subject ``""``."""
-        return self.id == requirement and (fnmatchcase(subject, self.subject) or not subject)
+        """Whether it speaks of this requirement and subject; no evidence at all has none, which ``*`` alone covers."""
+        return self.id == requirement and fnmatchcase(subject, self.subject)
 
 
 @dataclass
