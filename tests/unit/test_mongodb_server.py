@@ -224,9 +224,10 @@ def test_the_indexes_of_the_reference_system_are_made_as_they_are_meant(server: 
         {"collection": "m.evaluations", "keys": ["user_id", "model_id", "-created_at"]},
         {"collection": "m.places", "keys": ["at:2dsphere"], "sparse": True, "name": "near"},
         {"collection": "m.sessions", "keys": ["seen"], "expire_after": 3600, "partial": {"kept": False}},
+        {"collection": "m.tokens", "keys": ["until"], "expire_after": 0, "unique": False, "sparse": None},
     ]
     asked = wanted([], given, [])
-    assert len(apply("mongodb://db/", asked)) == 4
+    assert len(apply("mongodb://db/", asked)) == 5
     assert [more["indexes"][0] for *_, more in server.sent] == [
         {"name": "email_1", "key": {"email": 1}, "unique": True},
         {"name": "user_id_1_model_id_1_created_at_-1", "key": {"user_id": 1, "model_id": 1, "created_at": -1}},
@@ -237,6 +238,7 @@ def test_the_indexes_of_the_reference_system_are_made_as_they_are_meant(server: 
             "expireAfterSeconds": 3600,
             "partialFilterExpression": {"kept": False},
         },
+        {"name": "until_1", "key": {"until": 1}, "expireAfterSeconds": 0},
     ]
     assert list(server.sent[1][3]["indexes"][0]["key"]) == ["user_id", "model_id", "created_at"], "in this order"
     server.sent = []

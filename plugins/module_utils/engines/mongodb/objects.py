@@ -55,7 +55,7 @@ class Index:
     def same(self, there: Mapping[str, Any]) -> bool:
         """Whether the server's is as this one, whatever its name. What the server adds of its own is passed over."""
         keys = tuple((name, _whole(way)) for name, way in dict(there["key"]).items())
-        options = {name: _whole(there[name]) for name in _OPTIONS.values() if there.get(name)}
+        options = {name: _whole(there[name]) for name in _OPTIONS.values() if _is_set(there.get(name))}
         return keys == self.keys and options == dict(self.options)
 
 
@@ -91,8 +91,13 @@ def index(given: Mapping[str, Any]) -> Index:
     database, collection = _collection(given["collection"])
     keys = tuple(map(key, given["keys"]))
     name = given.get("name") or "_".join(f"{one}_{way}" for one, way in keys)
-    options = {other: given[own] for own, other in _OPTIONS.items() if given.get(own)}
+    options = {other: given[own] for own, other in _OPTIONS.items() if _is_set(given.get(own))}
     return Index(database, collection, keys, name, options)
+
+
+def _is_set(value: Any) -> bool:
+    """An ``expire_after`` of 0 is: documents go at the time that their field says."""
+    return value is not None and value is not False and value != {}
 
 
 def key(text: str) -> tuple[str, int | str]:
