@@ -232,7 +232,8 @@ def test_a_match_block_that_lets_passwords_in_is_told(operator, host):
     finally:
         host.check_output(f"rm {other}")
     assert operator.run().end().code == 0
-    assert "verdict: fail" not in play(SCENARIO / "health.yml", INVENTORY).said
+    measured = play(SCENARIO / "health.yml", INVENTORY).said
+    assert "verdict: fail" not in measured, measured
 
 
 def test_a_controller_that_is_killed_in_the_middle_leaves_the_host_reachable(operator, host):
