@@ -76,6 +76,7 @@ def test_a_job_that_is_killed_is_told_too(host, told) -> None:
 
 
 def test_a_job_that_is_stopped_is_told_as_such(host, told) -> None:
+    host.check_output("rm -f /var/lib/slipway-jobs/asked.asked")  # of the one that was killed
     host.check_output("systemctl start --no-block slipway-job@asked")
     assert until(lambda: host.file("/var/lib/slipway-jobs/asked.asked").exists)
     host.check_output("systemctl stop slipway-job@asked")

@@ -204,9 +204,12 @@ def ended(settings: Settings, job: Job, result: str, status: str) -> list[str]:
     names = job.notify.get("failure" if failed else "success", ())
     outcome = "succeeded"
     if failed:
-        outcome = {str(DENIED): "was not approved", str(LATE): "took too long", str(STOPPED): "was stopped"}.get(
-            status, f"failed ({result}, {status})"
-        )
+        outcome = {
+            str(DENIED): "was not approved",
+            str(LATE): "took too long",
+            str(STOPPED): "was stopped",
+            "TERM": "was stopped",
+        }.get(status, f"failed ({result}, {status})")
     subject = f"{settings.system}: job {job.name} {outcome} on {socket.gethostname()}"
     last = settings.state / f"{job.name}.last"
     text = said(last.read_text(encoding="utf-8", errors="replace") if last.exists() else "")
