@@ -45,6 +45,7 @@ def digest(host):
         ("/static/nothing", [], 404),
         ("/missing", [], 404),
         ("/static/page/", ["-X", "POST"], 405),
+        ("/", ["-X", "TRACE"], 405),
         ("/", ["--data-binary", "@/usr/bin/curl"], 413),
         ("/gone", [], 502),
         ("/gone", ["--data-binary", "@/usr/bin/curl"], 502),
