@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -13,6 +12,7 @@ from dataclasses import replace
 from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Compared
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Refused, Restore, Tell
+from ansible_collections.slipway.ops.plugins.module_utils.data.former import begin, discard, end
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError, backup
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.client import Server, connected
@@ -102,7 +102,7 @@ def restore(wanted: Plan, host: str, asked: Restore, tell: Tell) -> None:
             refuse_difference(*compare(dump, config, names, server))
             if undo:
                 server.drop_others(of(dump, names), names.values())
-                former.discard(tell)
+                former.put_back(tell)
         documents = sum(one.documents for one in of(dump, names).values())
         tell(f"{documents} documents of {len(of(dump, names))} collections are the same as in the dump, indexes too")
 
@@ -166,13 +166,13 @@ class Former:
 
     def keep(self, names: Iterable[str], tell: Tell) -> None:
         """Dumps the server and notes which databases are replaced."""
-        self._remove()
+        begin(self.store.directory, whole=self._names.exists())
         make_directory(self.store.directory, 0o700)
         tell("what is there is dumped first")
         try:
             backup.dump(self.store, lambda _: None)
         except DataError as error:
-            self._remove()
+            end(self.store.directory)
             raise Refused(f"what is there cannot be dumped, so it is not replaced: {error}. {UNCHANGED}") from error
         self._names.write_text(json.dumps(sorted(names)), encoding="utf-8")
         tell("restore_undo=true puts it back, restore_discard=true removes it")
@@ -187,9 +187,11 @@ class Former:
 
     def discard(self, tell: Tell, look: bool = False) -> None:
         kept = self._names.exists()
-        tell("what the last restore replaced is removed" if kept else "nothing is kept that a restore replaced")
+        tell("what restores replaced is removed" if kept else "nothing is kept that a restore replaced")
         if not look:
-            self._remove()
+            discard(self.store.directory)
 
-    def _remove(self) -> None:
-        shutil.rmtree(self.store.directory, ignore_errors=True)
+    def put_back(self, tell: Tell) -> None:
+        """It is in the server again; what the restore before replaced is kept on."""
+        end(self.store.directory)
+        tell("what the restore replaced is back")

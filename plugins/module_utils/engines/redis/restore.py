@@ -15,6 +15,7 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Refused, Restore, Tell
+from ansible_collections.slipway.ops.plugins.module_utils.data.former import begin, discard, end
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import Kept
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis import RedisError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.backup import Plan, Snapshots, check, keys, make
@@ -34,9 +35,9 @@ def restore(wanted: Plan, host: str, asked: Restore, tell: Tell) -> None:
     former = replace(shelf, directory=wanted.directory / "former", bucket=None)
     with shelf.alone():
         if asked.action == "discard":
-            tell("what the last restore replaced is removed" if former.directory.exists() else "nothing is kept")
+            tell("what restores replaced is removed" if former.directory.exists() else "nothing is kept")
             if not asked.look:
-                shutil.rmtree(former.directory, ignore_errors=True)
+                discard(former.directory)
             return
         undo = asked.action == "undo"
         source = former if undo else shelf
@@ -55,7 +56,7 @@ def restore(wanted: Plan, host: str, asked: Restore, tell: Tell) -> None:
         with wanted.live() as client:
             refuse_difference(kept, client.keyspace())
         if undo:
-            shutil.rmtree(former.directory, ignore_errors=True)
+            end(former.directory)
         tell(f"the server has what {kept.label} holds; keys whose time has come since are gone")
 
 
@@ -119,12 +120,12 @@ def _refusing(action: Callable[[], Any]) -> Any:
 
 
 def _save(wanted: Plan, former: Snapshots, tell: Tell) -> None:
-    shutil.rmtree(former.directory, ignore_errors=True)
+    begin(former.directory, whole=former.directory.exists() and bool(former.all()))
     make_directory(former.directory, 0o700)
     try:
         make(wanted, former, lambda _: None)
     except (DataError, OSError) as error:
-        shutil.rmtree(former.directory, ignore_errors=True)
+        end(former.directory)
         raise Refused(f"what is there cannot be saved, so it is not replaced: {error}. {UNCHANGED}") from error
     tell("what is there is kept: restore_undo=true puts it back, restore_discard=true removes it")
 
