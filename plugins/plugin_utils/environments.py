@@ -31,7 +31,9 @@ def environment_of(hosts: Mapping[str, str]) -> str:
 
 def question(environment: str, hosts: list[str], confirm: str) -> str:
     """What somebody is asked before the run begins; empty where nobody is, for that was said or need not be."""
-    if confirm and confirm != environment:
+    # A pipeline says it always; where the inventory says nothing, nobody would have been asked.
+    nameless = confirm == GUARDED and not environment
+    if confirm and confirm != environment and not nameless:
         raise EnvironmentRefused(
             f"confirm is {confirm}, and this inventory is {environment or 'of no environment (slipway_environment)'}. "
             "Is it the right one (-i)?"

@@ -69,6 +69,7 @@ def inventory(place: Path, environments: dict[str, str], **variables: Any) -> Pa
 @pytest.mark.parametrize(
     ("environment", "confirm", "asked"),
     [
+        ("", "production", ""),
         ("production", "", "This changes production: web1. Type production to go on: "),
         ("production", "production", ""),
         ("staging", "", ""),

@@ -86,7 +86,8 @@ def command(settings: Settings, job: Job, variables_file: str) -> list[str]:
 
 def run(settings: Settings, job: Job, given: Mapping[str, str]) -> int:
     """The job's exit code; what it says goes to the journal, and its end is kept for whoever is told."""
-    variables = answered(job, {name: value for name, value in given.items() if name != CONFIRM})
+    asked = {question.variable for question in job.survey}
+    variables = answered(job, {name: value for name, value in given.items() if name != CONFIRM or name in asked})
     last = settings.state / f"{job.name}.last"
     # Also when the unit is stopped: answers, and what was said, are dealt with as at any other end.
     signal.signal(signal.SIGTERM, _ended)

@@ -132,6 +132,8 @@ class Judge:
             for subject, value in subjects.items()
             if self._streak(name, subject).look(value, passed)
         ]
+        if health:  # one that was sent away, and comes back, begins anew
+            self.failures = {server: count for server, count in self.failures.items() if server in health}
         for server, well in health.items():
             self.failures[server] = 0 if well else self.failures.get(server, 0) + 1
         most = self.limits["health_failures"]

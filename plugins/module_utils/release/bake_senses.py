@@ -105,10 +105,15 @@ class EdgeSenses:
         self._checked = now
         servers = self._edge.pool(self._order.service).sets.get(self._order.colour, [])
         # One in maintenance was sent away, by patch.yml or by an operator: nobody is served by it.
-        return {server.name: server.up for server in servers if not server.status.startswith("MAINT")}
+        return {server.name: server.up for server in servers if not _sent_away(server.status)}
 
     def close(self) -> None:
         self._control.remove()
+
+
+def _sent_away(status: str) -> bool:
+    """``MAINT (resolution)`` is a name that is gone, and nobody's wish."""
+    return status == "MAINT" or status.startswith("MAINT (via")
 
 
 class AppSenses:

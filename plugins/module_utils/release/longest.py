@@ -35,7 +35,7 @@ def longest(service: Service, hosts: int, limits: Limits) -> float:
     engine = engine_timeout(service, limits.start) + limits.patience
     gate, watch, drain = (seconds + limits.patience for seconds in (limits.gate, limits.watch, limits.drain))
     batch = 2 * engine + 3 * gate + drain
-    migration = service.migrate.timeout + limits.patience if service.migrate.command else 0
+    migration = 2 * service.migrate.timeout + limits.patience if service.migrate.command else 0
     there = migration + 4 * engine + 3 * gate + 2 * watch + 2 * drain
     back = 4 * engine + 2 * gate + drain
     if service.strategy == "rolling":

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from ansible_collections.slipway.ops.plugins.module_utils.release.history import Event, live_versions
 
 LABEL = "slipway.database.works-with"
-# With nothing behind them or what is set apart; 7f3a9b2 is a commit, and not a seven.
-_NUMBERS = re.compile(r"v?(\d+(?:\.\d+)*)(?P<rest>[-+_].*)?", re.DOTALL)
+# 2.1.0rc1 has three numbers; 7f3a9b2 is a commit, and not a seven.
+_NUMBERS = re.compile(r"v?(\d+(?:\.\d+)+(?=[-+_a-zA-Z]|$)|\d+(?=[-+_]|$))(?P<rest>.*)", re.DOTALL)
 
 
 def is_older(version: str, than: str, stack: Sequence[str]) -> bool | None:

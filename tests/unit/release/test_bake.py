@@ -336,8 +336,17 @@ def test_a_host_that_is_edge_and_app_host_is_both(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_server_in_maintenance_is_nobodys_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    senses = bake_senses.EdgeSenses(order(colour="blue"), Pools("UP", "MAINT", "DOWN"))  # type: ignore[arg-type]
-    assert senses.health() == {"a1-1": True, "a3-1": False}
+    edge = Pools("UP", "MAINT", "DOWN", "MAINT (via shop/a1-1)", "MAINT (resolution)")
+    senses = bake_senses.EdgeSenses(order(colour="blue"), edge)  # type: ignore[arg-type]
+    assert senses.health() == {"a1-1": True, "a3-1": False, "a5-1": False}
+
+
+def test_what_failed_before_a_maintenance_is_not_counted_after_it() -> None:
+    judge = Judge(LIMITS)
+    for _ in range(3):
+        assert not judge.look({}, {"a1-1": False, "a2-1": True}, 1)
+    assert not judge.look({}, {"a2-1": True}, 1)
+    assert not judge.look({}, {"a1-1": False, "a2-1": True}, 1)
 
 
 def test_a_service_without_a_limit_of_processors_uses_no_share_of_it() -> None:
