@@ -357,6 +357,21 @@ def test_the_share_of_releases_is_of_those_that_were_made() -> None:
     assert "| Last 90 days | 85 % (18 of 21) | ≥ 98 % |" in said
 
 
+def test_a_release_that_its_bake_took_back_is_a_failed_one() -> None:
+    past = [record("delivery.deploy.result", hours=n, measured=f"{9 - n}.0.0") for n in (9, 5, 2)]
+    bakes = [
+        record(
+            "delivery.bake.result", f"shop on {host}", hours=4, verdict="fail", measured="4.0.0", reason="half fails"
+        )
+        for host in ("app1", "edge1")
+    ]
+    made = files({"records": [past[2], *bakes], "history": [*past, *bakes]})
+    assert "66 % (2 of 3)" in made["en/review-monthly.md"]
+    rows = [line for line in "".join(made.values()).splitlines() if "| shop | release | 4.0.0 |" in line]
+    assert rows and all("fail: half fails" in row for row in rows)
+    assert any("| 7.0.0 | pass" in line for line in "".join(made.values()).splitlines())
+
+
 def test_an_alert_has_its_threshold_graph_first_steps_and_way_back(made: dict[str, str]) -> None:
     section = made["en/incidents.md"].partition("### ErrorShareHigh")[2].partition("###")[0]
     assert "critical: somebody is called at once" in section

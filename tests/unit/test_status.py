@@ -74,6 +74,26 @@ def test_what_is_live_is_what_the_last_good_release_or_rollback_left() -> None:
     assert (nothing.version, nothing.hosts, nothing.state) == ("", {"app1": None}, "missing")
 
 
+@pytest.mark.parametrize("went_back", [True, False])
+def test_a_release_that_its_bake_found_bad_is_no_good_one(went_back: bool) -> None:
+    past = [
+        record("delivery.deploy.result", "shop", hours=9, measured="1.0.0"),
+        record("delivery.bake.result", "shop on app1", hours=8, measured="1.0.0"),
+        record("delivery.deploy.result", "shop", hours=5, measured="2.0.0"),
+    ]
+    told = "2.0.0 was rolled back to 1.0.0 by its bake: half fails"
+    healthy = record("application.containers.healthy", "shop on app1")
+    bad = [record("delivery.bake.result", "shop on app1", "fail", 4, measured="2.0.0", reason=told)]
+    bad += [record("delivery.bake.rollback", "shop on edge1", hours=4)] * went_back
+    (one,) = lives({"shop": ["app1"]}, [healthy, past[2], *bad], past)
+    assert one.failed and one.failed["reason"] == told
+    assert (one.version, one.state) == (("1.0.0", "warn") if went_back else ("2.0.0", "fail"))
+    assert told in page({"records": [healthy, past[2], *bad], "history": past})
+    again = record("delivery.deploy.result", "shop", hours=1, measured="2.0.0")
+    (mended,) = lives({"shop": ["app1"]}, [healthy, again, *bad], past)
+    assert (mended.version, mended.failed, mended.state) == ("2.0.0", None, "pass")
+
+
 @pytest.mark.parametrize(("verdict", "state"), [("pass", "pass"), ("fail", "fail"), ("unknown", "unknown")])
 def test_a_service_is_as_its_worst_host(verdict: str, state: str) -> None:
     released = record("delivery.deploy.result", "shop", measured="1.0.0")

@@ -13,10 +13,10 @@ from ansible_collections.slipway.ops.plugins.plugin_utils.documents.model import
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.system import Record, System
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.texts import Texts
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.data import ENGINES, KINDS, Stored
+from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.releases import RELEASES, released
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.report import moment
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import bound, brief, quantity
 
-RELEASES = ("delivery.deploy.result", "delivery.rollback.result")
 SHOWN = 20
 # By engine the variable with the limits of its drills.
 LIMITS = {
@@ -89,12 +89,8 @@ def backups(system: System, texts: Texts, subject: str) -> list[Block]:
 
 def _released(system: System, subject: str) -> list[Record]:
     """Releases and rollbacks, of a service or of all, the newest first."""
-    found = {
-        (one["id"], one["subject"], one["at"]): one
-        for one in [*system.history, *system.records]
-        if one["id"] in RELEASES and subject in ("", one["subject"])
-    }
-    return sorted(found.values(), key=lambda one: one["at"], reverse=True)
+    made = reversed(released([*system.history, *system.records]))
+    return [one for one in made if subject in ("", one["subject"])]
 
 
 def releases(system: System, texts: Texts, subject: str) -> list[Block]:
@@ -112,7 +108,7 @@ def releases(system: System, texts: Texts, subject: str) -> list[Block]:
 
 
 def release_share(system: System, texts: Texts, subject: str) -> list[Block]:
-    """The share of releases that went live, against what is wanted at first, later, and in the end."""
+    """The share of releases that went live and stayed it, against what is wanted at first, later, and in the end."""
     rows = []
     for days, wanted in zip(SHARES, TARGETS, strict=True):
         made = [

@@ -15,6 +15,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.evidence.query import 
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import EvidenceError
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import Job
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness import data, pictures
+from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.releases import Record, released
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.report import Page, moment
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words, quantity
 from markupsafe import Markup
@@ -23,11 +24,8 @@ HERE = Path(__file__).parent
 READINESS = HERE.parent / "readiness"
 # The worst first. A skip speaks of nothing.
 ORDER = ("fail", "unknown", "warn", "pass")
-RELEASES = ("delivery.deploy.result", "delivery.rollback.result")
 FRESH = 3600.0  # seconds after which nobody looks at a measurement of health as today's
 TOLD = 12  # troubles of one host that are shown
-
-Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,9 +40,11 @@ class Live:
 
     @property
     def state(self) -> str:
-        """The worst of its hosts; a release that failed left the former one live, which is a warning."""
+        """The worst of its hosts; a release that failed left the former one live, which is a warning. One that its bake
+        could not take back is live."""
         found = {record["verdict"] if record else "missing" for record in self.hosts.values()}
-        found |= {"warn"} if self.failed else set()
+        if self.failed:
+            found.add("fail" if self.failed.get("taken_back") is False else "warn")
         return next(
             (one for one in ("fail", "unknown", "warn", "missing") if one in found),
             "pass" if self.version else "missing",
@@ -91,14 +91,12 @@ class Next:
 def lives(services: Mapping[str, Sequence[str]], records: Iterable[Record], history: Iterable[Record]) -> list[Live]:
     """Of each service with its hosts what is live by the evidence, newest first."""
     known = list(records)
-    released = sorted(
-        (one for one in [*history, *known] if one["id"] in RELEASES and one.get("at")), key=lambda one: one["at"]
-    )
+    made = released([*history, *known])
     healthy = {one["subject"]: one for one in known if one["id"] == "application.containers.healthy"}
     found = []
     for service, hosts in services.items():
-        ours = [one for one in released if one["subject"] == service]
-        good = [one for one in ours if one["verdict"] == "pass"]
+        ours = [one for one in made if one["subject"] == service]
+        good = [one for one in ours if one["verdict"] == "pass" or one.get("taken_back") is False]
         failed = ours[-1] if ours and ours[-1]["verdict"] != "pass" else None
         version, since = (str(good[-1]["measured"]), good[-1]["at"]) if good else ("", "")
         found.append(
