@@ -361,6 +361,22 @@ def test_an_undo_puts_back_and_a_discard_removes(tmp_path: Path) -> None:
     assert not restore.former(there).exists()
 
 
+@pytest.mark.parametrize("placed", [True, False])
+def test_an_undo_works_after_a_restore_that_was_killed(tmp_path: Path, placed: bool) -> None:
+    there = tmp_path / "uploads"
+    wanted = plan(tmp_path, Source("uploads", (str(there),)))
+    kept, left = restore.former(there), restore.fresh(there) / str(there).lstrip("/")
+    left.parent.mkdir(parents=True)
+    (there if placed else left).mkdir()
+    kept.mkdir()
+    (kept / "before").write_text("x")
+    if not placed:
+        with pytest.raises(Refused, match="is not there.*restore_undo=true"):
+            restore.settle(wanted, Restore("discard"), "app1/app1", print)
+    restore.settle(wanted, Restore("undo", confirm="app1/app1"), "app1/app1", print)
+    assert (there / "before").exists() and not kept.exists() and not restore.fresh(there).exists()
+
+
 def test_a_path_is_a_pattern_of_itself_alone() -> None:
     assert escaped("/srv/a[x]*?\\") == "/srv/a\\[x]\\*\\?\\\\".replace("x]", "x\\]")
 

@@ -132,6 +132,11 @@ def settle(wanted: Plan, asked: Restore, confirmation: str, tell: Tell) -> None:
     """Puts back, or removes, what the last restore set aside."""
     kept = [path for source in wanted.sources for path in map(Path, source.paths) if os.path.lexists(former(path))]
     if asked.action == "discard":
+        if lost := [str(path) for path in kept if not os.path.lexists(path)]:
+            raise Refused(
+                f"{', '.join(lost)} is not there, as a restore or an undo was killed: restore_undo=true puts back what was"
+                f" there before. {UNCHANGED}"
+            )
         tell(f"{', '.join(map(str, map(former, kept)))} is removed" if kept else "nothing is kept")
         for path in [] if asked.look else kept:
             _remove(former(path))
@@ -145,6 +150,8 @@ def settle(wanted: Plan, asked: Restore, confirmation: str, tell: Tell) -> None:
         )
     tell(f"{', '.join(map(str, kept))} gets back what the last restore replaced")
     for path in [] if asked.look else kept:
+        # What a restore that was killed left there; the former one is kept meanwhile.
+        _remove(fresh(path))
         if os.path.lexists(path):
             path.rename(fresh(path))
         former(path).rename(path)
