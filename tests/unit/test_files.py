@@ -371,7 +371,7 @@ def test_an_undo_works_after_a_restore_that_was_killed(tmp_path: Path, placed: b
     kept.mkdir()
     (kept / "before").write_text("x")
     if not placed:
-        with pytest.raises(Refused, match="is not there.*restore_undo=true"):
+        with pytest.raises(Refused, match=r"is not there.*restore_undo=true"):
             restore.settle(wanted, Restore("discard"), "app1/app1", print)
     restore.settle(wanted, Restore("undo", confirm="app1/app1"), "app1/app1", print)
     assert (there / "before").exists() and not kept.exists() and not restore.fresh(there).exists()

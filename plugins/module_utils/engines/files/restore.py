@@ -134,8 +134,8 @@ def settle(wanted: Plan, asked: Restore, confirmation: str, tell: Tell) -> None:
     if asked.action == "discard":
         if lost := [str(path) for path in kept if not os.path.lexists(path)]:
             raise Refused(
-                f"{', '.join(lost)} is not there, as a restore or an undo was killed: restore_undo=true puts back what was"
-                f" there before. {UNCHANGED}"
+                f"{', '.join(lost)} is not there, as a restore or an undo was killed: restore_undo=true puts back"
+                f" what was there before. {UNCHANGED}"
             )
         tell(f"{', '.join(map(str, map(former, kept)))} is removed" if kept else "nothing is kept")
         for path in [] if asked.look else kept:
