@@ -176,7 +176,7 @@ def refuse_difference(
             wrong.append(f"{name} has {has} keys instead of {of['keys']}")
     if wrong:
         raise RedisError(
-            f"{other}: {'; '.join(wrong[:5])}. A client that removes keys makes that, too: look at it before you restore"
+            f"{other}: {'; '.join(wrong[:5])}. A client that removes keys makes that, too: look before you restore"
             " again"
         )
 
