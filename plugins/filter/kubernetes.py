@@ -40,18 +40,25 @@ def kubernetes_files(
         known = sorted({name for services in apps.values() for name in service_names(services)})
         if not known:
             raise RequestError("No host of group app has app_services: is this the right inventory (-i)?")
-        for name in versions:
+        for name, version in versions.items():
             check_known(str(name), known)
+            _refuse_number(str(name), version)
         for name in known:
             described = [find_service(services, name) for services in apps.values() if name in service_names(services)]
             made: dict[str, Any] = {"files": {}, "needs": [], "problems": []}
             if name in versions:
                 ways = kubernetes.ways(described[0], sites)
-                made = _files(described, str(versions[name]), ways, kubernetes.Cluster(**cluster))
+                made = _files(described, versions[name], ways, kubernetes.Cluster(**cluster))
             found.append({"service": name} | made)
     except (RequestError, ServiceError) as error:
         raise AnsibleFilterError(str(error)) from error
     return found
+
+
+def _refuse_number(name: str, version: Any) -> None:
+    """What YAML has read as a number has lost its zeros: 2.10 is 2.1 by now."""
+    if not isinstance(version, str):
+        raise RequestError(f"The version of {name} is no text, but {version!r}: put it in quotes, as {name}: '2.10'.")
 
 
 def _files(

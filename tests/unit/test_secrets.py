@@ -248,6 +248,13 @@ def test_killed_anywhere_the_file_is_the_old_or_the_new_one(tmp_path: Path, call
     assert read(file.path)["a"] == "again" and [path.name for path in tmp_path.iterdir()] == ["vault.yml"]
 
 
+def test_an_editor_s_swap_file_is_not_ours_to_remove(tmp_path: Path) -> None:
+    for name in (".vault.yml.swp", ".vault.yml.swo", ".vault.yml.ab12_cd9"):
+        (tmp_path / name).write_text("unsaved")
+    files.put(tmp_path / "vault.yml", b"a: 1\n", 0o600)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".vault.yml.swo", ".vault.yml.swp", "vault.yml"]
+
+
 # --- the register
 
 

@@ -66,6 +66,8 @@ def test_many_hosts_are_application_hosts() -> None:
         ({"hosts": ""}, "start_hosts is missing; it is one or more name=address, such as web1=203.0.113.7."),
         ({"hosts": "Kiwi_1=192.0.2.7"}, "start_hosts has 'Kiwi_1=192.0.2.7'; a host is name=address"),
         ({"hosts": "localhost=192.0.2.7"}, "start_hosts has 'localhost=192.0.2.7'"),
+        ({"hosts": "no=192.0.2.7"}, "start_hosts has 'no', which YAML reads as another thing than text"),
+        ({"service": "on"}, "start_service is 'on', which YAML reads as another thing than text"),
         ({"hosts": "a=192.0.2.7,a=192.0.2.8"}, "start_hosts has one name twice."),
         ({"hosts": "a=192.0.2.7,b=192.0.2.7"}, "start_hosts has one address twice."),
         ({"hosts": "a=192.0.2.7@0"}, "a port is 1 to 65535."),

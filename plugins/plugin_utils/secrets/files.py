@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ except ImportError:  # only who has files of SOPS needs it
 
 VAULT_HEADER = b"$ANSIBLE_VAULT"
 SOPS_NAMES = (".sops.yml", ".sops.yaml")
+_TEMPORARY = re.compile(r"[a-z0-9_]{8}")  # as mkstemp ends a name
 _VARIABLES = ("group_vars", "host_vars")
 _SOPS_RULES = ("unencrypted_suffix", "encrypted_suffix", "unencrypted_regex", "encrypted_regex")
 _SOPS_OTHERS = ("kms", "gcp_kms", "azure_kv", "hc_vault", "pgp", "key_groups", "shamir_threshold")
@@ -213,8 +215,9 @@ def put(path: Path, content: bytes, mode: int) -> None:
     """In one step; a file that is there keeps its mode, and a link goes on pointing to it."""
     path = path.resolve()
     make_directory(path.parent)
-    for left in path.parent.glob(f".{path.name}.*"):  # by a run that was killed
-        left.unlink()
+    for left in path.parent.glob(f".{path.name}.*"):  # by a run that was killed; .swp is an editor's
+        if _TEMPORARY.fullmatch(left.name.rpartition(".")[2]):
+            left.unlink()
     replace(path, content, path.stat().st_mode & 0o777 if path.exists() else mode)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
 from ansible_collections.slipway.ops.plugins.module_utils.net import names
 
 # Each text goes into YAML between quotes, so none may hold one; a template is nobody's name.
@@ -19,6 +20,7 @@ _IMAGE = re.compile(r"[a-z0-9][a-z0-9.:-]*(/[a-z0-9._-]+)+")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 _WORD = re.compile(r"[A-Za-z0-9._:/+=@-]+")
 _HOST = re.compile(r"(?P<name>[^=]+)=(?P<address>[^@/]+)(@(?P<port>\d+))?(/(?P<inside>.+))?")
+_NO_TEXT = "which YAML reads as another thing than text: take another name"
 S3 = ("bucket", "endpoint", "region", "key", "secret")
 DATABASES = ("postgresql", "none")
 BACKUPS = ("own", "s3")
@@ -112,6 +114,8 @@ def read_answers(given: Mapping[str, Any]) -> Answers:
     """The answers, by their names without ``start_``; raises :class:`AnswersError` with all that is wrong."""
     reader = _Reader(given)
     service = reader.matching("service", _LABEL, "a name of small letters, digits and hyphens, such as shop")
+    if _LABEL.fullmatch(service) and not _is_text(service):
+        reader.refuse("service", f"is {service!r}, {_NO_TEXT}")
     image = reader.text("image")
     if image and not _IMAGE.fullmatch(image):
         reader.refuse("image", f"is {image!r}; it is a registry and a name without a tag, such as ghcr.io/acme/shop")
@@ -177,6 +181,9 @@ def _host(entry: str, reader: _Reader) -> Host | None:
             f"has {entry!r}; a host is name=address, such as web1=203.0.113.7 or web1=203.0.113.7@2222/10.0.0.4",
         )
         return None
+    if not _is_text(name := found["name"].strip()):
+        reader.refuse("hosts", f"has {name!r}, {_NO_TEXT}")
+        return None
     address, port = found["address"].strip(), int(found["port"] or 22)
     inside = (found["inside"] or address).strip()
     for text in {address, inside} - {one for one in (address, inside) if names.is_address(one)}:
@@ -185,6 +192,11 @@ def _host(entry: str, reader: _Reader) -> Host | None:
     if not 1 <= port <= 65535:
         reader.refuse("hosts", f"has {entry!r}; a port is 1 to 65535")
     return Host(found["name"].strip(), names.canonical(address), port, names.canonical(inside))
+
+
+def _is_text(label: str) -> bool:
+    """Whether YAML reads it as it stands: yes, no, on, off and such are none. A host's name is a key, without quotes."""
+    return isinstance(yaml.safe_load(label), str)
 
 
 def _domain(reader: _Reader) -> str:

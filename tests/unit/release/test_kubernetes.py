@@ -53,6 +53,12 @@ def rendered(
     return dict(found)
 
 
+@pytest.mark.parametrize("version", [2.10, 2, True, None])
+def test_a_version_that_yaml_made_a_number_is_refused(version: Any) -> None:
+    with pytest.raises(AnsibleFilterError, match=r"The version of shop is no text.*in quotes"):
+        rendered(LEAST, version=version)
+
+
 def objects(service: dict[str, Any], **more: Any) -> dict[str, dict[str, Any]]:
     """By kind and name; those of the migration are not among them."""
     text = rendered(service, **more)["files"][f"{service['name']}.yml"]
