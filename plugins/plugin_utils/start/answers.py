@@ -195,7 +195,7 @@ def _host(entry: str, reader: _Reader) -> Host | None:
 
 
 def _is_text(label: str) -> bool:
-    """Whether YAML reads it as it stands: yes, no, on, off and such are none. A host's name is a key, without quotes."""
+    """Whether YAML reads it as it stands: yes, no, on, off are none. A host's name is a key, without quotes."""
     return isinstance(yaml.safe_load(label), str)
 
 
