@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import DAY, digest
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Limits, judge
-from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError, tools
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError, backup, tools
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection, read
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.backup import (
     dump_argv,
@@ -125,6 +125,20 @@ def test_the_uri_is_in_a_file_of_root_alone_while_it_is_needed() -> None:
         argv = dump_argv(Plan("x", Path("/d"), Path("/s"), Path("/k"), database="app"), name, oplog=True)
         assert "secret" not in " ".join(argv) and {"--oplog", "--db=app", "--gzip"} <= set(argv)
     assert not Path(name).exists()
+
+
+def test_what_a_killed_dump_left_makes_room_for_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = Plan("x", tmp_path, tmp_path / "uri", tmp_path / "key")
+    left = Store(wanted).partial("20261101T000000Z")
+    left.write_bytes(b"fills the disk")
+
+    def full(*_: object) -> Dump:
+        assert not left.exists()
+        raise MongodbError("the disk is full")
+
+    monkeypatch.setattr(backup, "dump", full)
+    (told,) = backup.back_up(wanted, lambda _: None)
+    assert told.reason == "x: the disk is full"
 
 
 LIED = "2026-11-29T07:00:00.000+0000\t12 document(s) restored successfully. 3 document(s) failed to restore.\n"

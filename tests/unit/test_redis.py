@@ -249,6 +249,21 @@ def test_a_bucket_that_cannot_be_opened_is_told_and_nothing_is_touched(shelf: Sn
         engine.restore(settings, Restore(), lambda _: None)
 
 
+def test_what_a_killed_backup_left_makes_room_for_the_next_one(
+    shelf: Snapshots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = Plan("cache", shelf.directory, shelf.key, tmp_path, tmp_path, "", tmp_path, "valkey", False)
+    shelf.partial("20261101T000000Z").write_bytes(b"fills the disk")
+
+    def full(*_: object) -> Kept:
+        assert files(wanted) == []
+        raise RedisError("the disk is full")
+
+    monkeypatch.setattr(backup, "make", full)
+    (told,) = backup.back_up(wanted, lambda _: None)
+    assert told.reason == "cache: the disk is full"
+
+
 def kept_one(**different: object) -> Kept:
     return Kept(**{**asdict(Kept("20261101T000000Z", 1.0, 2.0, "", 6, 100, dict(HOLDS))), **different})  # type: ignore[arg-type]
 

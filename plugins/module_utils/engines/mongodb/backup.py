@@ -38,6 +38,7 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
     try:
         store = Store(wanted)
         with store.alone():
+            store.tidy()  # what a killed run left may have filled the disk
             before = store.all()
             made = dump(store, tell)
             for label in store.expire(time.time()):

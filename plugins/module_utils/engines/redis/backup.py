@@ -90,6 +90,7 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
     try:
         shelf = wanted.shelf
         with shelf.alone():
+            shelf.tidy()  # what a killed run left may have filled the disk
             before = shelf.all()
             kept = make(wanted, shelf, tell)
             for label in shelf.expire(time.time()):
