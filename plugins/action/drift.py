@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -26,6 +27,38 @@ SETTINGS = {
     "ANSIBLE_NOCOLOR": "1",
     "ANSIBLE_FORCE_COLOR": "0",
 }
+PATIENCE = 10.0
+"""Seconds that a run has to end its workers, which are of sessions of their own."""
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """What is under way is cleared away when this worker is told to end. Ansible's own handler leaves at once."""
+    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def leave(number: int, _: object) -> None:
+        for one in former:
+            signal.signal(one, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    try:
+        for number in former:
+            signal.signal(number, leave)
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _end(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Ends a run and all beneath it; what it has said."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=PATIENCE)
+    process.wait()
+    return "", ""
 
 
 class ActionModule(ActionBase):
@@ -59,7 +92,8 @@ class ActionModule(ActionBase):
         }
 
     def _compare(self, playbook: str, timeout: float) -> tuple[str, str]:
-        with tempfile.TemporaryDirectory(prefix="slipway-drift-") as place:
+        # Its session is its own, so who stops this run does not reach it: it is told here.
+        with _stoppable(), tempfile.TemporaryDirectory(prefix="slipway-drift-") as place:
             options = [*self._secrets(Path(place)), *drift.arguments(context.CLIARGS, playbook)]
             process = subprocess.Popen(
                 [sys.executable, "-m", "ansible", "playbook", *options],
@@ -74,9 +108,11 @@ class ActionModule(ActionBase):
             try:
                 return process.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                output, errors = process.communicate()
+                output, errors = _end(process)
                 return output, f"{errors} It was ended after {timeout:g} s, drift_timeout."
+            finally:
+                if process.poll() is None:
+                    _end(process)
 
     def _secrets(self, place: Path) -> Iterator[str]:
         """What this run was told at a prompt or read from files, in files that only its user reads, while it runs."""
