@@ -10,9 +10,18 @@ from typing import Any
 from ansible_collections.slipway.ops.plugins.module_utils.evidence import record
 
 
-def retirements(records: Sequence[Mapping[str, Any]], reason: str) -> list[dict[str, Any]]:
+def retirements(records: Sequence[Mapping[str, Any]], reason: str, check: str = "") -> list[dict[str, Any]]:
     """See retirements.yml."""
-    return [record.retirement(one, str(reason)) for one in records if one.get("verdict") != "skip"]
+    return [
+        record.retirement(one, str(reason))
+        for one in records
+        if one.get("verdict") != "skip" and (not check or _is_of_a_check(one, check))
+    ]
+
+
+def _is_of_a_check(one: Mapping[str, Any], subject: str) -> bool:
+    """Whether a health check measured it, so that it comes back by itself when it is still asked."""
+    return str(one.get("source", "")).startswith("health_check/") and subject in ("*", one["subject"])
 
 
 class FilterModule:
