@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,11 +28,13 @@ class Nginx:
 
 @dataclass(frozen=True)
 class Probe:
-    """The prober's options that say where: two URLs, and where to connect instead of asking for the name's address."""
+    """The prober's options that say where: two URLs, and where to connect instead of asking for the name's address; and
+    what the body of its POSTs is called: a web application firewall refuses one that is not what it says."""
 
     url: str
     post_url: str
     address: str = ""
+    content_type: str = "application/json"
 
     def as_dict(self) -> dict[str, str]:
         """Plain data for playbooks."""
@@ -56,7 +59,15 @@ def probe(service: Service, pools: Sequence[Mapping[str, Any]], nginx: Nginx) ->
         base = _site_url(nginx, _bind(pools, service.name), [watch.path, watch.post_path or watch.path])
     if not base:
         base, address = pool_url(pools, service.name), ""
-    return Probe(f"{base}{watch.path}", f"{base}{watch.post_path}", address)
+    return Probe(f"{base}{watch.path}", f"{base}{watch.post_path}", address, _type_of(watch.post_body))
+
+
+def _type_of(body: str) -> str:
+    try:
+        json.loads(body)
+    except ValueError:
+        return "text/plain"
+    return "application/json"
 
 
 def _bind(pools: Sequence[Mapping[str, Any]], name: str) -> str:

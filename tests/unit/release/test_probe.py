@@ -93,3 +93,12 @@ def test_a_pool_of_every_address_answers_on_the_loopback() -> None:
     assert pool_url([{"name": "shop", "bind": "*:80"}], "shop") == "http://127.0.0.1:80"
     assert pool_url([{"name": "shop", "bind": "[::]:80"}], "shop") == "http://[::1]:80"
     assert pool_url(POOLS, "other") == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "called"), [("slipway", "text/plain"), ('{"name": "probe"}', "application/json"), ("", "text/plain")]
+)
+def test_a_body_is_called_what_it_is(body: str, called: str) -> None:
+    watch = {"path": "/v", "post_path": "/items", "post_body": body}
+    description = {"name": "shop", "image": "i", "port": 80, "ports": {"blue": 8000, "green": 8100}, "watch": watch}
+    assert probe(parse_service(description), POOLS, Nginx()).content_type == called
