@@ -48,7 +48,7 @@ def kubernetes_files(
             made: dict[str, Any] = {"files": {}, "needs": [], "problems": []}
             if name in versions:
                 ways = kubernetes.ways(described[0], sites)
-                made = _files(described, versions[name], ways, kubernetes.Cluster(**cluster))
+                made = _files(described, str(versions[name]), ways, kubernetes.Cluster(**cluster))
             found.append({"service": name} | made)
     except (RequestError, ServiceError) as error:
         raise AnsibleFilterError(str(error)) from error

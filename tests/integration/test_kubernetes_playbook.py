@@ -38,7 +38,8 @@ def test_a_directory_per_environment_that_follows_the_inventory(render: Any, tmp
     asked = {"service": "shop", "version": "2.0.0"}
     place = tmp_path / "out" / "production"
     checked = render([SHOP], "--check", "--diff", **asked)
-    assert checked.code == 0 and "kind: Deployment" in checked.output and not place.exists()
+    assert checked.code == 0, checked.output
+    assert "kind: Deployment" in checked.output and not place.exists()
     ran = render([SHOP], **asked)
     assert ran.code == 0, ran.output
     assert "shop.yml, migrations/shop.yml" in ran.said and "the cluster needs Secret shop with jwt_secret" in ran.said
