@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -142,6 +143,17 @@ def running(inventory: Path) -> Iterator[None]:
         ansible_playbook(inventory, ROOT / "testbed/destroy.yml")
 
 
+@contextlib.contextmanager
+def provisioned_demo(name: str) -> Iterator[tuple[Path, Path]]:
+    """The demo's hosts, so named and provisioned, for the time of the block; their inventory and an empty play."""
+    with tempfile.TemporaryDirectory() as place:
+        inventory, empty = demo_inventory(Path(place), name), empty_play(Path(place))
+        with running(inventory):
+            print("provisioning the hosts, releasing twice (some minutes)", flush=True)
+            ansible_playbook(inventory, ROOT / "playbooks/site.yml")
+            yield inventory, empty
+
+
 def in_container(name: str, command: str) -> str:
     """What a shell command in a container says; the benchmark ends when it fails."""
     argv = ["docker", "exec", name, "bash", "-c", command]
@@ -149,6 +161,11 @@ def in_container(name: str, command: str) -> str:
     if done.returncode != 0:
         raise SystemExit(f"{name}: {command}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def live_colour(name: str) -> str:
+    """The colour of the sample service that the edge of a demo, so named, sends requests to."""
+    return in_container(f"{name}-edge1", "grep '^sample ' /var/lib/slipway/haproxy/live.map").split()[1]
 
 
 def pgbench_scale(megabytes: int) -> int:

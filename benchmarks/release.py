@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
-from common import ROOT, ansible_playbook, demo_inventory, empty_play, in_container, print_table, running
+from common import ROOT, ansible_playbook, in_container, live_colour, print_table, provisioned_demo
 
 NAME = "slipway-bench-release"
 APPS = ("app1", "app2")
@@ -47,10 +46,6 @@ def on_apps(command: Callable[[str], str]) -> list[str]:
     """A shell command on all hosts of the service at once; what each said."""
     with ThreadPoolExecutor(len(APPS)) as workers:
         return list(workers.map(lambda app: in_container(f"{NAME}-{app}", command(app)), APPS))
-
-
-def live_colour() -> str:
-    return in_container(f"{NAME}-edge1", "grep '^sample ' /var/lib/slipway/haproxy/live.map").split()[1]
 
 
 def compose_file(colour: str) -> str:
@@ -95,13 +90,13 @@ class Service:
 
     def release(self) -> float:
         """By `deploy.yml`: seconds of the whole run."""
-        self._cool(OTHER[live_colour()])
+        self._cool(OTHER[live_colour(NAME)])
         self._live = OTHER[self._live]
         return self._deploy(self._live)
 
     def by_hand(self) -> list[float]:
         """Seconds of each step; afterwards all is as it was."""
-        old = live_colour()
+        old = live_colour(NAME)
         new = OTHER[old]
         self._cool(new)
         seconds = [
@@ -136,17 +131,13 @@ def main() -> int:
     ours: list[float] = []
     hand: list[list[float]] = []
     floor: list[float] = []
-    with tempfile.TemporaryDirectory() as place:
-        inventory, empty = demo_inventory(Path(place), NAME), empty_play(Path(place))
-        with running(inventory):
-            print("provisioning the hosts, releasing twice (some minutes)", flush=True)
-            ansible_playbook(inventory, ROOT / "playbooks/site.yml")
-            service = Service(inventory)
-            for number in range(rounds):
-                print(f"round {number + 1} of {rounds}", flush=True)
-                hand.append(service.by_hand())
-                ours.append(service.release())
-                floor.append(ansible_playbook(inventory, empty)[0].wall)
+    with provisioned_demo(NAME) as (inventory, empty):
+        service = Service(inventory)
+        for number in range(rounds):
+            print(f"round {number + 1} of {rounds}", flush=True)
+            hand.append(service.by_hand())
+            ours.append(service.release())
+            floor.append(ansible_playbook(inventory, empty)[0].wall)
     return report(ours, hand, floor)
 
 

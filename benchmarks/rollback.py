@@ -10,19 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from pathlib import Path
 from statistics import median
 
-from common import ROOT, ansible_playbook, demo_inventory, empty_play, in_container, print_table, running
+from common import ROOT, ansible_playbook, in_container, live_colour, print_table, provisioned_demo
 
 NAME = "slipway-bench-rollback"
 APPS = ("app1", "app2")
 WARM, COLD, EMPTY = "warm rollback", "cold rollback", "empty play"
-
-
-def live_colour() -> str:
-    return in_container(f"{NAME}-edge1", "grep '^sample ' /var/lib/slipway/haproxy/live.map").split()[1]
 
 
 def cool(colour: str) -> None:
@@ -53,7 +48,7 @@ class Releases:
     def roll_back(self, warm: bool) -> tuple[float, float]:
         """To the one that is not live: the seconds on record, and those of the run."""
         if not warm:
-            cool({"blue": "green", "green": "blue"}[live_colour()])
+            cool({"blue": "green", "green": "blue"}[live_colour(NAME)])
         to = self._other
         self._other = {"1.0.0": "2.0.0", "2.0.0": "1.0.0"}[to]
         wall = self._play("rollback", "-e", "service=sample", "-e", f"to={to}")
@@ -66,17 +61,13 @@ def main() -> int:
     rounds = parser.parse_args().rounds
     backs: dict[str, list[tuple[float, float]]] = {WARM: [], COLD: []}
     floor: list[float] = []
-    with tempfile.TemporaryDirectory() as place:
-        inventory, empty = demo_inventory(Path(place), NAME), empty_play(Path(place))
-        with running(inventory):
-            print("provisioning the hosts, releasing twice (some minutes)", flush=True)
-            ansible_playbook(inventory, ROOT / "playbooks/site.yml")
-            releases = Releases(inventory)
-            for number in range(rounds):
-                print(f"round {number + 1} of {rounds}", flush=True)
-                backs[WARM].append(releases.roll_back(warm=True))
-                backs[COLD].append(releases.roll_back(warm=False))
-                floor.append(ansible_playbook(inventory, empty)[0].wall)
+    with provisioned_demo(NAME) as (inventory, empty):
+        releases = Releases(inventory)
+        for number in range(rounds):
+            print(f"round {number + 1} of {rounds}", flush=True)
+            backs[WARM].append(releases.roll_back(warm=True))
+            backs[COLD].append(releases.roll_back(warm=False))
+            floor.append(ansible_playbook(inventory, empty)[0].wall)
     report(backs, median(floor), rounds)
     return 0
 

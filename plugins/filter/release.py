@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import byte_size
-from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port
+from ansible_collections.slipway.ops.plugins.module_utils.net.address import join_host_port, reached_at
 from ansible_collections.slipway.ops.plugins.module_utils.release import (
     compose,
     guards,
@@ -64,9 +64,7 @@ def _text(name: str, content: str | dict[str, Any]) -> str:
 
 def bake_boards(surveys: Mapping[str, Mapping[str, Any]], port: int) -> list[str]:
     """Where the hosts of a release ask its app hosts' boards: a host's own address, its name when it listens on all."""
-    everywhere = ("0.0.0.0", "::", "[::]")  # noqa: S104 (compared, not bound)
-    addresses = {host: str(survey["address"]) for host, survey in surveys.items()}
-    return [join_host_port(host if at in everywhere else at, int(port)) for host, at in addresses.items()]
+    return [join_host_port(reached_at(host, str(told["address"])), int(port)) for host, told in surveys.items()]
 
 
 def release_longest(description: Mapping[str, Any], hosts: int, limits: Mapping[str, Any]) -> float:

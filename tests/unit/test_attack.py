@@ -21,29 +21,9 @@ from ansible_collections.slipway.ops.plugins.module_utils.scan.attack import (
     requests,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.scan.attack_verdict import Judge, Outcome
+from attack_sample import EDGE, SHOP
 
 OWN = "192.0.2.9"
-EDGE: dict[str, Any] = {
-    "name": "edge1",
-    "address": "192.0.2.1",
-    "http_port": 80,
-    "https_port": 443,
-    "body_size": "1m",
-    "agents": [],
-    "unlimited": [],
-    "trusted": [],
-    "client_header": "CF-Connecting-IP",
-}
-SHOP: dict[str, Any] = {
-    "name": "shop",
-    "domains": ["shop.example.test"],
-    "certificate": {"name": "shop"},
-    "waf": {"mode": "block"},
-    "locations": [
-        {"path": "/", "pool": "127.0.0.1:18000", "body_size": "64k"},
-        {"path": "/login", "pool": "127.0.0.1:18000", "rate_limit": {"rate": "5/min"}},
-    ],
-}
 
 
 def answer(status: int = 200, told: str = "", error: str = "", **headers: str) -> dict[str, Any]:

@@ -13,31 +13,11 @@ from ansible_collections.slipway.ops.plugins.filter.readiness import FilterModul
 from ansible_collections.slipway.ops.plugins.module_utils.scan.attack import Site, plan
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.attacks import attacks, records
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words
+from attack_sample import EDGE, SHOP
 from pages import Reader
 
 FILTERS = FilterModule().filters()
 ABOUT = {"system": "demo", "command": "ansible-playbook slipway.ops.readiness", "data_file": "readiness.json"}
-SHOP = {
-    "name": "shop",
-    "domains": ["shop.example.test"],
-    "certificate": {"name": "shop"},
-    "waf": {"mode": "block"},
-    "locations": [
-        {"path": "/", "pool": "127.0.0.1:18000"},
-        {"path": "/login", "pool": "127.0.0.1:18000", "rate_limit": {"rate": "5/min"}},
-    ],
-}
-EDGE: dict[str, Any] = {
-    "name": "edge1",
-    "address": "192.0.2.1",
-    "http_port": 80,
-    "https_port": 443,
-    "body_size": "1m",
-    "agents": [],
-    "unlimited": [],
-    "trusted": [],
-    "client_header": "X-Forwarded-For",
-}
 
 
 def evidence() -> dict[str, Any]:

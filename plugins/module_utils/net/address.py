@@ -32,6 +32,11 @@ def split_host_port(text: str, port: int | None = None) -> tuple[str, int]:
     return bare_host(host), _port(str(number), text)
 
 
+def reached_at(host: str, address: str) -> str:
+    """Where others reach what listens on ``address`` of a host; the host's name where that is all of its addresses."""
+    return host if address in ("0.0.0.0", "::", "[::]") else address  # noqa: S104 (compared, not bound)
+
+
 def bare_host(text: str) -> str:
     """The host as programs take it, without brackets; AddressError when it is none."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text

@@ -13,6 +13,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.edge.words import Word
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import (
     AddressError,
     join_host_port,
+    reached_at,
     split_host_port,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.net.names import is_address
@@ -70,8 +71,7 @@ def _pool(service: Service, hosts: list[str], hostvars: Mapping[str, Any]) -> di
 
 def _address(host: str, hostvars: Mapping[str, Any]) -> str:
     """`app_address` of the host; its inventory name when it has none or listens on all."""
-    address = str(hostvars.get(host, {}).get("app_address") or host)
-    return host if address in ("0.0.0.0", "::", "[::]") else address  # noqa: S104 (compared, not bound)
+    return reached_at(host, str(hostvars.get(host, {}).get("app_address") or host))
 
 
 def pool_problems(pools: list[dict[str, Any]]) -> list[str]:
