@@ -84,7 +84,8 @@ def test_a_job_that_is_stopped_ends_the_run_beneath_it(tmp_path: Path, secrets: 
 @pytest.mark.parametrize("trap", ["", "trap : TERM"])
 def test_a_run_that_takes_too_long_is_ended_and_says_so(tmp_path: Path, secrets: Path, trap: str) -> None:
     program(tmp_path, trap)
+    former = signal.getsignal(signal.SIGTERM)
     _, errors = drift.ActionModule.__new__(drift.ActionModule)._compare("site.yml", 1.0)
     assert "It was ended after 1 s, drift_timeout." in errors
     assert gone(int(until(tmp_path / "began"))) and list(secrets.iterdir()) == []
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is former

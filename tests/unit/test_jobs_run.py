@@ -78,11 +78,7 @@ def test_an_approval_is_the_word_that_an_environment_may_be_changed(
     controller: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "_approved", lambda *_: True)
-    former = signal.getsignal(signal.SIGTERM)
-    try:
-        assert program.run(controller.settings, controller.settings.job("site"), {}) == 0
-    finally:
-        signal.signal(signal.SIGTERM, former)
+    assert program.run(controller.settings, controller.settings.job("site"), {}) == 0
     assert controller.variables() == {"confirm": "production"}
 
 
