@@ -2,15 +2,16 @@
 """A whole release by `deploy.yml` beside Kamal's steps done by hand, on the demo's hosts, in turn.
 
 By hand are the steps of Kamal's deploy (https://kamal-deploy.org/docs/commands/deploy/): on all hosts at once pull the
-image, boot its containers and wait until they are healthy, switch the proxy, let the old ones end what they serve, stop
-them. Each step is one shell command a host, so what a controller costs is not in it. Nobody asks from outside;
-`deploy.yml` has its probes, its watch and its evidence. Before each, the image and the containers of the colour that
-comes are removed.
+image, boot its containers and ask each every second until it is ready (the interval of kamal-proxy), switch the proxy,
+let the old ones end what they serve, stop them. Each step is one shell command a host, so what a controller costs is
+not in it. Nobody asks from outside; `deploy.yml` has its probes, its watch and its evidence. Before each, the image and
+the containers of the colour that comes are removed.
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -62,6 +63,14 @@ def in_use(colour: str) -> int:
     return sum(int(row[sessions]) for row in rows if row[name] == f"sample-{colour}" and row[sessions])
 
 
+def ready(colour: str, longest: float = 120.0) -> None:
+    """Asks each instance of a colour, on its own host and every second, until it is ready."""
+    addresses = f"docker ps --filter label=slipway.colour={colour} --format '{{{{.Ports}}}}' | sed -n 's/->.*//p'"
+    asked = "curl --silent --fail --max-time 5 --output /dev/null http://$at/ready"
+    loop = f"for at in $({addresses}); do until {asked}; do sleep 1; done; done"
+    on_apps(lambda _: f"timeout {longest:.0f} bash -c {shlex.quote(loop)}")
+
+
 class Service:
     """The sample service on the demo's hosts: one release live, one to come."""
 
@@ -84,6 +93,10 @@ class Service:
         project = f"docker compose --project-name sample-{colour} --file {self._files[colour]} --progress quiet"
         on_apps(lambda _: f"{project} {command}")
 
+    def _boot(self, colour: str) -> None:
+        self._compose(colour, "up --detach --no-build")
+        ready(colour)
+
     def _cool(self, colour: str) -> None:
         self._compose(colour, "--profile live down --timeout 2")
         on_apps(lambda _: f"docker image rm --force {IMAGE}:{OTHER[self._live]} > /dev/null")
@@ -101,7 +114,7 @@ class Service:
         self._cool(new)
         seconds = [
             timed(lambda: on_apps(lambda _: f"docker pull --quiet {IMAGE}:{OTHER[self._live]}")),
-            timed(lambda: self._compose(new, "up --detach --no-build --wait")),
+            timed(lambda: self._boot(new)),
             timed(lambda: edge(f"set map /var/lib/slipway/haproxy/live.map sample {new}")),
             timed(lambda: drained(old)),
             timed(lambda: self._compose(old, "stop")),
