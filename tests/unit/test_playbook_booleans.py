@@ -17,13 +17,21 @@ def rendered(playbook: str, name: str, **variables: Any) -> Any:
     return Templar(loader=DataLoader(), variables=known).template(known[name])
 
 
-@pytest.mark.parametrize(
-    ("said", "wanted"), [("false", False), (False, False), ("no", False), ("true", True), (True, True)]
-)
-def test_measures_are_wanted_only_when_that_was_said(said: str | bool, wanted: bool) -> None:
+SAID = [("false", False), (False, False), ("no", False), ("true", True), (True, True)]
+
+
+@pytest.mark.parametrize("playbook", ["readiness", "status"])
+@pytest.mark.parametrize(("said", "wanted"), SAID)
+def test_measures_are_wanted_only_when_that_was_said(playbook: str, said: str | bool, wanted: bool) -> None:
     groups = {"all": ["edge1"], "edge": ["edge1"], "haproxy": ["edge1"]}
     host = {"inventory_hostname": "edge1", "groups": groups, "hostvars": {"edge1": {}}}
-    assert bool(rendered("readiness", "__readiness_kpi", readiness_kpi=said, **host)) == wanted
+    assert bool(rendered(playbook, f"__{playbook}_kpi", readiness_kpi=said, **host)) == wanted
+
+
+@pytest.mark.parametrize(("said", "wanted"), SAID)
+def test_an_attack_expects_bans_only_where_they_were_asked_for(said: str | bool, wanted: bool) -> None:
+    assert rendered("attack", "__attack_bans", fail2ban_enabled=said) == wanted
+    assert rendered("attack", "__attack_bans", fail2ban_enabled=True, fail2ban_edge=said) == wanted
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,19 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from playbook import play
-from two_edges import CONTAINER, INVENTORY, MEASURED
+from two_edges import APPS, CONTAINER, INVENTORY, MEASURED
 
 VERSIONS = ("1.0.0", "2.0.0", "3.1.0")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def released() -> None:
-    """The images are on the app host, as if pulled, and the first version is live."""
+    """The images are on the app hosts, as if pulled, and the first version is live."""
     names = [f"slipway/sample-service:{version}" for version in VERSIONS]
-    with subprocess.Popen(["docker", "save", *names], stdout=subprocess.PIPE) as save:
-        load = ["docker", "exec", "-i", f"{CONTAINER}app1", "docker", "load", "--quiet"]
-        subprocess.run(load, stdin=save.stdout, check=True)
+    for app in APPS:
+        with subprocess.Popen(["docker", "save", *names], stdout=subprocess.PIPE) as save:
+            load = ["docker", "exec", "-i", f"{CONTAINER}{app}", "docker", "load", "--quiet"]
+            subprocess.run(load, stdin=save.stdout, check=True)
     run = play("deploy", INVENTORY, service="sample", version="1.0.0", deploy_watch_seconds=4)
     assert run.code == 0, run.output
 

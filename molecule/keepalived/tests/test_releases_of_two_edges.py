@@ -1,11 +1,11 @@
-"""A release switches both edges or none, while people come by the address that one of them holds."""
+"""A release switches two edges for five hosts, or none, while people come by the address that one edge holds."""
 
 from __future__ import annotations
 
 import json
 
 from playbook import Run, play
-from two_edges import EDGES, INVENTORY, broken, holder, hosts, note, other, users
+from two_edges import APPS, EDGES, INVENTORY, broken, holder, hosts, note, other, users
 
 PORTS = {"blue": 8000, "green": 8100}
 
@@ -14,10 +14,24 @@ def deploy(version: str) -> Run:
     return play("deploy", INVENTORY, service="sample", version=version, deploy_watch_seconds=4)
 
 
+def answering(edge: str) -> dict[str, set[str]]:
+    """The instances that an edge sends requests to, by version, whether or not it holds the address."""
+    ask = "for turn in $(seq 40); do curl -sS --max-time 5 http://127.0.0.1:18000/version; echo; done"
+    found: dict[str, set[str]] = {}
+    for line in hosts[edge].check_output(ask).splitlines():
+        said = json.loads(line)
+        found.setdefault(said["version"], set()).add(said["instance"])
+    return found
+
+
 def versions() -> dict[str, str]:
-    """What each edge would answer with, whether or not it holds the address."""
-    asked = {edge: hosts[edge].check_output("curl -sS --max-time 5 http://127.0.0.1:18000/version") for edge in EDGES}
-    return {edge: json.loads(said)["version"] for edge, said in asked.items()}
+    """The one version that each edge sends requests to, on every host of the service."""
+    whole: dict[str, str] = {}
+    for edge in EDGES:
+        ((version, instances),) = answering(edge).items()
+        assert len(instances) == len(APPS), (edge, version, instances)
+        whole[edge] = version
+    return whole
 
 
 def live(edge: str) -> str:
@@ -37,21 +51,36 @@ def test_a_release_through_the_address_loses_no_request_on_either_edge() -> None
     assert seen["failed"] == 0 and seen["versions"] == {"1.0.0", "2.0.0"}, seen
 
 
+def blinded(hook: str, rule: str) -> tuple[str, str]:
+    """The commands that keep a host from some packets, and those that let them again."""
+    return (
+        f"nft 'add table inet blind; add chain inet blind c {{ type filter hook {hook} priority -300; }};"
+        f" add rule inet blind c {rule}'",
+        "nft delete table inet blind",
+    )
+
+
 def test_when_one_edge_refuses_both_stay_where_they_are() -> None:
     """The one that does not hold the address cannot reach the new instances, so the other must not have them."""
     refuses = other(holder())
-    before = versions()
-    colours = {edge: live(edge) for edge in EDGES}
-    idle = PORTS["green" if colours[refuses] == "blue" else "blue"]
-    rules = (
-        "nft 'add table inet blind; add chain inet blind out { type filter hook output priority -300; };"
-        f" add rule inet blind out tcp dport {idle} reject'",
-        "nft delete table inet blind",
-    )
-    with users() as seen, broken(refuses, rules):
+    assert_nothing_moves(refuses, "output", "tcp dport {port} reject")
+
+
+def test_when_one_host_of_five_cannot_be_reached_no_edge_has_the_new_release() -> None:
+    """Its new instance is ready, by what it says itself; no edge gets there."""
+    holder()
+    assert_nothing_moves("app3", "prerouting", "iifname != lo tcp dport {port} drop")
+
+
+def assert_nothing_moves(where: str, hook: str, rule: str) -> None:
+    """A release to new instances that one host is kept from is refused, and everybody stays with the old ones."""
+    before, colours = versions(), {edge: live(edge) for edge in EDGES}
+    assert len(set(colours.values())) == 1, colours
+    idle = PORTS["green" if "blue" in colours.values() else "blue"]
+    with users() as seen, broken(where, blinded(hook, rule.format(port=idle))):
         run = deploy("1.0.0")
-    note(f"release that {refuses} refused", seen)
-    assert run.code != 0 and refuses in run.said, run.output
+    note(f"release that {where} refused", seen)
+    assert run.code != 0 and where in run.said, run.output
     assert versions() == before
     assert {edge: live(edge) for edge in EDGES} == colours
     assert seen["failed"] == 0 and seen["versions"] == {"2.0.0"}, seen

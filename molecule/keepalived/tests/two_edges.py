@@ -17,11 +17,12 @@ SCENARIO = Path(__file__).resolve().parents[1]
 INVENTORY = SCENARIO / "inventory.yml"
 CONTAINER = "slipway-keepalived-"
 EDGES = ("edge1", "edge2")
+APPS = tuple(f"app{number}" for number in range(1, 6))
 FOUR, SIX = "10.77.10.100", "fd00:10::100"
 ALLOWED = 10.0  # seconds of a gap on an idle machine; what it was is printed
 RUNTIME = "/run/systemd/system/keepalived.service.d"  # not masked: that would forget its ExecStopPost
 MEASURED: list[str] = []
-hosts = {name: testinfra.get_host(f"docker://{CONTAINER}{name}") for name in (*EDGES, "app1", "client1")}
+hosts = {name: testinfra.get_host(f"docker://{CONTAINER}{name}") for name in (*EDGES, *APPS, "client1")}
 
 
 def addresses(edge: str) -> set[str]:
