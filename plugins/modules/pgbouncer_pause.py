@@ -14,7 +14,7 @@ description:
     do those who come meanwhile, for as long as C(query_wait_timeout) and C(client_login_timeout) let them.
     Between the two the server can be restarted, or the pools can be given another one (a reload keeps the pause).
   - When the transactions do not end in time nothing is paused, and the module fails.
-  - A restart of pgBouncer ends a pause.
+  - A restart of pgBouncer ends a pause, and so does the host itself after O(longest) seconds.
 options:
   state:
     description: Whether pools wait.
@@ -30,6 +30,12 @@ options:
     description: Seconds to wait for the end of transactions.
     type: float
     default: 10
+  longest:
+    description:
+      - Seconds after which the host itself resumes every pool, by a timer, for whoever paused them may be gone.
+        Each pause begins them anew. 0 for no such end.
+    type: float
+    default: 120
   writable:
     description:
       - Seconds to wait, before pools are resumed, until their servers take writes by the way that pgBouncer goes
@@ -85,10 +91,15 @@ took:
 """
 
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer import PgbouncerError
-from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer.pause import pause, resume
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer import PgbouncerError, dead_man
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer.pause import (
+    pause,
+    paused,
+    resume,
+)
 
 
 def main() -> None:
@@ -98,6 +109,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["paused", "resumed"], "required": True},
             "databases": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 10},
+            "longest": {"type": "float", "default": 120},
             "writable": {"type": "float", "default": 0},
             "socket": {"type": "path", "default": "/run/pgbouncer"},
             "port": {"type": "int", "default": 6432},
@@ -109,14 +121,27 @@ def main() -> None:
     began = time.monotonic()
     try:
         if options["state"] == "paused":
-            changed = pause(where, options["databases"], options["timeout"], module.check_mode)
+            changed = _pause(where, options, module.check_mode)
         else:
             changed, problems = resume(where, options["databases"], module.check_mode, options["writable"])
+            if not module.check_mode and not paused(where):
+                dead_man.disarm(options["port"])
             for problem in problems:
                 module.warn(f"pgbouncer_pause: {problem}. Its clients get on all the same")
     except PgbouncerError as error:
         module.fail_json(msg=f"pgbouncer_pause: {error}")
     module.exit_json(changed=bool(changed), databases=changed, took=round(time.monotonic() - began, 3))
+
+
+def _pause(where: tuple[str, int], options: dict[str, Any], check_mode: bool) -> list[str]:
+    if options["longest"] and not check_mode:
+        dead_man.arm(where, options["longest"])
+    try:
+        return pause(where, options["databases"], options["timeout"], check_mode)
+    except PgbouncerError:
+        if not check_mode and not paused(where):
+            dead_man.disarm(options["port"])
+        raise
 
 
 if __name__ == "__main__":

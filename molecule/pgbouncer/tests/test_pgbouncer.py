@@ -207,6 +207,22 @@ def test_clients_wait_during_a_pause_and_notice_no_error():
         assert (answer.result().stdout, late.result().stdout) == ("2\n", "3\n")
 
 
+def test_a_pause_that_nobody_ends_ends_by_itself():
+    """As when the controller is killed between the two: clients wait, and get on without anybody."""
+    paused = module("app1", "pgbouncer_pause", state="paused", longest=5)
+    assert paused["changed"]
+    assert login("SELECT 4").stdout == "4\n"
+    assert module("app1", "pgbouncer_pause", state="resumed")["databases"] == []
+
+
+def test_a_pause_that_is_ended_leaves_no_timer():
+    timers = "systemctl list-units --all --plain --no-legend 'slipway-pgbouncer-resume-*'"
+    module("app1", "pgbouncer_pause", state="paused")
+    assert "slipway-pgbouncer-resume-6432.timer" in pooler.check_output(timers)
+    module("app1", "pgbouncer_pause", state="resumed")
+    assert pooler.check_output(timers) == ""
+
+
 def test_a_pause_that_a_transaction_prevents_leaves_nothing_paused():
     with held_up(1) as answers:
         refused = module("app1", "pgbouncer_pause", state="paused", timeout=1)

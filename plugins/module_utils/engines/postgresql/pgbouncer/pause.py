@@ -68,10 +68,16 @@ def resume(
     return [row["name"] for row in wanted], problems
 
 
+def paused(where: Connection) -> list[str]:
+    """The databases that wait, lookups included."""
+    with Admin(*where) as admin:
+        return _in_state(admin.show("DATABASES"), paused=True)
+
+
 def _get_on(where: Connection, names: Sequence[str]) -> None:
     with Admin(*where) as admin:
-        paused = _in_state(admin.show("DATABASES"), paused=True) if names else []
-        for name in reversed([name for name in names if name in paused]):
+        waiting = _in_state(admin.show("DATABASES"), paused=True) if names else []
+        for name in reversed([name for name in names if name in waiting]):
             admin.command(f"RESUME {quoted(name)}")
 
 
