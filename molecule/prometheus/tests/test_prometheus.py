@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +187,41 @@ def test_it_comes_back_when_killed(host):
     assert (
         host.run("curl -s --fail --retry 15 --retry-all-errors --retry-delay 1 http://127.0.0.1:9090/-/ready").rc == 0
     )
+
+
+DATA = "/var/lib/prometheus/metrics2"
+
+
+@pytest.fixture
+def small_disk(host) -> Iterator[None]:
+    """Prometheus on a file system of its own that is soon full, and back on its data."""
+    mount = f"mount -t tmpfs -o size=96m,uid=$(id -u prometheus),gid=$(id -g prometheus) tmpfs {DATA}"
+    host.check_output(f"systemctl stop prometheus && {mount} && systemctl start prometheus")
+    try:
+        yield
+    finally:
+        host.check_output(f"systemctl stop prometheus && umount {DATA} && systemctl start prometheus")
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_full_disk_is_told_and_storing_goes_on_by_itself(host):
+    assert until(lambda: up(host), lambda seen: seen == ALL_UP) == ALL_UP
+    host.check_output(f"head -c 200M /dev/zero > {DATA}/full || true")
+    age = "query=time() - max(timestamp(up))"
+    stalled = until_long(lambda: float(ask(host, age)[0]["value"][1]), lambda seconds: seconds > 130)
+    assert stalled > 130
+    health = play("health", INVENTORY, "--limit", "monitor1", health_deadline="5s")
+    assert health.code != 0 and "Prometheus stores what it scrapes" in health.said, health.output
+    assert until_long(lambda: "PrometheusStoresNothing" in firing(host), bool)
+    host.check_output(f"rm {DATA}/full")
+    assert until_long(lambda: up(host) == ALL_UP and float(ask(host, age)[0]["value"][1]) < 60, bool)
+    assert until_long(lambda: "PrometheusStoresNothing" not in firing(host), bool)
+
+
+def until_long(look: Callable[[], Any], wanted: Callable[[Any], bool]) -> Any:
+    """As `until`, for what takes Prometheus some minutes."""
+    for _ in range(5):
+        seen = until(look, wanted)
+        if wanted(seen):
+            break
+    return seen
