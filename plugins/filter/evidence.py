@@ -9,6 +9,8 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.evidence import record
 
+SCHEDULED = ("health_check/", "alert_delivery ")  # sources, of health.yml and alert_test.yml
+
 
 def retirements(records: Sequence[Mapping[str, Any]], reason: str, check: str = "") -> list[dict[str, Any]]:
     """See retirements.yml."""
@@ -20,8 +22,8 @@ def retirements(records: Sequence[Mapping[str, Any]], reason: str, check: str = 
 
 
 def _is_of_a_check(one: Mapping[str, Any], subject: str) -> bool:
-    """Whether a health check measured it, so that it comes back by itself when it is still asked."""
-    return str(one.get("source", "")).startswith("health_check/") and subject in ("*", one["subject"])
+    """Whether a schedule measures it, so that it comes back by itself when it is still asked."""
+    return str(one.get("source", "")).startswith(SCHEDULED) and subject in ("*", one["subject"])
 
 
 class FilterModule:

@@ -156,9 +156,13 @@ def test_a_snapshot_that_shrank_is_none_to_restore() -> None:
     assert less(history)[0] == "it has 49 files, and the 2 before had about 100"
     assert newest("uploads", history) == history[1]
     assert newest("uploads", [one("a"), one("b", 50)]) == one("b", 50)
-    assert less([one("a", 0)]) == ["it has no files"]
-    assert newest("uploads", [one("a", 0)]) is None
+    assert less([one("a"), one("b", 0)]) == ["it has no files"]
+    assert newest("uploads", [one("a"), one("b", 0)]) == one("a")
     assert newest("config", history) is None
+
+
+def test_a_source_that_never_had_a_file_is_a_new_one() -> None:
+    assert less([one("a", 0)]) == [] and newest("uploads", [one("a", 0)]) == one("a", 0)
 
 
 def test_a_new_size_is_the_usual_one_after_some_backups() -> None:

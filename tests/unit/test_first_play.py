@@ -199,6 +199,19 @@ def test_two_servers_do_not_share_a_place_in_a_store(site: Site) -> None:
     assert "several hosts" not in site({"redis": ["one", "two"]}, **given, redis_s3=own)
 
 
+def test_a_primary_that_keeps_nothing_is_nobodys_to_follow(site: Site) -> None:
+    """Started again it is empty, and so are all who follow it."""
+    given = {"redis_password": "p" * 16, "redis_key": "AGE-SECRET-KEY-1" + "Q" * 58, "redis_persistence": "none"}
+    follows = {"two": {"redis_primary": "one"}}
+    assert "redis_persistence is none" in site({"redis": ["one", "two"]}, **given, host_vars=follows)
+    assert "redis_persistence is none" not in site({"redis": ["one", "two"]}, **given)
+
+
+def test_an_interval_at_which_alerts_are_blind_is_refused(site: Site) -> None:
+    assert "prometheus_interval is 3m" in site({"monitor": ["one"]}, prometheus_interval="3m")
+    assert "prometheus_interval is" not in site({"monitor": ["one"]}, prometheus_interval="1m")
+
+
 def test_an_inventory_without_hosts_is_refused() -> None:
     run = play("site", "/dev/null")
     assert run.code != 0 and "This inventory has no hosts, so nothing was done." in run.said

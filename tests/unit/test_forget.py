@@ -10,6 +10,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import 
 from playbook import Run, play
 
 SITE = "application.site.answers"
+TOLD = "monitoring.alert-test.delivered"
 
 
 @pytest.fixture
@@ -20,6 +21,7 @@ def project(tmp_path: Path) -> Path:
     records = [
         given | {"id": SITE, "subject": "old.test on edge1", "source": "health_check/http 0.1.0"},
         given | {"id": SITE, "subject": "new.test on edge1", "source": "health_check/http 0.1.0"},
+        given | {"id": TOLD, "area": "monitoring", "subject": "app2", "source": "alert_delivery 0.1.0"},
         given | {"id": "delivery.deploy.result", "area": "delivery", "subject": "shop", "source": "deploy 0.1.0"},
     ]
     Store(tmp_path / "store").append(records, "run")
@@ -44,6 +46,11 @@ def test_a_check_of_a_subject_that_is_gone_is_asked_no_more(project: Path) -> No
     assert "new.test" not in ran.said and skipped(project) == ["old.test on edge1"]
     again = forget(project, **asked)
     assert again.changed == 0 and "Nothing was known of application.site.answers of old.test on edge1" in again.said
+
+
+def test_an_alert_test_of_a_fault_that_nobody_makes_any_more_is_asked_no_more(project: Path) -> None:
+    ran = forget(project, check=TOLD, subject="app2")
+    assert ran.code == 0 and skipped(project) == ["app2"], ran.output
 
 
 def test_what_no_check_measured_stays(project: Path) -> None:

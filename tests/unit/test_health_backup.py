@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,7 @@ def test_every_backup_of_the_host_counts_unless_one_is_named(monkeypatch):
         (GOOD, {"full_age": "< 8 h"}, "the age of the newest full backup of main is 10 h, wanted < 8 h"),
         (GOOD, {"verified": "< 8 d"}, "the backups of main were never verified"),
         (GOOD, {"drill": "< 8 d"}, "no restore of main was ever drilled"),
+        (replace(GOOD, verified_verdict="fail"), {}, "the last verification of main found damage"),
         (GOOD, {"rto": "< 4 h"}, "no drill has measured the RTO of main"),
         (Status("postgresql", "main", age=1.0, rto=5 * HOUR), {"rto": "< 4 h"}, "the RTO of main is 5 h, wanted < 4 h"),
     ],

@@ -329,13 +329,23 @@ def test_data_that_is_not_there_or_none_is_unknown(scan, release, tmp_path):
     made.vulnerabilities("edge1", tmp_path.as_uri())
     made.vulnerabilities("edge1", tracker(tmp_path, "VERSION 2\n"))
     made.vulnerabilities("edge1", "mirror.example.test/debsecan")
-    release.write_text("ID=other\n")
+    release.write_text("ID=debian\n")
     made.vulnerabilities("edge1", tmp_path.as_uri())
     assert [result.verdict for result in made.scanned.results] == ["unknown"] * 5
     reasons = [result.reason for result in made.scanned.results]
     assert "scan_vulnerabilities_url names a mirror" in reasons[0]
     assert "begins with VERSION 1" in reasons[1] and "begins with VERSION 1" in reasons[2]
     assert "mirror.example.test" in reasons[3] and "names no release" in reasons[4]
+
+
+def test_of_another_distribution_it_has_nothing_to_say(scan, release, tmp_path):
+    """System A has Ubuntu: a tracker that does not know it is no reason against going live."""
+    release.write_text('ID=ubuntu\nVERSION_CODENAME="noble"\n')
+    made = scan({"debsecan": Ended(0, SUMMARY, "")})
+    made.vulnerabilities("edge1", tmp_path.as_uri())
+    (result,) = made.scanned.results
+    assert result.verdict == "skip" and "this is ubuntu" in result.reason
+    validated(result.as_dict() | {"artifacts": []}, "run")
 
 
 def test_data_that_cannot_be_had_hides_no_news_of_other_scanners(scan, release, tmp_path):

@@ -124,7 +124,7 @@ def test_a_real_fault_is_told_on_every_channel_and_so_is_its_end(host, outside):
     assert subjects[0] == "critical: NodeExporterDown on host1"
     over = until(lambda: came(outside, "mail", "over: NodeExporterDown on host1"))
     assert "From " in over[0]["parts"]["text/plain"]
-    told, gone = (evidence(f"monitoring.alert-test.{what}")["host1"] for what in ("delivered", "resolved"))
+    told, gone = (evidence(f"monitoring.alert-test.{what}")["NodeExporterDown"] for what in ("delivered", "resolved"))
     assert told["verdict"] == gone["verdict"] == "pass" and told["unit"] == "s"
     seconds = module(INVENTORY, "monitor1", "slipway.ops.evidence_info", ids=[told["id"]], artifacts=True)["monitor1"]
     (artifact,) = seconds["artifacts"].values()
@@ -166,7 +166,7 @@ def test_nothing_delivered_is_evidence_of_a_failure_and_breaks_nothing(host, out
     finally:
         host.check_output("systemctl start prometheus-alertmanager")
     assert run.code != 0 and "Alertmanager does not answer at" in run.said
-    assert evidence("monitoring.alert-test.delivered")["host1"]["verdict"] == "fail"
+    assert evidence("monitoring.alert-test.delivered")["NodeExporterDown"]["verdict"] == "fail"
     assert outside.service("prometheus-node-exporter").is_running
 
 
@@ -184,7 +184,7 @@ def test_a_fault_that_nobody_hears_of_is_repaired_and_is_evidence_of_a_failure(h
     finally:
         host.check_output(f"{TOOL} silence expire {silence}")
     assert run.code != 0 and f"silenced or inhibited by {silence}" in run.said
-    assert evidence("monitoring.alert-test.delivered")["host1"]["verdict"] == "fail"
+    assert evidence("monitoring.alert-test.delivered")["NodeExporterDown"]["verdict"] == "fail"
     assert outside.service("prometheus-node-exporter").is_running
 
 

@@ -146,7 +146,7 @@ def test_each_fault_has_evidence_of_its_own() -> None:
     info = module(INVENTORY, "monitor1", "slipway.ops.evidence_info", ids=["monitoring.alert-test.delivered"])
     found = {one["subject"]: one["verdict"] for one in info["monitor1"]["records"]}
     others = {f"{fault.alert} on {fault.host}" for fault in FAULTS[1:]}
-    assert found == dict.fromkeys({"shop1", *others}, "pass")
+    assert found == dict.fromkeys({"NodeExporterDown", *others}, "pass")
 
 
 def test_a_release_keeps_its_own_alerts_quiet_and_no_others(host: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from system_story import Sabotage, Story, System, damaged_backup, stopped_instance
 
-WORKER = "docker ps --format '{{.Names}}' | grep -- -ocr"
+WORKER = "docker ps --quiet --filter name=-ocr | grep ."
 
 
 class TestReceipts(Story):

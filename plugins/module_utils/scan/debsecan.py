@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import Finding, ScanError
+from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import Finding, NotApplicable, ScanError
 
 OS_RELEASE = Path("/etc/os-release")
 LARGEST = 64 * 1024 * 1024  # bytes of data, compressed; that of Debian 13 has some two million
@@ -55,7 +55,12 @@ class Known:
 def suite() -> str:
     """The name of the host's release, such as trixie, under which the data is found."""
     values = dict(line.partition("=")[::2] for line in OS_RELEASE.read_text(encoding="utf-8").splitlines())
-    name = values.get("VERSION_CODENAME", "").strip('"')
+    system, name = (values.get(key, "").strip('"') for key in ("ID", "VERSION_CODENAME"))
+    if system != "debian":
+        raise NotApplicable(
+            f"debsecan compares packages with what Debian's tracker knows, and this is {system or 'something else'};"
+            " Ubuntu tells with `pro security-status`"
+        )
     if not re.fullmatch(r"[a-z]+", name):
         raise ScanError(f"{OS_RELEASE} names no release such as trixie, under which the data could be found")
     return name

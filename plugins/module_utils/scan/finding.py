@@ -15,6 +15,10 @@ class ScanError(Exception):
     """Why a scan says nothing, in one sentence: then its results are unknown."""
 
 
+class NotApplicable(ScanError):
+    """Why a scan has nothing to say here, in one sentence: then its results are skipped."""
+
+
 class WaiverError(ValueError):
     """A waiver that cannot be meant."""
 

@@ -26,6 +26,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.host.run import NOT_FO
 from ansible_collections.slipway.ops.plugins.module_utils.scan import debsecan, lynis, nmap, sslscan, sslyze, testssl
 from ansible_collections.slipway.ops.plugins.module_utils.scan.finding import (
     Finding,
+    NotApplicable,
     Owner,
     ScanError,
     Waiver,
@@ -174,8 +175,10 @@ class Scan:
                 data = debsecan.fetch(source, suite, min(self.timeout, 60), float(self.limits["data_days"]))
                 Path(place, suite).write_bytes(data.content)
                 day = data.day
-            except (ScanError, OSError) as error:
-                output: str | ScanError = ScanError(str(error))
+            except ScanError as error:
+                output: str | ScanError = error
+            except OSError as error:
+                output = ScanError(str(error))
             else:
                 output = self._run(Program("debsecan"), subject, "txt", lambda _, to: debsecan.argv(place, suite), "")
         self._source = f"scan/debsecan, data of {day}" if day else "scan/debsecan"
@@ -241,7 +244,7 @@ class Scan:
                 raise output
             said = judge(output)
         except ScanError as error:
-            said = [Said("unknown", str(error)) for _ in names]
+            said = [Said("skip" if isinstance(error, NotApplicable) else "unknown", str(error)) for _ in names]
         for name, one in zip(names, said, strict=True):
             self._result(name, subject, one)
 

@@ -281,7 +281,7 @@ def watched_edge(monkeypatch: pytest.MonkeyPatch, edge: Pools, value: float | No
     monkeypatch.setattr(bake_watch.Spool, "leave", lambda spool, records, name: left.append(records[0]["id"]))
     monkeypatch.setattr(bake, "LOOK", 0.01)
     limits = LIMITS | {"error_rate_seconds": 0.2}
-    outcome = bake_watch.watch_edge(order(limits=limits, seconds=1, until=time.time() + 1, **change))
+    outcome = bake_watch.watch_edge(order(limits=limits, seconds=3, until=time.time() + 3, **change))
     assert senses.closed, "no prober is left behind"
     assert left == (["delivery.bake.rollback"] if outcome.state == "rolled_back" else [])
     return outcome

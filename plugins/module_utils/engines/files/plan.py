@@ -124,8 +124,8 @@ def of(source: str, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
 
 def less(history: Sequence[Snapshot]) -> list[str]:
     """What the last of a source's snapshots lacks, in a clause each."""
-    if not history[-1].files:
-        return ["it has no files"]
+    if not history[-1].files:  # a source that never had any is a new one
+        return ["it has no files"] if any(one.files for one in history) else []
     return shrinkage(history[-1].counts, [one.counts for one in history[:-1]])
 
 

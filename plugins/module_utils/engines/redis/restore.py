@@ -144,15 +144,28 @@ def put(wanted: Plan, shelf: Snapshots, kept: Kept) -> None:
         shutil.chown(path, wanted.flavour, wanted.flavour)
     unit = f"{wanted.flavour}-server.service"
     _systemctl("stop", unit)
-    shutil.rmtree(wanted.data / APPEND, ignore_errors=True)
-    (wanted.data / RDB).unlink(missing_ok=True)
-    if wanted.appendonly:
-        fresh.rename(wanted.data / APPEND)
-    else:
-        (fresh / RDB).rename(wanted.data / RDB)
-        fresh.rmdir()
+    _exchange(wanted, fresh)
     _systemctl("start", unit)
     _until_loaded(wanted)
+    shutil.rmtree(_replaced(wanted), ignore_errors=True)
+
+
+def _exchange(wanted: Plan, fresh: Path) -> None:
+    """By names alone: a host that dies while gigabytes are removed would start on nothing."""
+    aside = _replaced(wanted)
+    shutil.rmtree(aside, ignore_errors=True)
+    if (wanted.data / APPEND).exists():
+        (wanted.data / APPEND).rename(aside)
+    if wanted.appendonly:
+        fresh.rename(wanted.data / APPEND)
+        (wanted.data / RDB).unlink(missing_ok=True)
+    else:
+        (fresh / RDB).replace(wanted.data / RDB)
+        fresh.rmdir()
+
+
+def _replaced(wanted: Plan) -> Path:
+    return wanted.data / ".slipway-replaced"
 
 
 def refuse_difference(

@@ -77,5 +77,7 @@ class Backup(Check):
                 yield Finding("fail", "never", limit=limit.bare if limit else None, reason=reason)
             elif limit and seconds is not None:
                 yield within(limit, seconds, "s", f"{what} of {status.name}")
+        if status.verified_verdict == "fail":
+            yield Finding("fail", "damaged", reason=f"the last verification of {status.name} found damage")
         if not any(limit for limit, _, _ in values.values()) and status.age is not None:
             yield Finding("pass", round(status.age), "s")
