@@ -123,6 +123,26 @@ def test_what_was_there_before_the_first_start_is_left_and_a_piece_of_a_line_wai
     assert taken == [b"one", b"two"]
 
 
+def test_a_path_that_comes_later_is_followed_from_its_end_and_what_is_new_from_its_start(tmp_path, follow):
+    """A role that is added has months of lines, which would raise alerts of long ago."""
+    start, taken = follow
+    first, later, none_yet = (tmp_path / name for name in ("a.log", "later.log", "none-yet.log"))
+    first.write_text("before\n")
+    later.write_text("months ago\n")
+    start(first).turn()
+    follower = start(first, later, none_yet)
+    follower.turn()
+    none_yet.write_text("new\n")
+    with later.open("a") as file:
+        file.write("now\n")
+    follower.turn()
+    assert taken == [b"now", b"new"]
+    with later.open("a") as file:
+        file.write("while it did not run\n")
+    start(first, later, none_yet).turn()
+    assert taken[2:] == [b"while it did not run"]
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch, capsys):
     log, settings = tmp_path / "a.log", tmp_path / "files.json"
     log.mkdir()

@@ -3,7 +3,7 @@
 """Lines of log files into the journal, for what cannot write there itself. A unit runs it.
 
 Where it was is kept by inode, so that lines written while it did not run, or before a file was rotated, are not lost;
-after a crash some may come twice. A file that there was before its first start is followed from its end.
+after a crash some may come twice. A file that there was before it was asked to follow it is followed from its end.
 """
 
 from __future__ import annotations
@@ -80,13 +80,15 @@ class Follower:
 
     def __post_init__(self) -> None:
         self.known: dict[str, Any] = read_state(self.state)
-        self.first = not self.state.exists()
+        every = {str(path) for path in self.names}
+        self.new = every - set(self.known.get("paths", every if self.known else ()))
 
     def turn(self) -> int:
         """Takes what is new, remembers how far it came, and says how many lines that were."""
         taken = sum(self._take(name, path) for name, path in list(self._paths()))
-        if taken or self.first:
-            self.first = False
+        if taken or self.new:
+            self.new = set()
+            self.known |= {"paths": sorted(str(path) for path in self.names)}
             self.known |= {str(path): {"inode": file.inode, "offset": file.offset} for path, file in self.files.items()}
             replace(self.state, json.dumps(self.known), 0o600)
         return taken
@@ -118,7 +120,7 @@ class Follower:
         known = self.known.get(str(path), {})
         if known.get("inode") == inode:
             return int(known["offset"])
-        return size if self.first else 0
+        return size if str(path if path in self.names else path.parent) in self.new else 0
 
     def _rest_of_former(self, name: str, path: Path, inode: int) -> int:
         """What a file got between the last run of this program and its rotation."""
