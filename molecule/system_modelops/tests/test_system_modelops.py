@@ -16,8 +16,8 @@ class TestModelops(Story):
         name="modelops",
         services=("api", "web"),
         domain=DOMAIN,
-        # Whenever the scenario runs.
-        release={"deploy_windows": [], "notices_hours": 0},
+        # Whenever the scenario runs; a bake ends while the other service is released.
+        release={"deploy_windows": [], "notices_hours": 0, "own_bake_seconds": 20},
         load={"load_seconds": 20, "load_rates": {"keep_alive": 40, "fresh": 4, "post": 6}},
         sabotages=(
             stopped_instance("app2", "api"),
