@@ -10,6 +10,7 @@ import yaml
 from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import read_card, serves
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.kpis import requirements
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.measures import limited, read_measures
+from ansible_collections.slipway.ops.plugins.module_utils.service.reader import services_of
 
 ROOT = Path(__file__).resolve().parents[2]
 # What the systems' owners require, by the variable that holds it.
@@ -69,6 +70,24 @@ def test_each_limit_is_of_a_measure_and_asked_by_readiness(system: str) -> None:
             measures += read_measures(card.role, yaml.safe_load(path.read_text()))
     asked = {one["id"].rpartition(".")[2] for one in requirements(limited(measures, limits))}
     assert limits.keys() <= asked
+
+
+def test_receipts_backs_up_what_its_owners_require() -> None:
+    """By group, the words of its sources; services' data is told by the check of role app."""
+    sources = {
+        one["name"]: one
+        for group in ("app", "logs")
+        for one in yaml.safe_load((ROOT / f"inventories/receipts/group_vars/{group}.yml").read_text())["restic_sources"]
+    }
+    (service,) = services_of([one | {"workers": []} for one in said("receipts")["app_services"]])
+    data = [f"/srv/slipway/{service.name}/volumes/{volume.name}" for volume in service.volumes]
+    assert sources["uploads"]["paths"] == data and sources["uploads"]["schedule"] == "daily"
+    assert sources["logs"]["schedule"] == "weekly"
+    for name, place in (("configuration", "/etc/slipway"), ("releases", f"/srv/slipway/{service.name}")):
+        assert place in sources[name]["paths"] and place in sources[name]["watch"]
+    hosts = yaml.safe_load((ROOT / "inventories/receipts/hosts.yml").read_text())["all"]["children"]
+    assert hosts["files"]["children"].keys() == {"app", "logs"}
+    assert said("receipts")["restic_limits"] == {"rto": "2h", "rpo": "24h"}
 
 
 def test_every_service_of_modelops_is_gone_back_from_by_its_hosts() -> None:
