@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.slipway.ops.plugins.filter.load import load_problem
 from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import read_card, serves
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.kpis import requirements
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.measures import limited, read_measures
@@ -17,7 +18,13 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIRED: dict[str, dict[str, Any]] = {
     "modelops": {
         "report_limits": {"cpu": "< 70", "memory": "< 80", "disk": "< 60", "errors": "< 0.1"},
-        "load_limits": {"latency_p50": "< 250 ms", "latency_p95": "< 500 ms", "latency_p99": "< 1000 ms"},
+        "load_limits": {
+            "rate": "> 1000",
+            "error_rate": "< 0.1 %",
+            "latency_p50": "< 250 ms",
+            "latency_p95": "< 500 ms",
+            "latency_p99": "< 1000 ms",
+        },
         "load_connections": 200,
         "deploy_windows": [{"from": "02:00", "to": "04:00"}],
         "mongodump_retention_days": 7,
@@ -56,6 +63,13 @@ def test_the_inventory_asks_for_what_its_owners_require(system: str) -> None:
     for name, wanted in REQUIRED[system].items():
         found = values.get(name)
         assert (found and wanted.items() <= found.items()) if isinstance(wanted, dict) else found == wanted, name
+
+
+@pytest.mark.parametrize("system", ["modelops", "mentoring", "receipts", "insitechart"])
+def test_what_a_load_run_sends_can_show_its_limits(system: str) -> None:
+    values = said(system)
+    order = {"rates": values.get("load_rates", {"keep_alive": 50, "fresh": 5}), "seconds": 60, "slower": 30}
+    assert load_problem({**order, "limits": values["load_limits"]}) == ""
 
 
 @pytest.mark.parametrize("system", ["modelops", "mentoring", "receipts", "insitechart"])
