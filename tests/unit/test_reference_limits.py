@@ -87,12 +87,10 @@ def test_each_limit_is_of_a_measure_and_asked_by_readiness(system: str) -> None:
 
 
 def test_receipts_backs_up_what_its_owners_require() -> None:
-    """By group, the words of its sources; services' data is told by the check of role app."""
-    sources = {
-        one["name"]: one
-        for group in ("app", "logs")
-        for one in yaml.safe_load((ROOT / f"inventories/receipts/group_vars/{group}.yml").read_text())["restic_sources"]
-    }
+    app, logs = (
+        yaml.safe_load((ROOT / f"inventories/receipts/group_vars/{group}.yml").read_text()) for group in ("app", "logs")
+    )
+    sources = {one["name"]: one for one in app["restic_sources"] + logs["restic_sources"]}
     (service,) = services_of([one | {"workers": []} for one in said("receipts")["app_services"]])
     data = [f"/srv/slipway/{service.name}/volumes/{volume.name}" for volume in service.volumes]
     assert sources["uploads"]["paths"] == data and sources["uploads"]["schedule"] == "daily"
@@ -101,7 +99,7 @@ def test_receipts_backs_up_what_its_owners_require() -> None:
         assert place in sources[name]["paths"] and place in sources[name]["watch"]
     hosts = yaml.safe_load((ROOT / "inventories/receipts/hosts.yml").read_text())["all"]["children"]
     assert hosts["files"]["children"].keys() == {"app", "logs"}
-    assert said("receipts")["restic_limits"] == {"rto": "2h", "rpo": "24h"}
+    assert app["restic_limits"] == {"rto": "2h", "rpo": "24h"}
 
 
 def test_every_service_of_modelops_is_gone_back_from_by_its_hosts() -> None:
@@ -110,3 +108,33 @@ def test_every_service_of_modelops_is_gone_back_from_by_its_hosts() -> None:
         bake = service.get("bake") or {}
         given = {**bake, "seconds": values.get(str(bake.get("seconds")).strip("{} "))}
         assert BAKE.items() <= given.items() and given.get("port"), service["name"]
+
+
+@pytest.mark.parametrize("system", ["modelops", "mentoring", "receipts", "insitechart"])
+def test_every_system_has_a_firewall_its_logs_in_one_place_and_the_services_metrics_for_monitoring_alone(
+    system: str,
+) -> None:
+    values = said(system)
+    groups = yaml.safe_load((ROOT / "inventories" / system / "hosts.yml").read_text())["all"]["children"]
+    assert values["firewall_enabled"] is True and "anywhere" not in values["firewall_ssh_from"]
+    assert groups["logs"]["hosts"] and values["docker_log_driver"] == "journald"
+    app = yaml.safe_load((ROOT / "inventories" / system / "group_vars" / "app.yml").read_text())
+    assert app["firewall_rules"] and all(rule["from"] == ["monitor"] for rule in app["firewall_rules"])
+    assert all("-" in str(rule["port"]) for rule in app["firewall_rules"])  # or the monitor probes an empty colour
+
+
+def test_modelops_scales_and_its_images_are_scanned() -> None:
+    values = said("modelops")
+    api = next(one for one in values["app_services"] if one["name"] == "api")
+    hosts = yaml.safe_load((ROOT / "inventories/modelops/hosts.yml").read_text())["all"]["children"]["app"]["hosts"]
+    assert (api["instances"] * len(hosts), api["scaling"]["max"] * len(hosts)) == (3, 6)
+    assert (api["scaling"]["cpu_out"], api["scaling"]["cpu_in"], api["scaling"]["cooldown"]) == (70, 30, 300)
+    assert "images" in values["scan_optional"]
+    assert {"id": "security.scan.image.*", "tier": 1, "max_age": "8d"} in values["own_requirements"]
+
+
+def test_insitechart_has_its_cache() -> None:
+    groups = yaml.safe_load((ROOT / "inventories/insitechart/hosts.yml").read_text())["all"]["children"]
+    assert {"redis", "redis_exporter"} <= groups.keys()
+    values = said("insitechart")
+    assert all("CACHE_URL" in one["environment"] for one in values["app_services"])

@@ -30,6 +30,7 @@ class TestModelops(Story):
                 "latency_p99": "< 1000 ms",
             },
         },
+        not_applicable={"security.scan.image.*": "No scanner of images is in the test bed's hosts."},
         sabotages=(
             stopped_instance("app2", "api"),
             Sabotage(
