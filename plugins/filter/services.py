@@ -65,7 +65,7 @@ def service_ports(data: Any, sources: list[str]) -> list[dict[str, Any]]:
         f"{one.name}-{colour}-{number}": port
         for one in found
         for colour in COLOURS
-        for number, port in enumerate(one.host_ports(colour), 1)
+        for number, port in enumerate(one.possible_ports(colour), 1)
     }
     named |= {f"{one.name}-bake": one.bake.port for one in found if one.bake.seconds and one.bake.port}
     return [{"name": name, "port": port, "from": sources} for name, port in named.items()]

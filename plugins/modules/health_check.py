@@ -63,6 +63,9 @@ options:
       - "B(backup): the backups that this host makes, or the one named C(of); C(engine) (V(postgresql)); C(age) of the
         newest, default the limit that its role was given; C(full_age), C(verified), C(drill), C(rto) and C(rpo), limits
         (s when they have no unit) on what M(slipway.ops.backup_info) tells."
+      - "B(backed_up): whether each of C(paths), directories, is among the sources of this host's backups of files, as
+        role C(restic) left them in C(description) (V(/etc/slipway/backup/files.json)). A pattern of what is left out
+        counts when it names the path or what it is in."
       - "B(postgresql): C(host) (V(/var/run/postgresql), the socket; another host is reached over verified TLS), C(port)
         (V(5432)), C(database) (V(postgres)), C(username) (V(postgres)), C(password), C(ca)
         (V(/etc/ssl/certs/ca-certificates.crt)); C(query), read only, and C(limit) on the first value it gives, in

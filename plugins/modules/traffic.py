@@ -43,7 +43,7 @@ options:
     type: str
     default: ""
   rates:
-    description: Requests per second of each client, together at most 1000. 0 turns a client off; one that is not named
+    description: Requests per second of each client, together at most 2000. 0 turns a client off; one that is not named
       keeps its default.
     type: dict
     default: {}
@@ -143,7 +143,7 @@ options:
     description:
       - What the results must keep to, by measure, for example C(failed_requests) C(= 0).
       - Measures are C(failed_requests), C(error_rate) (%), C(requests), C(latency_p50), C(latency_p95), C(latency_p99),
-        C(latency_max) (ms) and C(longest_gap) (s).
+        C(latency_max) (ms), C(longest_gap) (s) and C(rate), of requests that were answered well (1/s).
     type: dict
     default:
       failed_requests: "= 0"

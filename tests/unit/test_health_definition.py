@@ -24,7 +24,7 @@ def one(**definition):
     ("definition", "said"),
     [
         ("http://shop/", "is not a mapping"),
-        ({"url": "http://shop/"}, "it has no kind; kinds are backup, command, container,"),
+        ({"url": "http://shop/"}, "it has no kind; kinds are backed_up, backup, command,"),
         ({"kind": "htpp", "url": "http://shop/"}, "'htpp' is no kind; did you mean 'http'?"),
         ({"kind": "http"}, "http needs url"),
         (

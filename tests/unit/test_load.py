@@ -74,6 +74,20 @@ def test_too_few_requests_are_no_pass_of_any_limit(change: dict[str, Any]) -> No
     assert ("behind its schedule" in " ".join(failures)) is ("late" in change)
 
 
+def test_throughput_is_of_what_was_answered_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ORDER, "limits", {"rate": ">= 49"})
+    records, failures = judged(failed=30)
+    assert failures == [] and (records["rate"]["measured"], records["rate"]["limit"]) == (49.5, ">= 49")
+    records, failures = judged(failed=90)
+    assert records["rate"]["verdict"] == "fail" and "rate is 48.5 1/s, the limit is >= 49" in failures[0]
+
+
+def test_a_sender_that_sent_too_little_says_nothing_of_throughput(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ORDER, "limits", {"rate": ">= 49"})
+    records, failures = judged(requests=2000)
+    assert records["rate"]["verdict"] == "unknown" and "Too few requests were sent" in " ".join(failures)
+
+
 def test_a_run_is_compared_with_the_one_before() -> None:
     records, failures = judged(kept(p95=70.0))
     assert not failures and records["slower"]["verdict"] == "warn"
@@ -98,7 +112,10 @@ def test_what_cannot_be_compared_is_not() -> None:
         ({"seconds": 4}, "load_seconds is 4; it must be from 5 to 3600."),
         ({"seconds": 90000}, "load_seconds is 90000"),
         ({"seconds": "long"}, "are numbers"),
-        ({"rates": {"fresh": 1001}}, "load_rates are 1001 requests/s together; they must be over 0 and at most 1000."),
+        ({"rates": {"fresh": 2001}}, "load_rates are 2001 requests/s together; they must be over 0 and at most 2000."),
+        ({"limits": {"rate": "> 49/s"}}, ""),
+        ({"limits": {"rate": "> 49"}}, ""),
+        ({"limits": {"rate": "> 50 1/s"}}, "load_limits.rate is > 50 1/s, and load_rates send 50 requests/s"),
         ({"rates": {"fresh": 0}}, "load_rates are 0"),
         ({"rates": 50}, "are numbers and limits by name"),
         ({"limits": {"latency_p42": "< 1 s"}}, "load_limits has no measure 'latency_p42'"),

@@ -38,6 +38,12 @@ def members(system: str, file: str) -> dict[str, list[str]]:
     }
 
 
+def confirmed(system: str, file: str) -> dict[str, str]:
+    """What somebody says before production changes."""
+    own = yaml.safe_load((ROOT / "inventories" / system / file).read_text())["all"]["vars"]
+    return {"confirm": own["slipway_environment"]} if "slipway_environment" in own else {}
+
+
 def first_play(system: str, file: str, place: Path, **variables: Any) -> str:
     """What site.yml says of a copy of the inventory."""
     shutil.copytree(ROOT / "inventories" / system, place / system, ignore=shutil.ignore_patterns("secrets"))
@@ -74,15 +80,21 @@ def facts_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("file", ["hosts.yml", "containers.yml"])
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_nothing_is_refused(system: str, file: str, tmp_path: Path) -> None:
-    said = first_play(system, file, tmp_path)
+    said = first_play(system, file, tmp_path, **confirmed(system, file))
     assert "PLAY [Every host]" in said and "Nothing was changed" not in said, said
 
 
 def test_what_is_wrong_in_one_is_refused(tmp_path: Path) -> None:
-    said = first_play("receipts", "hosts.yml", tmp_path, pgbackrest_repositories=[])
+    said = first_play("receipts", "hosts.yml", tmp_path, pgbackrest_repositories=[], confirm="production")
     assert "PLAY [Every host]" not in said and "pgbackrest_repositories" in said
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_containers_are_the_same_hosts_in_the_same_groups(system: str) -> None:
     assert members(system, "hosts.yml") == members(system, "containers.yml")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_nobody_changes_production_unasked(system: str, tmp_path: Path) -> None:
+    asked = first_play(system, "hosts.yml", tmp_path)
+    assert ("PLAY [Every host]" not in asked and "This changes production" in asked) is (system != "modelops"), asked

@@ -42,7 +42,7 @@ def plan(**options):
         ({"name": "../../etc"}, "lower-case letters"),
         ({"rates": {"keep_alive": 0.0}}, "nothing would be sent"),
         ({"rates": {"keep_alive": -1.0, "fresh": 2.0}}, "must not be negative"),
-        ({"rates": {"keep_alive": 900.0, "post": 200.0}}, "not exceed 1000"),
+        ({"rates": {"keep_alive": 1900.0, "post": 200.0}}, "not exceed 2000"),
         ({"rates": {"quic": 1.0}}, "no client 'quic'"),
         ({"timeout": 0.0}, "timeout is 0"),
         ({"max_duration": 100000.0}, "max_duration is 100000"),

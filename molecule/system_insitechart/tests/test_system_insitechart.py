@@ -13,6 +13,7 @@ class TestInsitechart(Story):
         services=("api", "charts"),
         domain=DOMAIN,
         load={"load_seconds": 20, "load_rates": {"keep_alive": 20, "fresh": 2, "post": 3}},
+        not_applicable={"infrastructure.kpi.redis-hits": "The sample service reads no cache."},
         sabotages=(
             stopped_instance("main1", "api"),
             damaged_backup("backup1"),

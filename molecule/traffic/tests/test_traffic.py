@@ -132,7 +132,7 @@ def test_check_mode_touches_nothing(host, traffic):
         ({"url": "www.example.test"}, "is not a URL such as"),
         ({"url": "https://nowhere.invalid/", "address": ""}, "cannot be resolved on edge1"),
         ({"ca_file": "/nope.pem"}, "does not exist on edge1"),
-        ({"rates": {"keep_alive": 5000}}, "not exceed 1000"),
+        ({"rates": {"keep_alive": 5000}}, "not exceed 2000"),
         ({"name": "No Good"}, "lower-case"),
         ({"state": "read", "id_prefix": "kitchen"}, "must be an area and a kind"),
     ],

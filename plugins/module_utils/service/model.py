@@ -89,10 +89,12 @@ class Resources:
 
 @dataclass(frozen=True)
 class Volume:
-    """A directory of the host that outlives releases, and where a container sees it."""
+    """A directory of the host that outlives releases, and where a container sees it. Without ``backup`` nobody is
+    warned that no backup of files has it."""
 
     name: FileName
     path: Path
+    backup: bool = True
 
 
 @dataclass(frozen=True)

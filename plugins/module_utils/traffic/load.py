@@ -14,6 +14,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.traffic.plan import MA
 from ansible_collections.slipway.ops.plugins.module_utils.traffic.report import (
     LATE,
     MEASURES,
+    answered_rate,
     check_results,
     lateness,
     results,
@@ -56,9 +57,13 @@ def load_problem(load: Load) -> str:
     if not 0 < load.rate <= MAX_RATE:
         return f"load_rates are {load.rate:g} requests/s together; they must be over 0 and at most {MAX_RATE:g}."
     try:
-        check_results(PREFIX, dict(load.limits))
+        limits = check_results(PREFIX, dict(load.limits))
     except TrafficError as error:
         return f"load_{error}."
+    if "rate" in limits and not limits["rate"].satisfied(load.rate, "1/s"):
+        return (
+            f"load_limits.rate is {limits['rate']}, and load_rates send {load.rate:g} requests/s together: raise them."
+        )
     return ""
 
 
@@ -75,14 +80,15 @@ def judge_load(
         sent |= {"verdict": "unknown", "reason": f"{why}{sent['reason']}"}
     if sent["verdict"] != "pass":
         for result in found:
-            if result["verdict"] == "pass":
+            if result["verdict"] == "pass" or result["id"] == f"{PREFIX}.rate":
                 result |= {"verdict": "unknown", "reason": f"Too few requests were sent to say so. {sent['reason']}"}
     known = {result["id"] for result in found}
     for name in ("latency_p50", "latency_p99"):
         if f"{PREFIX}.{name}" not in known:
             value = total["latency"][name.partition("_")[2]]
             found.append(_noted(summary, name, subject, (value, *MEASURES[name])))
-    found.append(_noted(summary, "rate", subject, (total["rate"], "1/s", "Requests a second that were sent")))
+    if f"{PREFIX}.rate" not in known:
+        found.append(_noted(summary, "rate", subject, (answered_rate(total), *MEASURES["rate"])))
     if sent["verdict"] == "pass":
         found += _compared(summary, load, subject, {str(record["id"]): record for record in last})
     return found

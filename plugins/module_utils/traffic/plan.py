@@ -16,7 +16,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.net.address import Add
 from ansible_collections.slipway.ops.plugins.module_utils.net.url import Url, UrlError, parse_url
 
 CLIENTS = ("keep_alive", "fresh", "post", "websocket", "http2")
-MAX_RATE = 1000.0  # requests per second, all clients together
+MAX_RATE = 2000.0  # requests per second, all clients together
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 

@@ -34,6 +34,7 @@ MEASURES = {
     "latency_p99": ("ms", "99 % of the answers came within this time"),
     "latency_max": ("ms", "The slowest answer took this time"),
     "longest_gap": ("s", "Longest time without a single successful request"),
+    "rate": ("1/s", "Requests a second that were answered well"),
 }
 ALWAYS = ("failed_requests", "latency_p95")
 _ANSWERED = re.compile(r"\bHTTP (?!408)\d{3}$")
@@ -220,7 +221,14 @@ def _measure(total: dict[str, Any], name: str) -> float | None:
         return total["failed"]
     if name.startswith("latency_"):
         return total["latency"][name.partition("_")[2]]
-    return total[name]
+    return answered_rate(total) if name == "rate" else total[name]
+
+
+def answered_rate(total: Mapping[str, Any]) -> float | None:
+    """Requests a second that were answered well; ``rate`` of the summary is of all that were sent."""
+    if not total["requests"] or total["rate"] is None:
+        return None
+    return round(total["rate"] * (1 - total["failed"] / total["requests"]), 2)
 
 
 def _most_common(summary: dict[str, Any]) -> str:

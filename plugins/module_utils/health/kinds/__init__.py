@@ -9,6 +9,7 @@ statements, so a kind that nobody imports would not reach the hosts; a test comp
 from __future__ import annotations
 
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
+from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.backed_up import BackedUp
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.backup import Backup
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.command import Command
 from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.container import Container
@@ -30,7 +31,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.kinds.unmeasure
 KINDS: dict[str, type[Check]] = {
     kind.KIND: kind
     for kind in (
-        *(Backup, Command, Container, Disk, Dns, File, Haproxy, Http),
+        *(BackedUp, Backup, Command, Container, Disk, Dns, File, Haproxy, Http),
         *(Patroni, Pgbouncer, Postgresql, Prometheus, Release, Systemd, Tcp, Tls, Unmeasured),
     )
 }
