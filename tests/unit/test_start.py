@@ -140,6 +140,20 @@ def test_ssh_is_for_the_networks_that_were_given(given: Any, networks: tuple[str
     assert read_answers(GIVEN | {"ssh_from": given}).ssh_from == networks
 
 
+@pytest.mark.parametrize("number", [1, 2, 5])
+@pytest.mark.parametrize("changes", [{}, {"database": "none", "image": "ghcr.io/acme/shop"}])
+def test_every_host_gets_the_firewall_whatever_it_is_for(number: int, changes: dict[str, Any]) -> None:
+    files = files_of(plan(read_answers(GIVEN | changes | {"hosts": hosts(number), "ssh_from": "203.0.113.0/24"})))
+    everybody = yaml.safe_load(files["group_vars/all/main.yml"])
+    assert (everybody["firewall_enabled"], everybody["firewall_ssh_from"]) == (True, ["203.0.113.0/24"])
+    assert [path for path, text in files.items() if "firewall_enabled:" in text] == ["group_vars/all/main.yml"]
+    assert "203.0.113.0/24" in files["NEXT.md"] and "give `firewall_ssh_from`" not in files["NEXT.md"]
+
+
+def test_ssh_for_anybody_is_said() -> None:
+    assert "give `firewall_ssh_from`" in files_of(plan(read_answers(GIVEN)))["NEXT.md"]
+
+
 def test_all_that_is_wrong_is_said_at_once() -> None:
     assert len(problems(hosts="", domain="", service="", database="x")) == 4
 
