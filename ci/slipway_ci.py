@@ -142,23 +142,32 @@ def notify(text: str, url: str) -> None:
         raise CiError(f"The webhook cannot be reached ({getattr(error, 'reason', error)}); nobody was told.") from None
 
 
-def approver(environment: Mapping[str, str]) -> str:
-    """Who let GitHub's run go on into the environment that it waited for; nobody, when it did not have to wait."""
+def approver(environment: Mapping[str, str], waited_for: str) -> str:
+    """Who let GitHub's run go on into the environment that it ``waited_for``; nobody, when it did not have to wait.
+
+    The list is of all environments of the run: whoever let staging begin has not approved production."""
     try:
         url = "{GITHUB_API_URL}/repos/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}/approvals".format_map(
             environment
         )
-        headers = {"Authorization": f"Bearer {environment['GITHUB_TOKEN']}", "Accept": "application/vnd.github+json"}
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:  # noqa: S310
-            told = json.load(answer)
-        approved = [one["user"]["login"] for one in told if one["state"] == "approved"]
+        token = environment["GITHUB_TOKEN"]
     except KeyError as error:
         raise CiError(f"{error.args[0]} is missing; GitHub's runner sets it, and the workflow GITHUB_TOKEN.") from None
-    except (OSError, ValueError, TypeError) as error:
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:  # noqa: S310
+            told = json.load(answer)
+        approved = [one["user"]["login"] for one in told if one["state"] == "approved" and _is_of(one, waited_for)]
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise CiError(
             f"GitHub does not say who approved ({error}). The job needs the permission actions: read."
         ) from None
     return str(approved[-1]) if approved else ""
+
+
+def _is_of(approval: Mapping[str, Any], environment: str) -> bool:
+    """GitHub's environments are the same in small letters and capitals."""
+    return environment.lower() in [str(one["name"]).lower() for one in approval["environments"]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -175,7 +184,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     scan_parser.add_argument("--high", type=int, default=0)
     notify_parser = commands.add_parser("notify", help="tell a channel")
     notify_parser.add_argument("text")
-    commands.add_parser("approver", help="who approved the run of GitHub")
+    approver_parser = commands.add_parser("approver", help="who approved the run of GitHub")
+    approver_parser.add_argument("environment", nargs="?", default="production", help="that the job waited for")
     given = parser.parse_args(argv)
     secrets = {name: os.environ.get(name, "") for name in SECRETS}
     try:
@@ -186,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\n".join(beyond), file=sys.stderr, end="\n" if beyond else "")
             return 1 if beyond else 0
         if given.command == "approver":
-            print(approver(os.environ))
+            print(approver(os.environ, given.environment))
         else:
             notify(given.text, secrets["SLIPWAY_WEBHOOK"])
     except CiError as error:

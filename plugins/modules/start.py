@@ -18,8 +18,8 @@ options:
     type: path
   answers:
     description:
-      - The answers by their names, C(hosts), C(user), C(become_password), C(domain), C(service), C(image), C(port),
-        C(health), C(database), C(backups), C(s3), C(timezone) and C(registry_login), as the head of
+      - The answers by their names, C(hosts), C(ssh_from), C(user), C(become_password), C(domain), C(service),
+        C(image), C(port), C(health), C(database), C(backups), C(s3), C(timezone) and C(registry_login), as the head of
         C(playbooks/start.yml) describes them.
       - Passwords among them go into the vault and nowhere else.
     type: dict

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import yaml
 from ansible_collections.slipway.ops.plugins.plugin_utils.preflight import playbook_options
 from playbook import ROOT, SETTINGS, play
 
@@ -229,23 +230,34 @@ def test_a_channel_that_refuses_fails_without_its_address(server: str) -> None:
     assert "Nobody is told" in ci("notify", "x").stdout
 
 
+def review(login: str, state: str = "approved", *, of: tuple[str, ...] = ("production",)) -> dict[str, Any]:
+    return {"state": state, "user": {"login": login}, "environments": [{"id": 1, "name": name} for name in of]}
+
+
+@pytest.fixture
+def known(server: str) -> dict[str, str]:
+    """What GitHub's runner and the workflow set."""
+    names = {"GITHUB_REPOSITORY": "o/shop", "GITHUB_RUN_ID": "7", "GITHUB_TOKEN": "kiwi-token"}
+    return {"GITHUB_API_URL": server, **names}
+
+
 @pytest.mark.parametrize(
     ("approvals", "name"),
     [
         ([], ""),
-        ([{"state": "approved", "user": {"login": "lee"}}], "lee"),
-        ([{"state": "approved", "user": {"login": "lee"}}, {"state": "rejected", "user": {"login": "park"}}], "lee"),
+        ([review("lee")], "lee"),
+        ([review("lee"), review("park", "rejected")], "lee"),
+        ([review("kim", of=("staging",)), review("lee")], "lee"),
+        ([review("lee"), review("kim", of=("staging",))], "lee"),
+        ([review("kim", of=("staging",)), review("kim", of=("production-rollback",))], ""),
+        ([review("kim", of=("staging", "Production"))], "kim"),
+        ([review("kim"), review("lee")], "lee"),
     ],
 )
-def test_github_says_who_approved(server: str, approvals: Any, name: str) -> None:
+def test_github_says_who_approved(server: str, known: dict[str, str], approvals: Any, name: str) -> None:
+    """Into production: who let staging begin, before or after, has not."""
     Answers.approvals = approvals
-    known = {
-        "GITHUB_API_URL": server,
-        "GITHUB_REPOSITORY": "o/shop",
-        "GITHUB_RUN_ID": "7",
-        "GITHUB_TOKEN": "kiwi-token",
-    }
-    done = ci("approver", environment=known)
+    done = ci("approver", "production", environment=known)
     assert (done.returncode, done.stdout.strip()) == (0, name), done.stderr
     assert Answers.got == [("/repos/o/shop/actions/runs/7/approvals", "Bearer kiwi-token", None)]
     Answers.code = 403
@@ -254,6 +266,44 @@ def test_github_says_who_approved(server: str, approvals: Any, name: str) -> Non
     missing = {key: value for key, value in known.items() if key != "GITHUB_TOKEN"}
     environment = missing if "GITHUB_TOKEN" not in os.environ else missing | {"GITHUB_TOKEN": ""}
     assert ci("approver", environment=environment).returncode == 64
+
+
+def test_the_environment_is_the_one_that_was_waited_for(known: dict[str, str]) -> None:
+    Answers.approvals = [review("kim", of=("live",)), review("lee")]
+    assert ci("approver", "live", environment=known).stdout.strip() == "kim"
+    assert ci("approver", environment=known).stdout.strip() == "lee", "as workflows of before call it"
+
+
+@pytest.mark.parametrize("answer", [[{"state": "approved", "user": {"login": "lee"}}], [{"user": None}], {"a": 1}])
+def test_an_answer_that_is_no_list_of_approvals_names_nobody(known: dict[str, str], answer: Any) -> None:
+    Answers.approvals = answer
+    done = ci("approver", environment=known)
+    assert done.returncode == 64 and "does not say who approved" in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize("path", ["github/slipway.yml", "gitlab/slipway.yml"])
+def test_a_release_waits_once_and_what_verifies_it_for_nobody(path: str) -> None:
+    """Each job that names an environment waits for an approval of its own, as often as it is asked for there."""
+    told = yaml.safe_load((ROOT / "ci" / path).read_text())
+    jobs = {name: job for name, job in told.get("jobs", told).items() if isinstance(job, dict)}
+    named = {name: job["environment"] for name, job in jobs.items() if "environment" in job}
+    asked = [one["name"] if isinstance(one, dict) else one for one in named.values()]
+    assert [asked.count(name) for name in ("staging", "production")] == [1, 1]
+    assert named.get("verify", {}) in ({}, {"name": "production-verify", "action": "verify"})
+
+
+def test_gitlabs_release_is_the_job_that_its_approver_starts() -> None:
+    """The jobs after one that somebody starts are the pipeline's user's, who need not be let into production."""
+    told = yaml.safe_load((ROOT / "ci/gitlab/slipway.yml").read_text())
+    (release,) = [job for job in told.values() if isinstance(job, dict) and "approved_by=" in str(job.get("script"))]
+    assert (release["when"], release["allow_failure"], release["environment"]) == (
+        "manual",
+        False,
+        {"name": "production"},
+    )
+    assert release["script"][0] == "APPROVED_BY=$GITLAB_USER_LOGIN"
+    before = told["stages"][: told["stages"].index(release["stage"])]
+    assert told["notify"]["stage"] in before and "SLIPWAY_RUN_BY=$GITLAB_USER_LOGIN" in str(told["notify"]["script"])
 
 
 def lines(path: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -15,6 +16,7 @@ import yaml
 from ansible.plugins.loader import cache_loader
 from ansible_collections.slipway.ops.plugins.plugin_utils.start.answers import AnswersError, read_answers
 from ansible_collections.slipway.ops.plugins.plugin_utils.start.project import files_of, groups_of, plan, secrets_of
+from ansible_collections.slipway.ops.plugins.plugin_utils.start.ssh_from import PRIVATE, default_networks, source_toward
 from playbook import ROOT, SETTINGS, Run, play
 
 FACTS = {
@@ -90,6 +92,8 @@ def test_many_hosts_are_application_hosts() -> None:
         ({"s3": S3}, "start_s3 is given, and start_backups is not s3."),
         ({"backups": "s3", "s3": S3 | {"bucket": 'a"b'}}, "start_s3 has a bucket with letters that none has."),
         ({"backups": "s3", "s3": S3, "database": "none"}, "there is no database to back up."),
+        ({"ssh_from": "203.0.113.0/24, office"}, "start_ssh_from has 'office'; it is networks such as 203.0.113.0/24"),
+        ({"ssh_from": ["203.0.113.0/33"]}, "start_ssh_from has '203.0.113.0/33'"),
         ({"timezone": "Seoul"}, "start_timezone is 'Seoul'; it is a name such as Asia/Seoul or Etc/UTC."),
         ({"registry_login": {"username": "u", "password": "p"}}, "start_image names none."),
     ],
@@ -97,6 +101,57 @@ def test_many_hosts_are_application_hosts() -> None:
 def test_what_cannot_be_meant_is_one_sentence(changes: dict[str, Any], said: str) -> None:
     (problem,) = problems(**changes)
     assert said in problem and "\n" not in problem
+
+
+@pytest.mark.parametrize(
+    ("addresses", "source", "networks"),
+    [
+        (["10.0.0.4", "fd00::4"], {"10.0.0.4": "192.168.7.2", "fd00::4": "fd00:7::2"}, PRIVATE),
+        (["100.64.0.4"], {"100.64.0.4": "100.64.0.9"}, PRIVATE),
+        (["203.0.113.7"], {"203.0.113.7": "192.168.7.2"}, ("anywhere",)),  # by a translation
+        (["203.0.113.7"], {"203.0.113.7": "203.0.113.9"}, ("anywhere",)),  # tomorrow by another
+        (["10.0.0.4", "203.0.113.7"], dict.fromkeys(["10.0.0.4", "203.0.113.7"], "10.0.0.9"), ("anywhere",)),
+        (["10.0.0.4"], {"10.0.0.4": "130.5.0.9"}, ("anywhere",)),
+        (["10.0.0.4"], {"10.0.0.4": ""}, ("anywhere",)),  # no way there today
+        (["127.0.0.1"], {"127.0.0.1": "127.0.0.1"}, ("anywhere",)),
+        ([], {}, ("anywhere",)),
+    ],
+)
+def test_nobody_who_says_nothing_is_locked_out(
+    addresses: list[str], source: dict[str, str], networks: tuple[str, ...]
+) -> None:
+    assert default_networks(addresses, source.__getitem__) == networks
+
+
+def test_the_way_to_a_host_is_asked_of_this_machine_alone() -> None:
+    assert source_toward("127.0.0.2") == "127.0.0.1"
+    assert source_toward("no address") == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "networks"),
+    [
+        ("203.0.113.9, fd00:0::/16,203.0.113.9", ("203.0.113.9/32", "fd00::/16")),
+        (["10.1.2.3/8", "anywhere"], ("10.0.0.0/8", "anywhere")),
+        (" , ", ("anywhere",)),
+    ],
+)
+def test_ssh_is_for_the_networks_that_were_given(given: Any, networks: tuple[str, ...]) -> None:
+    assert read_answers(GIVEN | {"ssh_from": given}).ssh_from == networks
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+@pytest.mark.parametrize("changes", [{}, {"database": "none", "image": "ghcr.io/acme/shop"}])
+def test_every_host_gets_the_firewall_whatever_it_is_for(number: int, changes: dict[str, Any]) -> None:
+    files = files_of(plan(read_answers(GIVEN | changes | {"hosts": hosts(number), "ssh_from": "203.0.113.0/24"})))
+    everybody = yaml.safe_load(files["group_vars/all/main.yml"])
+    assert (everybody["firewall_enabled"], everybody["firewall_ssh_from"]) == (True, ["203.0.113.0/24"])
+    assert [path for path, text in files.items() if "firewall_enabled:" in text] == ["group_vars/all/main.yml"]
+    assert "203.0.113.0/24" in files["NEXT.md"] and "give `firewall_ssh_from`" not in files["NEXT.md"]
+
+
+def test_ssh_for_anybody_is_said() -> None:
+    assert "give `firewall_ssh_from`" in files_of(plan(read_answers(GIVEN)))["NEXT.md"]
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
@@ -182,6 +237,77 @@ def test_what_was_written_passes_the_first_play(start: Any, changes: dict[str, A
     } == {0o600}
     password = (place / ".vault-password").read_text().strip()
     assert password not in run.output and changes.get("become_password", password) not in run.output
+
+
+RULES = """
+- ansible.builtin.set_fact:
+    interfaces: [eth0]
+    eth0: {ipv4: {address: "{{ our_address }}"}}
+    cacheable: true
+- ansible.builtin.copy:
+    content: "{{ {'problems': __firewall_entries | slipway.ops.firewall_problems(groups, firewall_rules, firewall_from),
+                  'rules': __firewall_rules.splitlines()} | to_json }}"
+    dest: "{{ told }}/{{ inventory_hostname }}.json"
+  delegate_to: localhost
+  vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}", ansible_become: false}
+"""
+
+
+def opened(place: Path, monkeypatch: Any) -> dict[str, dict[str, list[str]]]:
+    """By host and port of a role, from where one comes by the firewall's rules; an empty text is from anywhere.
+
+    The role's own variables, and no host: a role of the same defaults tells them."""
+    told, role = place.parent / "told", place.parent / "roles/tells"
+    for made in (told, role / "tasks"):
+        made.mkdir(parents=True)
+    (role / "tasks/main.yml").write_text(RULES)
+    for part in ("defaults", "vars"):
+        (role / part).symlink_to(ROOT / "roles/firewall" / part)
+    (told / "play.yml").write_text("- {hosts: all, gather_facts: false, roles: [tells]}\n")
+    monkeypatch.setenv("ANSIBLE_ROLES_PATH", str(role.parent))
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(place / ".vault-password"))
+    run = play(told / "play.yml", place / "hosts.yml", told=str(told))
+    assert run.code == 0, run.output
+    found = {}
+    for path in told.glob("*.json"):
+        answer = json.loads(path.read_text())
+        assert answer["problems"] == []
+        rules = re.findall(r"proto-dst \d+ (.*)counter accept comment \"(.*)\"", "\n".join(answer["rules"]))
+        found[path.stem] = {name: [way for way, of in rules if of == name] for _, name in rules}
+    return found
+
+
+PUBLIC = {"nginx.http", "nginx.https"}
+WITHIN = 'iifname { "docker*", "br-*" } '
+
+
+def test_one_host_on_a_public_address_opens_the_edge_and_ssh(start: Any, monkeypatch: Any) -> None:
+    _, place = start(ssh_from="203.0.113.0/24")
+    rules = opened(place, monkeypatch)["kiwi1"]
+    assert {name for name, ways in rules.items() if "" in ways} == PUBLIC
+    assert rules.pop("firewall.ssh") == ["ip saddr { 203.0.113.0/24 } "]
+    private = {name: ways for name, ways in rules.items() if name not in PUBLIC}
+    assert {
+        "postgresql.postgresql",
+        "pgbouncer.pool",
+        "node_exporter.metrics",
+        "app.kiwi-shop-blue-1",
+    } <= private.keys()
+    assert {tuple(ways) for ways in private.values()} == {(WITHIN,)}, "for its own containers alone"
+
+
+def test_several_hosts_open_to_each_other_what_they_need(start: Any, monkeypatch: Any) -> None:
+    _, place = start(hosts=f"{hosts(2)},kiwi3=203.0.113.4@2222/192.0.2.3")
+    found = opened(place, monkeypatch)
+    assert {name for ways in found.values() for name, way in ways.items() if "" in way} == {
+        *PUBLIC,
+        "firewall.ssh",
+        "firewall.ssh-inside",
+    }
+    assert found["kiwi2"]["postgresql.postgresql"] == ["ip saddr { 192.0.2.1 } ", WITHIN]
+    assert found["kiwi1"]["node_exporter.metrics"] == ["ip saddr { 192.0.2.3 } "]
+    assert found["kiwi1"]["pgbouncer.pool"] == [WITHIN]
+    assert "firewall.ssh-inside" in found["kiwi3"] and "firewall.ssh-inside" not in found["kiwi1"]
 
 
 def test_bad_answers_and_misspelt_ones_write_nothing(start: Any) -> None:

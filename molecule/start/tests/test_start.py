@@ -14,12 +14,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import testinfra
 from playbook import SETTINGS, Run, play
 
 EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 SUDO = "Sudo-With-A-Password"
 SSH = f"-i {EPHEMERAL}/key -o UserKnownHostsFile={EPHEMERAL}/known_hosts -o IdentitiesOnly=yes"
 VERSION = "1.0.0"
+FAR = testinfra.get_host("docker://slipway-start-far1")
+PRIVATE = {5432, 6432, 8000, 8001, 9100}
+"""Of the database, its pool, the service's instances without TLS, the host's metrics."""
+PORTS = {22, 80, 443, 5000, 8100, 8101, 9090, 9187, *PRIVATE}
+SCAN = """
+import socket, sys
+for port in sys.argv[2:]:
+    try:
+        socket.create_connection((sys.argv[1], int(port)), 2).close()
+        print(port)
+    except OSError:
+        pass
+"""
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,11 @@ class Project:
         url = f"https://{self.domain}{path}"
         command = ["curl", "-sS", "--fail", "--max-time", "10", "--cacert", str(self.place / "ca.pem"), "--resolve", at]
         return subprocess.run([*command, url], capture_output=True, text=True, check=False)
+
+
+def from_far(address: str) -> set[int]:
+    """The ports that a host which the inventory does not know gets through to."""
+    return set(map(int, FAR.check_output(f"python3 -c '{SCAN}' {address} {' '.join(map(str, PORTS))}").split()))
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +127,16 @@ def test_its_data_is_in_the_database_of_the_vault(host, released: Project) -> No
     assert host.run(inside).rc == 0
     count = host.check_output(f"runuser -u postgres -- psql -At {released.service} -c 'SELECT count(*) FROM items'")
     assert count.isdecimal()
+
+
+def test_nothing_but_the_edge_and_ssh_is_open_to_others(host, released: Project) -> None:
+    assert from_far(released.address) == {22, 80, 443}
+    host.check_output("systemctl stop slipway-firewall")
+    try:
+        assert from_far(released.address) >= PRIVATE, "else nothing was proven"
+    finally:
+        host.check_output("systemctl start slipway-firewall")
+    assert from_far(released.address) == {22, 80, 443}
 
 
 def test_health_is_green_and_a_second_run_changes_nothing(released: Project, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
-from ansible_collections.slipway.ops.plugins.module_utils.net import names
+from ansible_collections.slipway.ops.plugins.module_utils.net import firewall, names
+from ansible_collections.slipway.ops.plugins.plugin_utils.start.ssh_from import default_networks
 
 # Each text goes into YAML between quotes, so none may hold one; a template is nobody's name.
 _LABEL = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
@@ -50,6 +51,7 @@ class Answers:
     """What a project is written from; every text is safe between quotes in YAML."""
 
     hosts: tuple[Host, ...]
+    ssh_from: tuple[str, ...]
     user: str
     become_password: str
     domain: str
@@ -86,6 +88,12 @@ class _Reader:
             self.refuse(name, f"is {value!r}; it is {wanted}")
         return value
 
+    def several(self, name: str) -> list[str]:
+        """A list, or a text with commas between."""
+        value = self.given.get(name)
+        texts = value if isinstance(value, list) else str(value or "").split(",")
+        return [str(text).strip() for text in texts if str(text).strip()]
+
     def one_of(self, name: str, choices: tuple[str, ...]) -> str:
         value = self.text(name, choices[0])
         if value not in choices:
@@ -119,8 +127,10 @@ def read_answers(given: Mapping[str, Any]) -> Answers:
     image = reader.text("image")
     if image and not _IMAGE.fullmatch(image):
         reader.refuse("image", f"is {image!r}; it is a registry and a name without a tag, such as ghcr.io/acme/shop")
+    hosts = _hosts(reader)
     answers = Answers(
-        hosts=_hosts(reader),
+        hosts=hosts,
+        ssh_from=_ssh_from(reader, hosts),
         user=reader.matching("user", _LOGIN, "the login on the hosts, such as root", "root"),
         become_password=str(given.get("become_password") or ""),
         domain=_domain(reader),
@@ -157,9 +167,7 @@ def _judge_together(answers: Answers, reader: _Reader) -> None:
 
 
 def _hosts(reader: _Reader) -> tuple[Host, ...]:
-    value = reader.given.get("hosts")
-    texts = value if isinstance(value, list) else str(value or "").split(",")
-    entries = [str(text).strip() for text in texts if str(text).strip()]
+    entries = reader.several("hosts")
     if not entries:
         reader.refuse("hosts", "is missing; it is one or more name=address, such as web1=203.0.113.7")
     hosts = [host for entry in entries if (host := _host(entry, reader))]
@@ -192,6 +200,15 @@ def _host(entry: str, reader: _Reader) -> Host | None:
     if not 1 <= port <= 65535:
         reader.refuse("hosts", f"has {entry!r}; a port is 1 to 65535")
     return Host(found["name"].strip(), names.canonical(address), port, names.canonical(inside))
+
+
+def _ssh_from(reader: _Reader, hosts: tuple[Host, ...]) -> tuple[str, ...]:
+    """Networks as the firewall takes them, ``anywhere`` among them; the operator's own when none is given."""
+    given = reader.several("ssh_from")
+    for text in (text for text in given if text != firewall.ANYWHERE and firewall.as_network(text) is None):
+        reader.refuse("ssh_from", f"has {text!r}; it is networks such as 203.0.113.0/24, or {firewall.ANYWHERE}")
+    found = [text if text == firewall.ANYWHERE else str(firewall.as_network(text)) for text in given]
+    return tuple(dict.fromkeys(found)) or default_networks(host.address for host in hosts)
 
 
 def _is_text(label: str) -> bool:
