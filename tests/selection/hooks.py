@@ -22,7 +22,7 @@ PARTIAL = ("keyword", "markexpr", "deselect", "maxfail", "lf", "stepwise")  # op
 LEFT_OUT = {
     f"molecule/{name}"
     for name in (
-        *("data", "ipv6", "postgresql_ha_upgrade", "restic", "scan", "secrets", "start"),
+        *("data", "ipv6", "matrix", "postgresql_ha_upgrade", "restic", "scan", "secrets", "start"),
         *("system_insitechart", "system_mentoring", "system_modelops", "system_receipts"),
     )
 }
