@@ -19,6 +19,8 @@ SCENARIO = Path(__file__).resolve().parents[1]
 ROOT = SCENARIO.parents[1]
 INVENTORY = SCENARIO / "inventory.yml"
 URL = "http://127.0.0.1:9090/api/v1"
+READY = "curl -s --fail --retry 30 --retry-all-errors --retry-delay 1 http://127.0.0.1:9090/-/ready"
+DATA = "/var/lib/prometheus/metrics2"
 ALL_UP = {("host1", "node"): 1.0, ("monitor1", "node"): 1.0, ("monitor1", "prometheus"): 1.0}
 
 
@@ -184,38 +186,37 @@ def test_an_exporter_that_nobody_can_reach_is_named_and_not_scraped(host):
 
 def test_it_comes_back_when_killed(host):
     host.check_output("systemctl kill --signal=KILL prometheus")
-    assert (
-        host.run("curl -s --fail --retry 15 --retry-all-errors --retry-delay 1 http://127.0.0.1:9090/-/ready").rc == 0
-    )
-
-
-DATA = "/var/lib/prometheus/metrics2"
+    assert host.run(READY).rc == 0
 
 
 @pytest.fixture
 def small_disk(host) -> Iterator[None]:
     """Prometheus on a file system of its own that is soon full, and back on its data."""
     mount = f"mount -t tmpfs -o size=96m,uid=$(id -u prometheus),gid=$(id -g prometheus) tmpfs {DATA}"
-    host.check_output(f"systemctl stop prometheus && {mount} && systemctl start prometheus")
+    host.check_output(f"systemctl stop prometheus && {mount} && systemctl start prometheus && {READY}")
     try:
         yield
     finally:
-        host.check_output(f"systemctl stop prometheus && umount {DATA} && systemctl start prometheus")
+        host.check_output(f"systemctl stop prometheus && umount {DATA} && systemctl start prometheus && {READY}")
 
 
 @pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_is_told_and_storing_goes_on_by_itself(host):
     assert until(lambda: up(host), lambda seen: seen == ALL_UP) == ALL_UP
     host.check_output(f"head -c 200M /dev/zero > {DATA}/full || true")
-    age = "query=time() - max(timestamp(up))"
-    stalled = until_long(lambda: float(ask(host, age)[0]["value"][1]), lambda seconds: seconds > 130)
-    assert stalled > 130
+    assert until_long(lambda: age(host), lambda seconds: seconds > 130) > 130
     health = play("health", INVENTORY, "--limit", "monitor1", health_deadline="5s")
     assert health.code != 0 and "Prometheus stores what it scrapes" in health.said, health.output
     assert until_long(lambda: "PrometheusStoresNothing" in firing(host), bool)
     host.check_output(f"rm {DATA}/full")
-    assert until_long(lambda: up(host) == ALL_UP and float(ask(host, age)[0]["value"][1]) < 60, bool)
+    assert until_long(lambda: up(host) == ALL_UP and age(host) < 60, bool)
     assert until_long(lambda: "PrometheusStoresNothing" not in firing(host), bool)
+
+
+def age(host) -> float:
+    """Seconds since Prometheus last stored something; it forgets that it ever did after five minutes."""
+    newest = ask(host, "query=time() - max(timestamp(up))")
+    return float(newest[0]["value"][1]) if newest else float("inf")
 
 
 def until_long(look: Callable[[], Any], wanted: Callable[[Any], bool]) -> Any:
