@@ -165,12 +165,30 @@ def test_what_updates_change_is_accepted_and_what_differed_before_is_not(host, t
 
 def test_a_run_accepts_what_it_changes_and_says_so(host, tmp_path):
     """By the last play of site.yml, as its tasks."""
-    host.check_output("slipway-integrity accept && echo changed >> /etc/issue && sleep 2")
-    run = play(SCENARIO / "settled.yml", INVENTORY, "--limit", "host1")
+    host.check_output("slipway-integrity accept && sleep 2")
+    asked = (SCENARIO / "settled.yml", INVENTORY, "--limit", "host1")
+    run = play(*asked, hardening_banner="Another.\n")
     assert run.code == 0 and "host1: accepted: /etc/issue" in run.said, run.output
     assert health(tmp_path)["files"]["verdict"] == "pass"
-    again = play(SCENARIO / "settled.yml", INVENTORY, "--limit", "host1")
+    again = play(*asked, hardening_banner="Another.\n")
     assert again.code == 0 and again.changed == 0 and "accepted" not in again.said, again.output
+    assert play(*asked).code == 0
+
+
+def test_what_was_emptied_or_opened_behind_its_back_is_seen(host, tmp_path):
+    place = "/etc/sudoers.d/slipway-hardening"
+    try:
+        host.check_output(f"truncate -s 0 {place} && chmod 0755 /etc/security/pwquality.conf.d/slipway.conf")
+        host.check_output("apt-get install -y --no-install-recommends talk")
+        found = health(tmp_path)
+        assert (found["sudo"]["verdict"], found["accounts"]["verdict"], found["packages"]["verdict"]) == ("fail",) * 3
+        assert f"{place} has another content than it was set up with" in found["sudo"]["reason"]
+        assert "has mode 0755 (was set up with 0644)" in found["accounts"]["reason"]
+        assert "talk is installed" in found["packages"]["reason"]
+    finally:
+        assert converge().code == 0
+    found = health(tmp_path)
+    assert (found["sudo"]["verdict"], found["accounts"]["verdict"], found["packages"]["verdict"]) == ("pass",) * 3
 
 
 def test_a_topic_that_is_switched_off_goes_and_says_what_stays(host):
