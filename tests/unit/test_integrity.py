@@ -111,7 +111,7 @@ def test_what_changed_is_told_until_it_is_accepted(host: Host, capsys: pytest.Ca
     planted = host.write("planted")
     assert host.does("last") == 0, "nobody has looked yet"
     assert host.does("check") == 1 and host.does("last") == 1
-    assert f"1 files differ from what was accepted: {planted}." in capsys.readouterr().out
+    assert f"1 file differs from what was accepted: {planted}." in capsys.readouterr().out
     assert host.does("accept") == 0
     assert f"accepted: {planted}\n" in capsys.readouterr().out
     assert host.does("last") == 0 and host.does("check") == 0
@@ -154,14 +154,18 @@ def test_a_run_accepts_what_it_changed_and_what_differed_before_stays(
     capsys.readouterr()
     assert host.does("end", "site") == 0
     said = capsys.readouterr()
-    assert [line for line in said.out.splitlines() if "accepted: " in line] == [f"accepted: {new}", f"accepted: {ours}"]
-    assert planted in said.err and gone not in said.err
+    assert [line for line in said.out.splitlines() if line.startswith("accepted: ")] == [
+        f"accepted: {new}",
+        f"accepted: {ours}",
+    ]
+    assert f"not accepted: 1 file differs from what was accepted: {planted}." in said.out and gone not in said.out
     assert host.does("last") == 1
     assert host.does("check") == 1, "the database has it now, and nobody accepted it"
     capsys.readouterr()
     host.does("last")
-    assert f"1 files differ from what was accepted: {planted}." in capsys.readouterr().out
+    assert f"1 file differs from what was accepted: {planted}." in capsys.readouterr().out
     host.does("accept")
+    assert f"accepted: {planted}\n" in capsys.readouterr().out
     assert host.does("check") == 0 and host.does("last") == 0
 
 
@@ -200,3 +204,16 @@ def test_a_change_is_told_by_what_no_program_sets(tmp_path: Path) -> None:
     assert integrity.changed_since(str(path), now) and not integrity.changed_since(str(path), now + 3600)
     assert integrity.changed_since(str(tmp_path / "gone" / "file"), now)
     assert not integrity.changed_since(str(tmp_path / "gone" / "file"), now + 3600)
+
+
+def test_a_comparison_that_fails_forgets_nothing_that_differed(host: Host) -> None:
+    host.does("accept")
+    host.does("begin", "site")
+    planted = host.write("planted", before=True)
+    host.write("new")
+    host.does("end", "site")
+    (host.root / "broken").touch()
+    assert host.does("end", "site", "60") == 2 and host.does("last") == integrity.UNKNOWN
+    (host.root / "broken").unlink()
+    assert host.does("check") == 1
+    assert json.loads((host.state / "last.json").read_text())["differs"] == [planted]

@@ -156,7 +156,7 @@ def test_what_updates_change_is_accepted_and_what_differed_before_is_not(host, t
         accepted = [line for line in said.splitlines() if line.startswith("accepted: ")]
         assert accepted == ["accepted: /etc/updated"], said
         found = health(tmp_path)["files"]
-        assert found["verdict"] == "fail" and "1 files differ" in found["reason"], found
+        assert found["verdict"] == "fail" and "1 file differs" in found["reason"], found
         assert "/usr/local/sbin/planted" in found["reason"]
     finally:
         host.check_output(f"rm -rf {place} /usr/local/sbin/planted /etc/updated /etc/slipway/certificates/renewed")

@@ -26,6 +26,7 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory, read_state, replace
+from ansible_collections.slipway.ops.plugins.module_utils.host.run import environment
 
 UNKNOWN = 69
 MAX_AGE = 26 * 3600  # seconds: it is made each night
@@ -46,7 +47,7 @@ class Aide:
     """The program, its configuration and the database of what was accepted."""
 
     state: Path = Path("/var/lib/slipway/integrity")
-    argv: Sequence[str] = ("aide", "--config=/etc/aide/aide.conf")
+    argv: Sequence[str] = ("nice", "aide", "--config=/etc/aide/aide.conf")
 
     @property
     def database(self) -> Path:
@@ -56,7 +57,13 @@ class Aide:
         """What differs from the database. ``--update`` also writes a new one beside it."""
         try:
             ended = subprocess.run(
-                [*self.argv, verb], capture_output=True, text=True, errors="replace", check=False, timeout=TIMEOUT
+                [*self.argv, verb],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=TIMEOUT,
+                env=environment(),  # in English
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise IntegrityError(f"aide could not be run: {error}") from error
@@ -71,7 +78,8 @@ class Aide:
 
     def initialise(self) -> None:
         try:
-            subprocess.run([*self.argv, "--init"], capture_output=True, text=True, check=True, timeout=TIMEOUT)
+            argv = [*self.argv, "--init"]
+            subprocess.run(argv, capture_output=True, check=True, timeout=TIMEOUT, env=environment())
         except (OSError, subprocess.SubprocessError) as error:
             raise IntegrityError(f"aide could not be run: {error}") from error
         self.take()
@@ -147,11 +155,7 @@ def alone(state: Path) -> Iterator[None]:
 def check(aide: Aide) -> int:
     memory = Memory(aide.state)
     held = memory.last().get("held", [])
-    try:
-        found = aide.differing()
-    except IntegrityError as error:
-        memory.keep([], held, str(error))
-        raise
+    found = aide.differing()
     since = min(memory.begun().values(), default=None)
     going = [] if since is None else [path for path in found if changed_since(path, since)]
     if going:
@@ -168,8 +172,10 @@ def accept(aide: Aide) -> int:
         aide.take()
     elif not aide.database.exists():
         aide.initialise()
-    Memory(aide.state).keep([], [])
-    _say_accepted(found)
+    memory = Memory(aide.state)
+    held = memory.last().get("held", [])
+    memory.keep([], [])
+    _say_accepted(sorted({*found, *held}))
     return 0
 
 
@@ -191,7 +197,7 @@ def end(aide: Aide, run: str, seconds: float | None) -> int:
     memory.end(run)
     _say_accepted(taken)
     if differs:
-        print(_sentence(differs), file=sys.stderr)
+        print(f"not accepted: {_sentence(differs)}")
     return 0
 
 
@@ -213,16 +219,17 @@ def last(aide: Aide) -> tuple[int, str]:
 def _sentence(differs: Sequence[str]) -> str:
     if not differs:
         return "No file differs from what was accepted"
+    count = "1 file differs" if len(differs) == 1 else f"{len(differs)} files differ"
     more = f" and {len(differs) - NAMED} more" if len(differs) > NAMED else ""
-    return (
-        f"{len(differs)} files differ from what was accepted: {', '.join(differs[:NAMED])}{more}. "
-        "If that was meant: slipway-integrity accept"
-    )
+    named_files = f"{', '.join(differs[:NAMED])}{more}"
+    return f"{count} from what was accepted: {named_files}. If that was meant: slipway-integrity accept"
 
 
 def _say_accepted(files: Sequence[str]) -> None:
-    for path in files:
+    for path in files[:NAMED]:
         print(f"accepted: {path}")
+    if len(files) > NAMED:
+        print(f"accepted: {len(files) - NAMED} more")
 
 
 def main(argv: Sequence[str] | None = None, aide: Aide | None = None) -> int:
@@ -249,9 +256,13 @@ def main(argv: Sequence[str] | None = None, aide: Aide | None = None) -> int:
             if given.verb == "end":
                 return end(aide, given.run, given.seconds)
             return accept(aide) if given.verb == "accept" else check(aide)
-    except (IntegrityError, OSError) as error:
-        print(f"{error}", file=sys.stderr)
-        return 2
+    except IntegrityError as error:
+        memory = Memory(aide.state)
+        memory.keep([], memory.last().get("held", []), str(error))
+        print(error, file=sys.stderr)
+    except OSError as error:
+        print(error, file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":
