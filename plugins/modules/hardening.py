@@ -29,6 +29,11 @@ options:
     type: list
     elements: path
     default: []
+  record:
+    description: Files that are set up now. What they have is written down for health checks to compare.
+    type: list
+    elements: path
+    default: []
   known:
     description: What is known not to apply, and why; it is told with the rest.
     type: dict
@@ -85,6 +90,7 @@ def main() -> None:
             "mounts": {"type": "dict", "default": {}},
             "login_defs": {"type": "dict", "default": {}},
             "absent": {"type": "list", "elements": "path", "default": []},
+            "record": {"type": "list", "elements": "path", "default": []},
             "known": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
@@ -96,6 +102,8 @@ def main() -> None:
     }
     try:
         found = hardening.apply(hardening.Host(), topics, module.params["absent"], module.check_mode)
+        if module.params["record"] and not module.check_mode:
+            hardening.record(hardening.Host(), module.params["record"])
     except (hardening.HardeningError, OSError) as error:
         module.fail_json(msg=f"hardening: {error}")
     after = "".join(f"{line}\n" for line in found.changes)

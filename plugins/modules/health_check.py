@@ -55,7 +55,8 @@ options:
         C(map) (V(/var/lib/slipway/haproxy/live.map)), as M(slipway.ops.pool_info) has them. A map
         file that is behind is a warning. Needs root."
       - "B(command): C(argv), a list, no shell; C(status) (V(0)); C(skip_status), one that means that it does not apply,
-        for the reason that it says; C(matches), a regular expression for standard output."
+        for the reason that it says; C(unknown_status), one that means that it could not find out; C(matches), a regular
+        expression for standard output."
       - "B(file): C(path), absolute, may be a pattern whose newest file counts; C(exists) (V(true)); C(age) and
         C(size), limits (s and By when they have no unit)."
       - "B(disk): C(path) (V(/)), or with C(others) (V(false)) every writable file system of the host but that one;

@@ -141,6 +141,12 @@ def test_command_by_status_and_output():
     assert check(kind="command", argv=["sh", "-c", "kill -9 $$"]).measured == -9
 
 
+def test_a_command_may_say_that_it_could_not_find_out():
+    unknown = check(kind="command", argv=["sh", "-c", "echo nobody looked; exit 69"], unknown_status=69)
+    assert unknown.verdict == "unknown" and "nobody looked" in unknown.reason
+    assert check(kind="command", argv=["sh", "-c", "exit 1"], unknown_status=69).verdict == "fail"
+
+
 def test_a_command_may_say_that_it_does_not_apply():
     argv = ["sh", "-c", "echo no such kernel; exit 77"]
     skipped = check(kind="command", argv=argv, skip_status=77)

@@ -133,11 +133,99 @@ def test_a_check_tells_apart_what_is_as_wanted_what_differs_and_what_does_not_ap
     assert hardening.check(host, "sysctl") == (1, "/etc/sysctl.d/x.conf is gone")
     (tmp_path / "etc/sysctl.d").mkdir()
     (tmp_path / "etc/sysctl.d/x.conf").touch()
+    assert "was not written down when it was set up; run site.yml" in hardening.check(host, "sysctl")[1]
+    hardening.record(host, ["/etc/sysctl.d/x.conf"])
     assert hardening.check(host, "sysctl")[0] == 77
     path = setting(tmp_path, "net.ipv4.tcp_rfc1337", "0")
     assert hardening.check(host, "sysctl") == (1, "net.ipv4.tcp_rfc1337 = 1 (was 0)")
     path.write_text("1\n")
     assert hardening.check(host, "sysctl")[0] == 0
+
+
+def set_up(root: Path, topic: str, **said: object) -> Host:
+    """A host as a run left it, with what it wrote down."""
+    make(root, etc__slipway__hardening="")
+    (root / hardening.STATE).write_text(json.dumps({topic: said}))
+    hardening.record(Host(root), said.get("files", []))  # type: ignore[arg-type]
+    return Host(root)
+
+
+def test_a_file_that_was_emptied_or_opened_is_seen(tmp_path: Path) -> None:
+    path = make(tmp_path, etc__sudoers__d__x="Defaults use_pty\n") / "etc/sudoers/d/x"
+    path.chmod(0o440)
+    host = set_up(tmp_path, "sudo", files=["/etc/sudoers/d/x"])
+    assert hardening.check(host, "sudo") == (0, "sudo is as it was set up")
+    path.chmod(0o666)
+    assert hardening.check(host, "sudo") == (1, "/etc/sudoers/d/x has mode 0666 (was set up with 0440)")
+    path.write_text("")
+    assert hardening.check(host, "sudo") == (1, "/etc/sudoers/d/x has another content than it was set up with")
+
+
+def test_directories_are_as_open_as_they_were_set_up(tmp_path: Path) -> None:
+    place = tmp_path / "etc/cron.d"
+    place.mkdir(parents=True, mode=0o700)
+    host = set_up(tmp_path, "cron", files=[], directories={"/etc/cron.d": "0700"})
+    assert hardening.check(host, "cron")[0] == 0
+    place.chmod(0o755)
+    assert hardening.check(host, "cron") == (1, "/etc/cron.d has mode 0755 (was set up with 0700)")
+    place.rmdir()
+    assert hardening.check(host, "cron") == (1, "/etc/cron.d is gone")
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path / "bin"
+    place.mkdir()
+    monkeypatch.setenv("PATH", str(place))
+    return place
+
+
+def program(place: Path, name: str, script: str) -> None:
+    (place / name).write_text(f"#!/bin/sh\n{script}\n")
+    (place / name).chmod(0o755)
+
+
+def test_rules_of_audit_that_the_kernel_has_not_are_named(tmp_path: Path, programs: Path) -> None:
+    rules = "-w /etc/passwd -p wa -k identity\n-a always,exit -F arch=b64 -S execve -k root\n"
+    make(tmp_path, etc__audit__rules=rules)
+    host = set_up(tmp_path, "audit", files=["/etc/audit/rules"])
+    assert hardening.check(host, "audit") == (1, "auditctl cannot be run: No such file or directory")
+    program(programs, "auditctl", "echo '-w /etc/passwd -p wa -k identity'")
+    assert hardening.check(host, "audit") == (1, "the kernel has no audit rules of root: augenrules --load")
+    program(programs, "auditctl", "echo No rules")
+    assert "no audit rules of identity, root" in hardening.check(host, "audit")[1]
+    listed = "echo '-w /etc/passwd -p wa -k identity'; echo '-a always,exit -F arch=b64 -S execve -F key=root'"
+    program(programs, "auditctl", listed)
+    assert hardening.check(host, "audit")[0] == 0
+    program(programs, "auditctl", "echo You must be root >&2; exit 4")
+    assert hardening.check(host, "audit") == (1, "auditctl -l fails: You must be root")
+
+
+def test_apparmor_enforces_something(tmp_path: Path) -> None:
+    host = set_up(tmp_path, "apparmor", files=[])
+    assert hardening.check(host, "apparmor")[0] == 1
+    place = make(tmp_path, sys__kernel__security__apparmor__profiles="man (complain)\n")
+    assert "of 1 profiles of AppArmor that are loaded none is enforced" in hardening.check(host, "apparmor")[1]
+    (place / "sys/kernel/security/apparmor/profiles").write_text("man (complain)\n/usr/sbin/chronyd (enforce)\n")
+    assert hardening.check(host, "apparmor")[0] == 0
+
+
+def test_processes_are_accounted(tmp_path: Path, programs: Path) -> None:
+    host = set_up(tmp_path, "accounting", files=[])
+    program(programs, "true", "exit 0")
+    assert "was not written" in hardening.check(host, "accounting")[1]
+    log = make(tmp_path, var__log__account__pacct="") / "var/log/account/pacct"
+    assert "was not written" in hardening.check(host, "accounting")[1]
+    program(programs, "true", f"echo x >> {log}")
+    assert hardening.check(host, "accounting")[0] == 0
+
+
+def test_packages_that_came_back_or_went_are_named(tmp_path: Path, programs: Path) -> None:
+    host = set_up(tmp_path, "packages", files=[], unwanted=["telnetd", "nis"], wanted=["debsums"])
+    program(programs, "dpkg-query", 'for name in "$@"; do case $name in telnetd) echo "$name installed";; esac; done')
+    assert hardening.check(host, "packages") == (1, "telnetd is installed; debsums is not installed")
+    program(programs, "dpkg-query", 'for name in "$@"; do case $name in debsums) echo "$name installed";; esac; done')
+    assert hardening.check(host, "packages")[0] == 0
 
 
 def test_topics_that_were_left_are_remembered_and_a_damaged_memory_is_said(tmp_path: Path) -> None:

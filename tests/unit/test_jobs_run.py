@@ -135,3 +135,17 @@ def test_what_a_killed_run_left_goes_with_the_next(controller: Controller) -> No
         (controller.state / f"{pid}.answers.json").write_text("{}")
     assert controller.run("rollback", "service=shop").returncode == 0
     assert [path.name for path in controller.answers()] == [f"{os.getpid()}.answers.json"]
+
+
+def test_how_the_last_run_ended_outlives_a_reboot(controller: Controller) -> None:
+    job = controller.settings.job("site")
+    assert program.latest(controller.settings, job) == (program.NEVER, "site has not ended a run yet")
+    for result, status, told in (
+        ("exit-code", "2", (1, "site failed (exit-code, 2), ")),
+        ("signal", "KILL", (1, "site failed (signal, KILL), ")),
+        ("exit-code", str(program.DENIED), (1, "site was not approved, ")),
+        ("success", "0", (0, "site succeeded, ")),
+    ):
+        program.ended(controller.settings, job, result, status)
+        code, sentence = program.latest(controller.settings, job)
+        assert (code, sentence.startswith(told[1])) == (told[0], True), sentence

@@ -25,7 +25,7 @@ def row(name: str, value: float | None, verdict: str = "pass", samples: int = 12
 def told(*rows: dict[str, Any], there: int = 121, **different: Any) -> dict[str, Any]:
     measure = {"role": "node_exporter", "by": ["host"], "limit": "< 80", "total": None, "rows": list(rows)}
     period = {"period": "24h", "from": NOW.timestamp() - 86400, "to": NOW.timestamp(), "points": 121, "there": there}
-    return {**period, "measures": [{**CPU, **measure, **different}]}
+    return {**period, "measures": [{**CPU, "may_be_empty": False, **measure, **different}]}
 
 
 def measured(*rows: dict[str, Any], **different: Any) -> Result:
@@ -81,6 +81,18 @@ def test_half_of_the_period_is_enough_and_more_can_be_asked() -> None:
 
 def test_disks_of_a_host_are_the_hosts() -> None:
     assert measured(row("a /", 20), row("b /var", 30), by=["host", "mountpoint"]).verdict == "pass"
+    disks = (row("a /", 20), row("b /", 30), row("b /new", 1, samples=2))
+    assert measured(*disks, by=["host", "mountpoint"]).verdict == "pass"
+
+
+def test_a_host_that_was_away_for_most_of_the_period_is_unknown() -> None:
+    one = measured(row("a", 20), row("b", 30, samples=1))
+    assert one.verdict == "unknown"
+    assert one.reason and one.reason.startswith("b was measured in 1 % of the period, and 50 % is asked; ")
+    assert measured(row("a", 20), row("b", 30, samples=60)).verdict == "unknown"
+    assert measured(row("a", 20), row("b", 30, samples=61)).verdict == "pass"
+    # Reads of a cache are where somebody reads.
+    assert measured(row("a", 20), row("b", 30, samples=1), may_be_empty=True).verdict == "pass"
 
 
 def test_many_that_fail_are_counted() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis import RedisError, restore, sentinel
@@ -125,16 +128,75 @@ def test_what_it_starts_with_is_its_users_alone(tmp_path: Path) -> None:
 
 def test_what_keeps_a_failover_away_is_told(settings: Settings) -> None:
     assert problems(settings, dict.fromkeys(HOSTS, well("cache1")), {}) == []
-    said = {"cache1": Said("cache1", 2, 0, "NOQUORUM 1 usable"), "cache2": Said("cache2", 3, 0, "")}
+    gone = ["cache3:6379 does not answer"]
+    said = {"cache1": Said("cache1", 2, 0, "NOQUORUM 1 usable", gone), "cache2": Said("cache2", 3, 0, "", gone)}
     told = "\n".join(problems(settings, said, {"cache3": "the sentinel on cache3 does not answer (refused)"}))
     for words in (
         "cache3 does not answer (refused): systemctl status",
         "do not agree who leads: cache1, cache2",
         "cache1 says: NOQUORUM",
         "cache1 does not know all 3",
-        "nobody follows the primary",
+        "nobody follows the primary, so that nobody could take over, says the sentinel on cache1, cache2: cache3:6379",
     ):
         assert words in told
+    blind = problems(settings, dict.fromkeys(HOSTS, well("cache1")) | {"cache2": Said("cache1", 3, 0, "")}, {})
+    assert len(blind) == 1 and "says the sentinel on cache2: it knows no replica" in blind[0]
+
+
+REPLICA = {
+    "name": "cache2:6379",
+    "ip": "cache2",
+    "port": "6379",
+    "flags": "slave",
+    "info-refresh": "8140",
+    "role-reported": "slave",
+    "master-link-down-time": "0",
+    "master-link-status": "ok",
+    "slave-priority": "100",
+}
+
+
+@pytest.mark.parametrize(
+    ("differs", "reason"),
+    [
+        ({}, ""),
+        ({"flags": "s_down,slave"}, "does not answer"),
+        ({"flags": "slave,disconnected"}, "does not answer"),
+        ({"flags": "s_down,slave,disconnected", "ip": "/unixsocket", "port": "0"}, "does not answer"),
+        ({"master-link-status": "err", "master-link-down-time": "-1000"}, "does not reach the primary"),
+        ({"role-reported": "master"}, "is no replica"),
+        ({"info-refresh": "30001"}, "says nothing of itself"),
+        ({"info-refresh": "30000"}, ""),
+        ({"slave-priority": "0"}, "has priority 0"),
+    ],
+)
+def test_a_replica_that_could_not_take_over_is_not_counted(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, differs: dict[str, str], reason: str
+) -> None:
+    """By what a sentinel answers, which counts for ever in num-slaves whom it has once known."""
+    replica = REPLICA | differs
+    answers = {
+        "MASTER": {"ip": "cache1", "num-slaves": "2", "num-other-sentinels": "2"},
+        "REPLICAS": [replica],
+        "CKQUORUM": "OK",
+    }
+
+    class Sentinel:
+        def call(self, *words: str) -> Any:
+            told = answers[words[1]]
+            flat = [[word for pair in one.items() for word in pair] for one in told if isinstance(one, dict)]
+            return [word for pair in told.items() for word in pair] if isinstance(told, dict) else flat or told
+
+    @contextmanager
+    def asked(_settings: Settings, _host: str) -> Iterator[Sentinel]:
+        yield Sentinel()
+
+    monkeypatch.setattr(sentinel, "asked", asked)
+    said = sentinel.look(settings, "cache1")
+    assert said.replicas == (0 if reason else 1)
+    assert list(said.unfit) == ([f"{replica['ip']}:{replica['port']} {reason}"] if reason else [])
+    found = problems(settings, dict.fromkeys(HOSTS, said), {})
+    assert bool(found) == bool(reason) and all("nobody could take over" in one for one in found)
 
 
 def test_the_metrics_are_of_this_hosts_sentinel(settings: Settings) -> None:

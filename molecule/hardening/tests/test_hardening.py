@@ -126,13 +126,69 @@ def test_a_file_that_changed_is_named_until_it_is_accepted(host, tmp_path):
     host.check_output("slipway-integrity accept && systemctl start slipway-integrity")
     host.check_output("echo evil > /usr/local/sbin/planted")
     try:
+        assert health(tmp_path)["files"]["verdict"] == "pass", "nobody has looked yet"
         assert host.run("systemctl start slipway-integrity").rc != 0
         assert "/usr/local/sbin/planted" in host.check_output("journalctl --no-pager -u slipway-integrity -n 60")
-        assert health(tmp_path)["files"]["verdict"] == "fail"
+        host.check_output("systemctl reset-failed slipway-integrity")  # as a reboot does
+        found = health(tmp_path)["files"]
+        assert found["verdict"] == "fail" and "/usr/local/sbin/planted" in found["reason"], found
         host.check_output("slipway-integrity accept && systemctl start slipway-integrity")
     finally:
         host.check_output("rm -f /usr/local/sbin/planted && slipway-integrity accept")
         host.run("systemctl reset-failed slipway-integrity")
+
+
+def test_what_updates_change_is_accepted_and_what_differed_before_is_not(host, tmp_path):
+    host.check_output("slipway-integrity accept")
+    host.check_output("echo evil > /usr/local/sbin/planted; sleep 2")
+    unit = "apt-daily-upgrade.service"
+    place = f"/run/systemd/system/{unit}.d"
+    try:
+        # Stands for unattended-upgrade, with a certificate that is renewed beside it.
+        change = "echo 1 > /etc/updated; mkdir -p /etc/slipway/certificates; echo 1 > /etc/slipway/certificates/renewed"
+        lines = ["[Service]", "ExecStartPre=", "ExecStartPre=/usr/local/sbin/slipway-integrity begin updates"]
+        lines += ["ExecStart=", f"ExecStart=/bin/sh -c '{change}'"]
+        text = "\\n".join(lines)
+        host.check_output(f'mkdir -p {place} && printf "{text}\\n" > {place}/zz.conf && systemctl daemon-reload')
+        assert "slipway-integrity end updates" in host.check_output(f"systemctl cat {unit}")
+        host.check_output(f"systemctl start {unit}")
+        said = host.check_output(f"journalctl --no-pager --output=cat --unit {unit}")
+        accepted = [line for line in said.splitlines() if line.startswith("accepted: ")]
+        assert accepted == ["accepted: /etc/updated"], said
+        found = health(tmp_path)["files"]
+        assert found["verdict"] == "fail" and "1 file differs" in found["reason"], found
+        assert "/usr/local/sbin/planted" in found["reason"]
+    finally:
+        host.check_output(f"rm -rf {place} /usr/local/sbin/planted /etc/updated /etc/slipway/certificates/renewed")
+        host.check_output("systemctl daemon-reload && slipway-integrity accept")
+
+
+def test_a_run_accepts_what_it_changes_and_says_so(host, tmp_path):
+    """By the last play of site.yml, as its tasks."""
+    host.check_output("slipway-integrity accept && sleep 2")
+    asked = (SCENARIO / "settled.yml", INVENTORY, "--limit", "host1")
+    run = play(*asked, hardening_banner="Another.\n")
+    assert run.code == 0 and "host1: accepted: /etc/issue" in run.said, run.output
+    assert health(tmp_path)["files"]["verdict"] == "pass"
+    again = play(*asked, hardening_banner="Another.\n")
+    assert again.code == 0 and again.changed == 0 and "accepted" not in again.said, again.output
+    assert play(*asked).code == 0
+
+
+def test_what_was_emptied_or_opened_behind_its_back_is_seen(host, tmp_path):
+    place = "/etc/sudoers.d/slipway-hardening"
+    try:
+        host.check_output(f"truncate -s 0 {place} && chmod 0755 /etc/security/pwquality.conf.d/slipway.conf")
+        host.check_output("apt-get install -y --no-install-recommends talk")
+        found = health(tmp_path)
+        assert (found["sudo"]["verdict"], found["accounts"]["verdict"], found["packages"]["verdict"]) == ("fail",) * 3
+        assert f"{place} has another content than it was set up with" in found["sudo"]["reason"]
+        assert "has mode 0755 (was set up with 0644)" in found["accounts"]["reason"]
+        assert "talk is installed" in found["packages"]["reason"]
+    finally:
+        assert converge().code == 0
+    found = health(tmp_path)
+    assert (found["sudo"]["verdict"], found["accounts"]["verdict"], found["packages"]["verdict"]) == ("pass",) * 3
 
 
 def test_a_topic_that_is_switched_off_goes_and_says_what_stays(host):

@@ -159,6 +159,20 @@ def test_sentinels_that_are_too_few_are_told():
     assert told["verdict"] == "fail" and "the sentinel on cache2 does not answer" in told["reason"], told
 
 
+def test_replicas_that_could_not_take_over_are_told():
+    leads = leader()
+    one, other = [host for host in HOSTS if host != leads]
+    assert until(lambda: metrics(leads)["replicas"] == 2, 60)
+    lose(one)
+    assert until(lambda: metrics(leads)["replicas"] == 1, 60)
+    assert checked(leads)["verdict"] == "pass", "one is enough"
+    lose(other)
+    assert until(lambda: metrics(leads)["replicas"] == 0, 60), "the sentinels count whom they have once known"
+    told = checked(leads)
+    assert told["verdict"] == "fail" and leader() == leads, told
+    assert all(f"{host}:6379 does not answer" in told["reason"] for host in (one, other)), told
+
+
 def test_a_sentinel_keeps_what_it_has_learnt_and_takes_what_the_inventory_says():
     state = "/var/lib/slipway-redis-sentinel/sentinel.conf"
     identity = caches["cache1"].check_output(f"grep 'sentinel myid' {state}")

@@ -10,23 +10,28 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
 import shutil
 import socket
+import stat
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import make_directory, read_state, replace
 
 NOT_APPLICABLE = 77
 AUDIT_PROTOCOL, AUDIT_GET, NETLINK_ERROR = 9, 1000, 2
 CAP_SYS_PACCT = 20
 STATE = Path("etc/slipway/hardening.json")
+RECORD = Path("var/lib/slipway/hardening.json")  # what each file had when it was set up
 FORWARDING = re.compile(r"net\.(ipv4\.ip_forward|ipv[46]\.conf\.(all|default)\.forwarding)")
 NAMESPACED = re.compile(r"net\.ipv[46]\.")
 IPV6_OFF = re.compile(r"net\.ipv6\.conf\.(all|default)\.disable_ipv6")
@@ -276,6 +281,96 @@ def by_reason(reasons: Mapping[str, str]) -> list[str]:
     return [f"{', '.join(names)}: {reason}" for reason, names in named.items()]
 
 
+def record(host: Host, files: Iterable[str]) -> None:
+    """Writes down what files have now that they are set up, for a check to compare."""
+    found = {path: _print_of(host, path) for path in files}
+    if found != read_state(host.root / RECORD):
+        make_directory((host.root / RECORD).parent)
+        replace(host.root / RECORD, json.dumps(found, indent=1) + "\n", 0o600)
+
+
+def _print_of(host: Host, path: str) -> str:
+    """A file's content and mode, as a text to compare; empty when it is not there."""
+    place = host.root / path.lstrip("/")
+    try:
+        return f"{hashlib.sha256(place.read_bytes()).hexdigest()} {stat.S_IMODE(place.stat().st_mode):04o}"
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+
+
+def _files(host: Host, said: Mapping[str, Any]) -> Iterator[str]:
+    """What is not as it was written down: files by content and mode, directories by mode."""
+    known = read_state(host.root / RECORD)
+    for path in said.get("files", []):
+        now = _print_of(host, path)
+        if not now:
+            yield f"{path} is gone"
+        elif path not in known:
+            yield f"{path} was not written down when it was set up; run site.yml"
+        elif known[path].split()[0] != now.split()[0]:
+            yield f"{path} has another content than it was set up with"
+        elif known[path] != now:
+            yield f"{path} has mode {now.split()[1]} (was set up with {known[path].split()[1]})"
+    for path, mode in said.get("directories", {}).items():
+        place = host.root / path.lstrip("/")
+        if not place.is_dir():
+            yield f"{path} is gone"
+        elif stat.S_IMODE(place.stat().st_mode) != int(mode, 8):
+            yield f"{path} has mode {stat.S_IMODE(place.stat().st_mode):04o} (was set up with {mode})"
+
+
+def _told(*argv: str) -> str:
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    except OSError as error:
+        raise HardeningError(f"{argv[0]} cannot be run: {error.strerror}") from error
+    if done.returncode:
+        raise HardeningError(f"{' '.join(argv)} fails: {' '.join(done.stderr.split())}")
+    return done.stdout
+
+
+def _audit(host: Host, said: Mapping[str, Any]) -> Iterator[str]:
+    """The kernel has the rules of the files, by their keys."""
+    keys = re.compile(r"(?:-k |key=)(\S+)")
+    wanted = {key for path in said.get("files", []) for key in keys.findall(host.text(path.lstrip("/")))}
+    lacking = sorted(wanted - set(keys.findall(_told("auditctl", "-l"))))
+    if lacking:
+        yield f"the kernel has no audit rules of {', '.join(lacking)}: augenrules --load"
+
+
+def _apparmor(host: Host, said: Mapping[str, Any]) -> Iterator[str]:
+    profiles = host.text("sys/kernel/security/apparmor/profiles").splitlines()
+    if not any(line.endswith("(enforce)") for line in profiles):
+        yield f"of {len(profiles)} profiles of AppArmor that are loaded none is enforced: systemctl restart apparmor"
+
+
+def _accounting(host: Host, said: Mapping[str, Any]) -> Iterator[str]:
+    """A process that ends now is written down."""
+    log = host.root / "var/log/account/pacct"
+    seen = []
+    for _ in range(2):
+        seen.append((log.stat().st_ino, log.stat().st_size) if log.exists() else None)
+        _told("true")
+    if seen[0] == seen[1]:
+        yield "a process ended and was not written to /var/log/account/pacct: systemctl restart acct"
+
+
+def _packages(host: Host, said: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"{name} is installed" for name in installed(said.get("unwanted", [])))
+    wanted = said.get("wanted", [])
+    there = installed(wanted)
+    yield from (f"{name} is not installed" for name in wanted if name not in there)
+
+
+# What a topic is beside its files and settings.
+_WORKS: Mapping[str, Callable[[Host, Mapping[str, Any]], Iterator[str]]] = {
+    "audit": _audit,
+    "apparmor": _apparmor,
+    "accounting": _accounting,
+    "packages": _packages,
+}
+
+
 def check(host: Host, topic: str) -> tuple[int, str]:
     """Whether a topic of the last run is still as it was left, for a health check."""
     said = json.loads(host.text(str(STATE)) or "{}").get(topic)
@@ -283,9 +378,12 @@ def check(host: Host, topic: str) -> tuple[int, str]:
         return 1, f"{topic} has not been set up here; run site.yml"
     if reason := said.get("not_applicable"):
         return NOT_APPLICABLE, reason
-    missing = [path for path in said.get("files", []) if not (host.root / path.lstrip("/")).exists()]
     found = apply(host, {topic: said}, [], dry=True)
-    differing = [f"{path} is gone" for path in missing] + found.changes
+    works = _WORKS.get(topic)
+    try:
+        differing = [*_files(host, said), *(works(host, said) if works else ()), *found.changes]
+    except (HardeningError, OSError) as error:
+        differing = [str(error)]
     if differing:
         return 1, "; ".join(differing)
     if found.not_applicable:

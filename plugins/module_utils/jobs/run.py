@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import getpass
 import json
 import os
@@ -20,13 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.host.files import create
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.host.files import create, read_state
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import Job, JobsError, answered, read_jobs
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.notices import read_notices, tell
 
 LIST = Path("/etc/slipway/jobs/jobs.json")
 STATE = Path("/var/lib/slipway-jobs")
 DENIED, REFUSED, LATE, STOPPED = 77, 64, 124, 143  # exit codes
+NEVER = 77  # of `last`
 KEPT = 40  # lines of the end of a run
 CONFIRM = "confirm"  # the environment that whoever starts or approves a job says may be changed
 ANSWERS = ".answers.json"  # behind the process that they are of
@@ -212,6 +215,8 @@ def ended(settings: Settings, job: Job, result: str, status: str) -> list[str]:
             "TERM": "was stopped",
         }.get(status, f"failed ({result}, {status})")
     subject = f"{settings.system}: job {job.name} {outcome} on {socket.gethostname()}"
+    with _own(settings.state / f"{job.name}.result", "w") as kept:
+        json.dump({"at": time.time(), "failed": failed, "outcome": outcome}, kept)
     last = settings.state / f"{job.name}.last"
     text = said(last.read_text(encoding="utf-8", errors="replace") if last.exists() else "")
     missed = []
@@ -221,6 +226,15 @@ def ended(settings: Settings, job: Job, result: str, status: str) -> list[str]:
         except (OSError, ValueError) as error:
             missed.append(f"{name} was not told: {getattr(error, 'reason', error)}")
     return missed
+
+
+def latest(settings: Settings, job: Job) -> tuple[int, str]:
+    """How its last run ended, which systemd forgets at a reboot: for the health check."""
+    told = read_state(settings.state / f"{job.name}.result")
+    if not told:
+        return NEVER, f"{job.name} has not ended a run yet"
+    at = timestamp(datetime.datetime.fromtimestamp(told["at"], datetime.timezone.utc))
+    return int(told["failed"]), f"{job.name} {told['outcome']}, {at}; see journalctl -u slipway-job@{job.name}"
 
 
 def said(output: str) -> str:
@@ -268,6 +282,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("approve", "let one that waits go on"),
         ("deny", "end one that waits"),
         ("ended", "tell its end; systemd calls this"),
+        ("last", "how its last run ended; 1 when it failed, 77 when there was none"),
     ):
         one = verbs.add_parser(verb, help=text)
         one.add_argument("job")
@@ -296,6 +311,10 @@ def _done(asked: argparse.Namespace, settings: Settings) -> int:
         for line in ended(settings, job, result, status):
             print(f"slipway-job: {line}", file=sys.stderr)
         return 0
+    if asked.verb == "last":
+        code, sentence = latest(settings, job)
+        print(sentence)
+        return code
     answer(settings, job, {"approve": "approved", "deny": "denied"}[asked.verb])
     return 0
 

@@ -80,12 +80,22 @@ def _gaps(measure: Told, history: Told, hosts: Mapping[str, Sequence[str]], enou
     covered = 100 * history["there"] / history["points"]
     if covered < enough:
         yield f"Prometheus measured in {covered:.0f} % of the period, and {enough:g} % is asked"
-    seen = {row["name"].split(" ")[0] for row in measure["rows"] if row["value"] is not None}
+    seen: dict[str, int] = {}  # by host, or what else comes first in a name, the points that it was measured at
+    for row in measure["rows"]:
+        if row["value"] is not None:
+            name = row["name"].split(" ")[0]
+            seen[name] = max(seen.get(name, 0), row["samples"])
     yield from (f"{row['name']} has no total" for row in measure["rows"] if row["value"] is None)
-    away = [host for host in hosts.get(measure["role"], []) if host not in seen] if measure["by"][0] == "host" else []
-    yield from (f"{host} was not measured" for host in away)
-    if not seen and not away:
+    asked = hosts.get(measure["role"], []) if measure["by"][0] == "host" else []
+    yield from (f"{host} was not measured" for host in asked if host not in seen)
+    if not seen and not asked:
         yield "nothing was measured"
+    if measure["may_be_empty"]:  # how much there is of it depends on how much is asked of the host
+        return
+    for host in asked:
+        covered = 100 * seen.get(host, 0) / history["points"]
+        if host in seen and covered < enough:
+            yield f"{host} was measured in {covered:.0f} % of the period, and {enough:g} % is asked"
 
 
 def _worst(rows: Sequence[Told], limit: str) -> Told:

@@ -20,7 +20,7 @@ class Measure:
     """``query`` is asked over the period, ``total`` once at its end. In both ``$window`` is the time between two points
     and ``$period`` the whole one. ``show`` is what stands for a series where there is no ``total``, ``by`` the labels
     that name one, ``runs_out`` a query for the seconds until nothing is left, ``limit`` a comparison in ``unit``. Only
-    of a measure that ``may_be_empty`` it is well to have no data. ``role`` is whose it is."""
+    of a measure that ``may_be_empty`` it is well to have no data, or little. ``role`` is whose it is."""
 
     id: str
     section: str

@@ -27,6 +27,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.host.textfile import f
 SETTINGS = Path("/etc/slipway/redis/sentinel.json")
 FILE = "slipway_redis_sentinel.prom"
 PATIENCE = 2.0  # seconds for each sentinel; a server's start waits for all of them
+_FRESH = 30_000  # milliseconds: what a replica said longer ago a sentinel does not choose by
 # What sentinels find out and write into their own file.
 _LEARNT = ("myid", "current-epoch", "config-epoch", "leader-epoch", "known-replica", "known-slave", "known-sentinel")
 
@@ -58,12 +59,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Said:
-    """What one sentinel says: who leads, how many others and replicas it knows, and whether they could fail over."""
+    """What one sentinel says: who leads, how many sentinels it knows, how many replicas could take over, whether the
+    sentinels could agree on it, and why other replicas that it knows could not take over."""
 
     primary: str
     sentinels: int
     replicas: int
     quorum: str  # empty, or why not
+    unfit: Sequence[str] = ()
 
 
 @contextmanager
@@ -84,14 +87,38 @@ def asked(settings: Settings, host: str) -> Iterator[Client]:
 
 def look(settings: Settings, host: str) -> Said:
     with asked(settings, host) as client:
-        facts = client.call("SENTINEL", "MASTER", settings.name)
-        told = dict(zip(facts[::2], facts[1::2], strict=True))
+        told = _pairs(client.call("SENTINEL", "MASTER", settings.name))
+        # num-slaves counts all that it has ever known, those that are gone too.
+        replicas = [_pairs(facts) for facts in client.call("SENTINEL", "REPLICAS", settings.name)]
+        reasons = {f"{one['ip']}:{one['port']}": _unfit(one) for one in replicas}
+        unfit = [f"{name} {reason}" for name, reason in reasons.items() if reason]
         try:
             client.call("SENTINEL", "CKQUORUM", settings.name)
             quorum = ""
         except RedisError as error:
             quorum = str(error)
-        return Said(told["ip"], int(told["num-other-sentinels"]) + 1, int(told["num-slaves"]), quorum)
+        return Said(told["ip"], int(told["num-other-sentinels"]) + 1, len(reasons) - len(unfit), quorum, unfit)
+
+
+def _pairs(facts: Sequence[str]) -> dict[str, str]:
+    return dict(zip(facts[::2], facts[1::2], strict=True))
+
+
+def _unfit(replica: Mapping[str, str]) -> str:
+    """Why a replica could not take over, by a sentinel's facts of it; empty when it could.
+
+    A sentinel itself would take one that has lost the primary lately, or never had it: with old data, or none.
+    """
+    flags = set(replica["flags"].split(","))
+    if flags & {"s_down", "o_down", "disconnected"}:
+        return "does not answer"
+    if replica["role-reported"] != "slave":
+        return "is no replica"
+    if replica["master-link-status"] != "ok":
+        return "does not reach the primary"
+    if int(replica["info-refresh"]) > _FRESH:
+        return "says nothing of itself"
+    return "has priority 0" if replica["slave-priority"] == "0" else ""
 
 
 def look_at_all(settings: Settings) -> tuple[dict[str, Said], dict[str, str]]:
@@ -184,8 +211,13 @@ def problems(settings: Settings, said: Mapping[str, Said], silent: Mapping[str, 
             f"the sentinel on {', '.join(many)} counts sentinels that redis_sentinel_hosts has no more: stop it there, "
             "remove /var/lib/slipway-redis-sentinel/sentinel.conf and start it, one host after the other"
         )
-    if said and all(one.replicas == 0 for one in said.values()):
-        found.append("nobody follows the primary, so that nobody could take over")
+    alone = {host: one for host, one in said.items() if one.replicas == 0}
+    if alone:
+        reasons = sorted({reason for one in alone.values() for reason in one.unfit})
+        found.append(
+            f"nobody follows the primary, so that nobody could take over, says the sentinel on {', '.join(alone)}: "
+            + (", ".join(reasons) or "it knows no replica")
+        )
     return found
 
 
@@ -202,7 +234,7 @@ def exposition(settings: Settings, said: Mapping[str, Said]) -> list[str]:
         gauge("up", "Whether this host's sentinel answers.", int(own is not None)),
         gauge("quorum", "Whether the sentinels can agree on a failover.", int(not own.quorum) if own else None),
         gauge("sentinels", "How many sentinels it knows, itself too.", own.sentinels if own else None),
-        gauge("replicas", "How many replicas it knows.", own.replicas if own else None),
+        gauge("replicas", "How many replicas could take over.", own.replicas if own else None),
         gauge(
             "leads",
             "Whether this host leads, by its sentinel or else by another.",

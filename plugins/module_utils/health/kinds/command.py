@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from ansible_collections.slipway.ops.plugins.module_utils.health.background import run_program
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
-from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, Finding, same
+from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckFailed, CheckUnknown, Finding, same
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
 from ansible_collections.slipway.ops.plugins.module_utils.health.options import arguments, integer, option, pattern
 
@@ -26,6 +26,7 @@ class Command(Check):
     argv: tuple[str, ...] = option(arguments)
     status: int = option(integer(0, 255), 0)
     skip_status: int | None = option(integer(1, 255), None)
+    unknown_status: int | None = option(integer(1, 255), None)
     matches: re.Pattern[str] | None = option(pattern, None)
 
     @property
@@ -46,6 +47,8 @@ class Command(Check):
         said = " ".join((ended.errors or ended.output).split())[:_SHOWN]
         if self.skip_status is not None and ended.status == self.skip_status:
             return [Finding("skip", reason=said or f"it ended with status {ended.status}, which is to skip")]
+        if self.unknown_status is not None and ended.status == self.unknown_status:
+            raise CheckUnknown(said or f"it ended with status {ended.status}, which says that it could not find out")
         told = f"it ended with status {ended.status}, wanted {self.status}" + (f"; it said: {said}" if said else "")
         findings = [same(ended.status, [self.status], told)]
         if self.matches:
