@@ -14,6 +14,7 @@ import argparse
 import datetime
 import fcntl
 import json
+import os
 import re
 import subprocess
 import sys
@@ -35,6 +36,7 @@ TIMEOUT = 2 * 3600.0  # seconds that AIDE may take
 NAMED = 20  # files that a sentence names
 _DIFFER = 7  # AIDE's status is a sum of 1 (added), 2 (removed) and 4 (changed); from 14 on it is an error
 _DETAILS = "Detailed information"
+_WATCHED = re.compile(r"(/\S*) SLIPWAY").fullmatch
 _ENTRY = re.compile(r"[^\s/][^/]*: (/.*)")
 
 
@@ -47,11 +49,28 @@ class Aide:
     """The program, its configuration and the database of what was accepted."""
 
     state: Path = Path("/var/lib/slipway/integrity")
-    argv: Sequence[str] = ("nice", "aide", "--config=/etc/aide/aide.conf")
+    configuration: Path = Path("/etc/aide/aide.conf")
+    program: Sequence[str] = ("nice", "aide")
+
+    @property
+    def argv(self) -> list[str]:
+        return [*self.program, f"--config={self.configuration}"]
 
     @property
     def database(self) -> Path:
         return self.state / "files.db"
+
+    def touched(self, moment: float) -> bool:
+        """Whether anything that is watched may have changed since then: names and times alone, where AIDE reads all."""
+        watched = [match[1] for line in self.configuration.read_text("utf-8").splitlines() if (match := _WATCHED(line))]
+        if not all(Path(root).exists() for root in watched):
+            return True  # a pattern, or what is gone
+        return any(
+            changed_since(str(Path(place, name)), moment)
+            for root in watched
+            for place, directories, files in [(root, [], []), *os.walk(root)]
+            for name in ("", *directories, *files)
+        )
 
     def differing(self, verb: str = "--check") -> list[str]:
         """What differs from the database. ``--update`` also writes a new one beside it."""
@@ -186,6 +205,9 @@ def end(aide: Aide, run: str, seconds: float | None) -> int:
     moments = [begun[run]] if run in begun else [] if seconds is None else [time.time() - seconds]
     if not moments or not aide.database.exists():
         print(f"{run} has not begun here, so that nothing is accepted: slipway-integrity check tells what differs")
+        return 0
+    if not aide.touched(moments[0]):
+        memory.end(run)
         return 0
     found = aide.differing("--update")
     taken = [path for path in found if changed_since(path, moments[0])]
