@@ -27,6 +27,7 @@ def policy() -> list[dict[str, Any]]:
         "keepalived",
         "mongodb",
         "mongodump",
+        "oauth2_proxy",
         "object_store",
         "redis",
         "restic",

@@ -202,6 +202,7 @@ def test_a_site_behind_a_network_that_delivers_is_tried_past_it() -> None:
     ("locations", "path"),
     [
         ([{"path": "/b", "pool": "p", "users": ["a"]}, {"path": "/open", "root": "/srv"}], "/open"),
+        ([{"path": "/", "pool": "p", "oidc": True}, {"path": "/open", "pool": "p"}], "/open"),
         ([{"path": "/x", "match": "regex", "pool": "p"}, {"path": "/", "pool": "p"}], "/"),
     ],
 )

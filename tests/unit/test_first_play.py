@@ -136,6 +136,20 @@ def test_pools_make_no_edge_of_a_host_outside_the_group(site: Site) -> None:
     assert "PLAY [Every host]" not in said
 
 
+def test_sign_in_needs_its_role_and_one_way_in(site: Site) -> None:
+    place = {"path": "/", "respond": 204, "oidc": True}
+    www = {"name": "www", "domains": ["www.test"], "certificate": {"name": "www"}, "locations": [place]}
+    said = site({"edge": ["edge1"]}, nginx_sites=[www])
+    assert "edge1: nginx_sites: www: oidc needs role oauth2_proxy on this host; put the host into group" in said
+    twice = www | {"locations": [place | {"users": ["alice"]}]}
+    said = site({"edge": ["edge1"], "oauth2_proxy": ["edge1", "app1"]}, nginx_sites=[twice])
+    assert "edge1: nginx_sites: www /: oidc and users ask twice who comes" in said
+    assert "app1, edge1: oauth2_proxy_issuer (empty) is the provider's issuer" in said
+    assert "app1, edge1: Nobody could sign in" in said
+    assert "app1: app1 is in group oauth2_proxy and not in edge" in said
+    assert "PLAY [Every host]" not in said
+
+
 def test_hosts_outside_the_group_slipway_are_left_alone(site: Site) -> None:
     said = site(
         {"app": ["app1"], "slipway": ["app1"], "printers": ["printer1"]}, host_vars={"printer1": {"nginx_x": 1}}

@@ -164,7 +164,7 @@ def test_places_for_users() -> None:
     assert nginx_user_problems(users, [site(location(users=["alice", "bob"]))]) == []
     assert "names carol, who is none of" in nginx_user_problems(users, [site(location(users=["carol"]))])[0]
     assert "users is empty" in nginx_user_problems(users, [site(location(users=[]))])[0]
-    assert answers_late({"path": "/", "respond": 204, "users": ["alice"]})
+    assert answers_late({"path": "/", "respond": 204, "users": ["alice"]}, {})
 
 
 def test_a_password_file_is_the_same_in_every_run_and_has_no_password() -> None:

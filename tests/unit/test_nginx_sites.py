@@ -106,4 +106,4 @@ def test_what_can_work_is_not():
     ],
 )
 def test_who_answers_only_after_the_limits(location, late):
-    assert answers_late(location) is late
+    assert answers_late(location, {}) is late

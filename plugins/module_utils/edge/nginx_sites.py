@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_access import agent_problems
 from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_cache import cache_problems
 from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_csp import csp_headers, csp_problems
+from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_oidc import signed_in_only
 from ansible_collections.slipway.ops.plugins.module_utils.edge.site_names import server_name
 from ansible_collections.slipway.ops.plugins.module_utils.edge.words import WordError, nginx_word
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError, split_host_port
@@ -57,10 +58,11 @@ def _one_line(value: object) -> str:
     return str(text)
 
 
-def answers_late(location: Mapping[str, Any]) -> bool:
+def answers_late(location: Mapping[str, Any], site: Mapping[str, Any]) -> bool:
     """Whether `return`, which nginx executes before it looks at who asks and how often, must be kept until after it."""
     returns = any(location.get(answer) is not None for answer in ("redirect", "respond"))
-    return returns and any(location.get(limit) for limit in ("rate_limit", "allow", "users"))
+    limited = any(location.get(limit) for limit in ("rate_limit", "allow", "users"))
+    return returns and (limited or signed_in_only(location, site))
 
 
 def location_id(location: Mapping[str, Any]) -> str:

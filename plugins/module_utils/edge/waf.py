@@ -13,9 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_oidc import SESSION, signs_in
+
 ENGINE = {"detect": "DetectionOnly", "block": "On"}
 FIRST_ID = 10_000
 """Rules of a site are numbered from here: ModSecurity leaves numbers below 100,000 to whoever runs it."""
+
+SESSION_ID = 9_999
 
 LARGEST_BODY = 2**30
 """Bytes; ModSecurity reads no more, and nginx' `0` means no limit."""
@@ -98,6 +102,10 @@ def waf_rules(site: Mapping[str, Any], body_size: str) -> str:
         f"SecRequestBodyNoFilesLimit {limit}",
         f'SecAction "id:{FIRST_ID},phase:1,pass,t:none,nolog,{_settings(wanted)}"',
     ]
+    if signs_in(site):
+        # What is encrypted looks like anything now and then. The cookie goes to who verifies it, and to no pool.
+        actions = f"ctl:ruleRemoveTargetByTag=OWASP_CRS;REQUEST_COOKIES:{SESSION}"
+        lines.append(f'SecAction "id:{SESSION_ID},phase:1,pass,t:none,nolog,{actions}"')
     for number, exclusion in enumerate(exclusions(site), FIRST_ID + 1):
         lines += [f"# {' '.join(exclusion.reason.split())}", *exclusion.lines(number)]
     return "\n\n".join(lines) + "\n"

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_oidc import signed_in_only
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError, check_version
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service, Worker
 
@@ -78,7 +79,8 @@ def problems(service: Service, version: str) -> list[str]:
 
 
 def ways(service: Service, sites: Sequence[Mapping[str, Any]]) -> list[Way]:
-    """The paths of nginx's sites that lead to the service's pool; regular expressions are no path of an Ingress."""
+    """The paths of nginx's sites that lead to the service's pool. Regular expressions are no path of an Ingress, and a
+    place for people who have signed in would be open to everybody there."""
     bind = f"127.0.0.1:{service.edge_port}"
     return [
         Way(domains, str(location["path"]), location.get("match") == "exact", bool(site.get("certificate")))
@@ -86,6 +88,7 @@ def ways(service: Service, sites: Sequence[Mapping[str, Any]]) -> list[Way]:
         for domains in ([str(name) for name in site["domains"] if _DOMAIN.fullmatch(str(name))],)
         for location in site["locations"]
         if domains and str(location.get("pool")) == bind and location.get("match") != "regex"
+        if not signed_in_only(location, site)
     ]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_oidc import signed_in_only
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service
 
 _DOMAIN = re.compile(r"[A-Za-z0-9.-]+")
@@ -79,7 +80,7 @@ def _site_url(nginx: Nginx, bind: str, paths: Sequence[str]) -> str:
     for site in nginx.sites:
         domain = next((str(name) for name in site["domains"] if _DOMAIN.fullmatch(str(name))), "")
         ways = [_location(site["locations"], path.partition("?")[0]) for path in paths]
-        if not domain or _refuses_us(site) or not all(_leads(way, bind) for way in ways):
+        if not domain or _refuses_us(site) or not all(_leads(way, site, bind) for way in ways):
             continue
         if site.get("certificate"):
             return f"https://{domain}" + ("" if nginx.https_port == 443 else f":{nginx.https_port}")
@@ -106,9 +107,11 @@ def _location(locations: Sequence[Mapping[str, Any]], path: str) -> Mapping[str,
     return max(prefixes, key=lambda one: len(str(one["path"])), default=None)
 
 
-def _leads(location: Mapping[str, Any] | None, bind: str) -> bool:
-    """Whether a location sends every request on to the pool: limits, lists of clients and passwords would refuse the
-    prober, and a cache would answer for a release that is gone."""
-    if location is None or any(location.get(option) for option in ("rate_limit", "allow", "users", "pool_cache")):
+def _leads(location: Mapping[str, Any] | None, site: Mapping[str, Any], bind: str) -> bool:
+    """Whether a location sends every request on to the pool: limits, lists of clients, passwords and sign-in would
+    refuse the prober, and a cache would answer for a release that is gone."""
+    if location is None or signed_in_only(location, site):
+        return False
+    if any(location.get(option) for option in ("rate_limit", "allow", "users", "pool_cache")):
         return False
     return str(location.get("pool")) == bind

@@ -137,6 +137,7 @@ def test_the_ingress_has_the_sites_ways_to_the_service() -> None:
     assert spec["tls"] == [{"hosts": ["shop.example.test"], "secretName": "shop-tls"}]
     plain = objects(WHOLE, sites=[SITE | {"certificate": ""}])["Ingress shop"]["spec"]
     assert "tls" not in plain and "ingressClassName" not in plain
+    assert "Ingress shop" not in objects(WHOLE, sites=[SITE | {"oidc": True}])
 
 
 def test_replicas_are_those_of_all_hosts_and_nobody_but_the_scaler_sets_them() -> None:
