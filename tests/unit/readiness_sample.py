@@ -29,6 +29,7 @@ def policy() -> list[dict[str, Any]]:
         "mongodump",
         "oauth2_proxy",
         "object_store",
+        "patroni",
         "redis",
         "restic",
         "swarm",

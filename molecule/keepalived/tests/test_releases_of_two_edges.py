@@ -51,33 +51,28 @@ def test_a_release_through_the_address_loses_no_request_on_either_edge() -> None
     assert seen["failed"] == 0 and seen["versions"] == {"1.0.0", "2.0.0"}, seen
 
 
-def blinded(hook: str, rule: str) -> tuple[str, str]:
-    """The commands that keep a host from some packets, and those that let them again."""
-    return (
-        f"nft 'add table inet blind; add chain inet blind c {{ type filter hook {hook} priority -300; }};"
-        f" add rule inet blind c {rule}'",
-        "nft delete table inet blind",
-    )
-
-
 def test_when_one_edge_refuses_both_stay_where_they_are() -> None:
     """The one that does not hold the address cannot reach the new instances, so the other must not have them."""
     refuses = other(holder())
-    assert_nothing_moves(refuses, "output", "tcp dport {port} reject")
+    rule = "nft 'add table inet blind; add chain inet blind out { type filter hook output priority -300; };"
+    rule += " add rule inet blind out tcp dport %d reject'"
+    assert_nothing_moves(refuses, (rule, "nft delete table inet blind"))
 
 
 def test_when_one_host_of_five_cannot_be_reached_no_edge_has_the_new_release() -> None:
     """Its new instance is ready, by what it says itself; no edge gets there."""
     holder()
-    assert_nothing_moves("app3", "prerouting", "iifname != lo tcp dport {port} drop")
+    rule = "iptables --table raw --%s PREROUTING ! --in-interface lo --protocol tcp --dport %%d --jump DROP"
+    assert_nothing_moves("app3", (rule % "insert", rule % "delete"))
 
 
-def assert_nothing_moves(where: str, hook: str, rule: str) -> None:
+def assert_nothing_moves(where: str, rules: tuple[str, str]) -> None:
     """A release to new instances that one host is kept from is refused, and everybody stays with the old ones."""
     before, colours = versions(), {edge: live(edge) for edge in EDGES}
     assert len(set(colours.values())) == 1, colours
     idle = PORTS["green" if "blue" in colours.values() else "blue"]
-    with users() as seen, broken(where, blinded(hook, rule.format(port=idle))):
+    commands = [rule % idle if "%d" in rule else rule for rule in rules]
+    with users() as seen, broken(where, (commands[0], commands[1])):
         run = deploy("1.0.0")
     note(f"release that {where} refused", seen)
     assert run.code != 0 and where in run.said, run.output
