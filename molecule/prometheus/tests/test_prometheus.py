@@ -206,7 +206,7 @@ def test_a_full_disk_is_told_and_storing_goes_on_by_itself(host):
     host.check_output(f"head -c 200M /dev/zero > {DATA}/full || true")
     assert until_long(lambda: age(host), lambda seconds: seconds > 130) > 130
     health = play("health", INVENTORY, "--limit", "monitor1", health_deadline="5s")
-    assert health.code != 0 and "Prometheus stores what it scrapes" in health.said, health.output
+    assert health.code != 0 and "monitoring.prometheus.stores" in health.said, health.output
     assert until_long(lambda: "PrometheusStoresNothing" in firing(host), bool)
     host.check_output(f"rm {DATA}/full")
     assert until_long(lambda: up(host) == ALL_UP and age(host) < 60, bool)
