@@ -81,7 +81,7 @@ class Follower:
     def __post_init__(self) -> None:
         self.known: dict[str, Any] = read_state(self.state)
         every = {str(path) for path in self.names}
-        self.new = every - set(self.known.get("paths", every if self.known else ()))
+        self.new = every - set(self.known.get("paths", every if self.state.exists() else ()))
 
     def turn(self) -> int:
         """Takes what is new, remembers how far it came, and says how many lines that were."""
