@@ -16,5 +16,6 @@ echo "left out" > /srv/uploads/cache/tile
 chown -R 1234:1234 /srv/uploads
 chmod 0750 /srv/uploads
 chmod 0600 /srv/uploads/large
+chmod 2770 /srv/uploads/2026/nested # as the journal's directory, which a drill has to restore
 echo "debug: false" > /etc/shop/shop.yml
 seq 50 > /var/log/shop/shop.log
