@@ -20,7 +20,7 @@ class TestReceipts(Story):
                 "app3",
                 f"{WORKER} > /root/worker && xargs docker stop < /root/worker",
                 "xargs docker start < /root/worker",
-                r"application\.\*: receipts on app3, application\.containers\.healthy: .*ocr.* is exited",
+                r"application\.\*: receipts on app3, application\.workers\.run: .*ocr.* is exited",
             ),
         ),
     )
