@@ -1,6 +1,6 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Who may ask nginx, beyond addresses: user agents that are refused, and users with a password."""
+"""Who may ask nginx, and how often: user agents that are refused, users with a password, places not open to all."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.bcrypt_hash import HashError, bcrypt_hash
+from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_oidc import signed_in_only
 
 COST = 6
 """Of passwords that are hashed here. nginx hashes in each request, and its worker does nothing else meanwhile: 4 ms."""
@@ -22,6 +23,11 @@ _ANYBODY = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 Version/18.6 Safari/604.1",
 )
 """Ordinary browsers. An expression that finds all of them finds everybody."""
+
+
+def not_for_all(location: Mapping[str, Any], site: Mapping[str, Any]) -> bool:
+    """Whether a location refuses some requests, by their number, address, password or session."""
+    return any(location.get(limit) for limit in ("rate_limit", "allow", "users")) or signed_in_only(location, site)
 
 
 def agent_problems(expressions: Sequence[Any]) -> Iterator[str]:

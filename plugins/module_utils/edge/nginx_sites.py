@@ -9,10 +9,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_access import agent_problems
+from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_access import agent_problems, not_for_all
 from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_cache import cache_problems
 from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_csp import csp_headers, csp_problems
-from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_oidc import signed_in_only
 from ansible_collections.slipway.ops.plugins.module_utils.edge.site_names import server_name
 from ansible_collections.slipway.ops.plugins.module_utils.edge.words import WordError, nginx_word
 from ansible_collections.slipway.ops.plugins.module_utils.net.address import AddressError, split_host_port
@@ -61,8 +60,7 @@ def _one_line(value: object) -> str:
 def answers_late(location: Mapping[str, Any], site: Mapping[str, Any]) -> bool:
     """Whether `return`, which nginx executes before it looks at who asks and how often, must be kept until after it."""
     returns = any(location.get(answer) is not None for answer in ("redirect", "respond"))
-    limited = any(location.get(limit) for limit in ("rate_limit", "allow", "users"))
-    return returns and (limited or signed_in_only(location, site))
+    return returns and not_for_all(location, site)
 
 
 def location_id(location: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_oidc import signed_in_only
+from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_access import not_for_all
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service
 
 _DOMAIN = re.compile(r"[A-Za-z0-9.-]+")
@@ -110,8 +110,6 @@ def _location(locations: Sequence[Mapping[str, Any]], path: str) -> Mapping[str,
 def _leads(location: Mapping[str, Any] | None, site: Mapping[str, Any], bind: str) -> bool:
     """Whether a location sends every request on to the pool: limits, lists of clients, passwords and sign-in would
     refuse the prober, and a cache would answer for a release that is gone."""
-    if location is None or signed_in_only(location, site):
-        return False
-    if any(location.get(option) for option in ("rate_limit", "allow", "users", "pool_cache")):
+    if location is None or not_for_all(location, site) or location.get("pool_cache"):
         return False
     return str(location.get("pool")) == bind

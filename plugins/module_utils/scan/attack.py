@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote_plus, urlencode
 
-from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_oidc import signed_in_only
+from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_access import not_for_all
 from ansible_collections.slipway.ops.plugins.module_utils.edge.site_names import site_host
 from ansible_collections.slipway.ops.plugins.module_utils.edge.waf import LARGEST_BODY, body_limit
 
@@ -177,8 +177,7 @@ def _place(site: Mapping[str, Any]) -> Mapping[str, Any]:
         for location in site["locations"]
         if (location.get("pool") or location.get("root"))
         and location.get("match", "prefix") != "regex"
-        and not any(location.get(option) for option in ("rate_limit", "allow", "users"))
-        and not signed_in_only(location, site)
+        and not not_for_all(location, site)
         and not any(location["path"].startswith(path) for path in apart)
     ]
     return min(open_ones, key=lambda location: len(location["path"]), default={})
