@@ -201,21 +201,20 @@ def accept(aide: Aide) -> int:
 def end(aide: Aide, run: str, seconds: float | None) -> int:
     """Accepts what was changed since a run began, and nothing when it did not."""
     memory = Memory(aide.state)
-    begun = memory.begun()
-    moments = [begun[run]] if run in begun else [] if seconds is None else [time.time() - seconds]
-    if not moments or not aide.database.exists():
+    began = memory.begun().get(run, None if seconds is None else time.time() - seconds)
+    if began is None or not aide.database.exists():
         print(f"{run} has not begun here, so that nothing is accepted: slipway-integrity check tells what differs")
         return 0
-    if not aide.touched(moments[0]):
+    if not aide.touched(began):
         memory.end(run)
         return 0
-    found = aide.differing("--update")
-    taken = [path for path in found if changed_since(path, moments[0])]
-    differs = sorted({*found, *memory.last().get("held", [])} - set(taken))
+    found, held = aide.differing("--update"), memory.last().get("held", [])
+    taken = [path for path in found if changed_since(path, began)]
+    differs = sorted({*found, *held} - set(taken))
     if taken:
         aide.take()
     # What the database has now, and nobody accepted, is only remembered.
-    memory.keep(differs, differs if taken else memory.last().get("held", []))
+    memory.keep(differs, differs if taken else held)
     memory.end(run)
     _say_accepted(taken)
     if differs:
