@@ -163,6 +163,11 @@ def in_container(name: str, command: str) -> str:
     return done.stdout
 
 
+def write_in_container(name: str, path: str, content: str) -> None:
+    """A file of a container, by its content."""
+    subprocess.run(["docker", "exec", "-i", name, "sh", "-c", f"cat > {path}"], input=content, text=True, check=True)
+
+
 def live_colour(name: str) -> str:
     """The colour of the sample service that the edge of a demo, so named, sends requests to."""
     return in_container(f"{name}-edge1", "grep '^sample ' /var/lib/slipway/haproxy/live.map").split()[1]

@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from common import ROOT, ansible_playbook, containers, in_container, print_table
+from common import ROOT, ansible_playbook, containers, in_container, print_table, write_in_container
+from waf import ARCHIVE, firewall
 
 NAME = "slipway-bench-crs-edge1"
-ARCHIVE = ROOT / ".cache/crs/crs.tar.gz"
 RULES = "github.com/corazawaf/coraza-coreruleset/v4@v4.25.0"  # as molecule/waf/pack.sh has it
 LEVELS = (1, 2, 3, 4)
 FLOOR = 0.95  # of the tests of level 1's rules
@@ -127,9 +127,7 @@ def levels_of_rules() -> dict[int, int]:
 
 def write_playbook(path: Path, names: list[str], level: int) -> Path:
     variables: dict[str, Any] = {
-        "waf_enabled": True,
-        "waf_rules_url": "file:///srv/crs.tar.gz",
-        "waf_rules_checksum": f"sha256:{ARCHIVE.with_name('sha256').read_text()}",
+        **firewall(),
         "nginx_unlimited_clients": ["127.0.0.1"],
         "nginx_extra": EXTRA,
         "nginx_sites": [
@@ -158,8 +156,7 @@ def prepare(program: Path, tests: Path) -> None:
 def mark() -> None:
     """The rule that tells go-ftw where a test begins and ends, before all others."""
     place = in_container(NAME, "dirname /usr/local/share/slipway/*/rules/REQUEST-901-INITIALIZATION.conf").strip()
-    argv = ["docker", "exec", "-i", NAME, "tee", f"{place}/REQUEST-900-MARK.conf"]
-    subprocess.run(argv, input=MARK, text=True, check=True, capture_output=True)
+    write_in_container(NAME, f"{place}/REQUEST-900-MARK.conf", MARK)
 
 
 def run_tests(log: Path | None) -> list[Seen]:

@@ -20,8 +20,8 @@ from statistics import median
 from typing import Any
 
 import yaml
-from common import ROOT, ansible_playbook, containers, in_container, print_table
-from waf import ARCHIVE
+from common import ROOT, ansible_playbook, containers, in_container, print_table, write_in_container
+from waf import ARCHIVE, CERTIFICATE, firewall
 
 NAME = "slipway-bench-edge"
 EDGE, BACKEND, CLIENT = "edge1", "app1", "client1"
@@ -66,7 +66,7 @@ class Way:
     name: str
 
 
-WAYS = {PLAIN: Way(PLAIN_PORT, "full.test"), **{what: Way(443, name) for what, name in SITES.items()}}
+WAYS = {PLAIN: Way(PLAIN_PORT, SITES[FULL]), **{what: Way(443, name) for what, name in SITES.items()}}
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ def on(host: str, command: str) -> str:
 
 
 def write(host: str, path: str, content: str) -> None:
-    argv = ["docker", "exec", "-i", f"{NAME}-{host}", "sh", "-c", f"cat > {path}"]
-    subprocess.run(argv, input=content, text=True, check=True)
+    write_in_container(f"{NAME}-{host}", path, content)
 
 
 def site(name: str, **more: Any) -> dict[str, Any]:
@@ -95,10 +94,8 @@ def site(name: str, **more: Any) -> dict[str, Any]:
 def write_playbook(path: Path, backend: str) -> Path:
     """The whole edge."""
     variables = {
-        "waf_enabled": True,
-        "waf_rules_url": "file:///srv/crs.tar.gz",
-        "waf_rules_checksum": f"sha256:{ARCHIVE.with_name('sha256').read_text()}",
-        "certificate_list": [{"name": "public", "names": ["*.test"], "reload": ["nginx"]}],
+        **firewall(),
+        "certificate_list": [CERTIFICATE],
         "haproxy_pools": [
             {
                 "name": "sample",

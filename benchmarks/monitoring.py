@@ -9,7 +9,6 @@ same targets and interval, and no rule. Then 7 days of 100 hosts are made up, an
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from common import ROOT, ansible_playbook, containers, empty_play, in_container, print_table
+from common import ROOT, ansible_playbook, containers, empty_play, in_container, print_table, write_in_container
 from simulated_targets import PORT
 
 NAME = "slipway-bench-monitoring"
@@ -88,8 +87,7 @@ def bare(address: str, count: int) -> None:
 
 
 def write(host: str, path: str, content: str) -> None:
-    argv = ["docker", "exec", "-i", f"{NAME}-{host}", "sh", "-c", f"cat > {path}"]
-    subprocess.run(argv, input=content, text=True, check=True)
+    write_in_container(f"{NAME}-{host}", path, content)
 
 
 def source(program: str) -> str:

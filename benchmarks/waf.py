@@ -28,6 +28,7 @@ MODES: dict[str, dict[str, Any]] = {
     "block": {"waf": {"mode": "block"}},
 }
 RELOADS = 20
+CERTIFICATE = {"name": "public", "names": ["*.test"], "reload": ["nginx"]}
 
 
 def site(name: str, **more: Any) -> dict[str, Any]:
@@ -41,15 +42,18 @@ def site(name: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def write_playbook(path: Path, sites: list[dict[str, Any]]) -> Path:
-    """The edge with these sites."""
-    variables = {
+def firewall() -> dict[str, Any]:
+    """What the inventory says of the firewall's rules, which lie in /srv of the host."""
+    return {
         "waf_enabled": True,
         "waf_rules_url": "file:///srv/crs.tar.gz",
         "waf_rules_checksum": f"sha256:{ARCHIVE.with_name('sha256').read_text()}",
-        "certificate_list": [{"name": "public", "names": ["*.test"], "reload": ["nginx"]}],
-        "nginx_sites": sites,
     }
+
+
+def write_playbook(path: Path, sites: list[dict[str, Any]]) -> Path:
+    """The edge with these sites."""
+    variables = {**firewall(), "certificate_list": [CERTIFICATE], "nginx_sites": sites}
     roles = [f"slipway.ops.{role}" for role in ("certificate", "waf", "nginx")]
     play = {"hosts": "all", "gather_subset": ["min", "network", "hardware"], "vars": variables, "roles": roles}
     path.write_text(yaml.safe_dump([play]))
