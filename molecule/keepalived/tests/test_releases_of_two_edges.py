@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from playbook import Run, play
 from two_edges import APPS, EDGES, INVENTORY, broken, holder, hosts, note, other, users
@@ -51,28 +52,38 @@ def test_a_release_through_the_address_loses_no_request_on_either_edge() -> None
     assert seen["failed"] == 0 and seen["versions"] == {"1.0.0", "2.0.0"}, seen
 
 
+def blind(port: int) -> tuple[str, str]:
+    """The commands that keep an edge from a port of all others, and that let it there again."""
+    return (
+        "nft 'add table inet blind; add chain inet blind out { type filter hook output priority -300; };"
+        f" add rule inet blind out tcp dport {port} reject'",
+        "nft delete table inet blind",
+    )
+
+
+def cut_off(port: int) -> tuple[str, str]:
+    """The same of what comes to a port of an application's host, which has no nft; the host itself gets there."""
+    rule = f"PREROUTING ! --in-interface lo --protocol tcp --dport {port} --jump DROP"
+    return f"iptables --table raw --insert {rule}", f"iptables --table raw --delete {rule}"
+
+
 def test_when_one_edge_refuses_both_stay_where_they_are() -> None:
     """The one that does not hold the address cannot reach the new instances, so the other must not have them."""
-    refuses = other(holder())
-    rule = "nft 'add table inet blind; add chain inet blind out { type filter hook output priority -300; };"
-    rule += " add rule inet blind out tcp dport %d reject'"
-    assert_nothing_moves(refuses, (rule, "nft delete table inet blind"))
+    assert_nothing_moves(other(holder()), blind)
 
 
 def test_when_one_host_of_five_cannot_be_reached_no_edge_has_the_new_release() -> None:
     """Its new instance is ready, by what it says itself; no edge gets there."""
     holder()
-    rule = "iptables --table raw --%s PREROUTING ! --in-interface lo --protocol tcp --dport %%d --jump DROP"
-    assert_nothing_moves("app3", (rule % "insert", rule % "delete"))
+    assert_nothing_moves("app3", cut_off)
 
 
-def assert_nothing_moves(where: str, rules: tuple[str, str]) -> None:
+def assert_nothing_moves(where: str, keeps_from: Callable[[int], tuple[str, str]]) -> None:
     """A release to new instances that one host is kept from is refused, and everybody stays with the old ones."""
     before, colours = versions(), {edge: live(edge) for edge in EDGES}
     assert len(set(colours.values())) == 1, colours
     idle = PORTS["green" if "blue" in colours.values() else "blue"]
-    commands = [rule % idle if "%d" in rule else rule for rule in rules]
-    with users() as seen, broken(where, (commands[0], commands[1])):
+    with users() as seen, broken(where, keeps_from(idle)):
         run = deploy("1.0.0")
     note(f"release that {where} refused", seen)
     assert run.code != 0 and where in run.said, run.output

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from containers import have_sample, shell
 from machine import until
-from playbook import Run, module, play
+from playbook import Run, module
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
 EDGES, APPS = ("edge1", "edge2"), ("app1", "app2")
@@ -38,12 +37,15 @@ def start(service: str, version: str, **variables: Any) -> Run:
     return Run("deploy", INVENTORY, service=service, version=version, **variables)
 
 
+def come_to(step: str, service: str, version: str) -> Run:
+    """A release under way that has come to a step."""
+    run = start(service, version)
+    assert run.until(step), run.output
+    return run
+
+
 def deploy(service: str, version: str, **variables: Any) -> Run:
     return start(service, version, **variables).end()
-
-
-def rollback(service: str) -> Run:
-    return play("rollback", INVENTORY, service=service)
 
 
 def answers(edge: str, service: str) -> set[str]:
@@ -85,16 +87,12 @@ def users(service: str) -> Iterator[dict[str, dict[str, int]]]:
         seen[edge] = {name: result["traffic"]["total"][name] for name in ("requests", "failed")}
 
 
-def felt(seen: dict[str, dict[str, int]], what: str) -> int:
-    """How many requests failed, over both edges."""
+def felt(seen: dict[str, dict[str, int]], what: str) -> float:
+    """The share of requests that failed, over both edges."""
     failed, requests = (sum(edge[name] for edge in seen.values()) for name in ("failed", "requests"))
     MEASURED.append(f"{what}: {failed} of {requests} requests failed")
     assert requests > 0, seen
-    return failed
-
-
-def share(seen: dict[str, dict[str, int]]) -> float:
-    return sum(edge["failed"] for edge in seen.values()) / sum(edge["requests"] for edge in seen.values())
+    return failed / requests
 
 
 @contextlib.contextmanager
@@ -116,8 +114,3 @@ def comes_true(what: Callable[[], bool], seconds: float = 90) -> bool:
         return False
 
     return bool(until(now, seconds, 0.5))
-
-
-def restarted(edge: str) -> None:
-    on(edge, "systemctl restart haproxy")
-    time.sleep(0.1)

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from matrix import (
+    EDGES,
     LEAKS,
     PORTS,
     answers,
+    come_to,
     comes_true,
     dead,
     deploy,
@@ -19,10 +21,8 @@ from matrix import (
     felt,
     images,
     live,
+    on,
     other,
-    restarted,
-    share,
-    start,
     users,
 )
 
@@ -71,19 +71,18 @@ def test_a_bad_release_is_refused_and_users_keep_the_one_before(service: str, fa
     if service == "recreate":
         assert evidence("delivery.recreate.outage", service)["measured"] > 0
     else:
-        assert share(seen) <= DECLARED.get(fault, 0), (seen, run.output)
+        assert failed <= DECLARED.get(fault, 0), (seen, run.output)
 
 
 def test_a_host_that_dies_midway_leaves_one_release_everywhere(service: str) -> None:
     before = live(service)
     version = other(before)
     with users(service) as seen:
-        run = start(service, version)
-        assert run.until(DIES_AT.get(service, "4/8")), run.output
+        run = come_to(DIES_AT.get(service, "4/8"), service, version)
         with dead("app2"):
             run.end()
             assert run.code != 0 and "app2" in run.said, run.output
-            assert {answer for edge in ("edge1", "edge2") for answer in answers(edge, service)} == {before}, run.output
+            assert {answer for edge in EDGES for answer in answers(edge, service)} == {before}, run.output
     felt(seen, f"{service}, host dies midway")
     assert evidence("delivery.deploy.result", service)["verdict"] == "fail"
     assert comes_true(lambda: live(service) == before)
@@ -95,8 +94,7 @@ def test_after_a_killed_controller_the_service_answers_and_the_next_run_ends_wel
     before = live(service)
     version = other(before)
     with users(service) as seen:
-        run = start(service, version)
-        assert run.until(KILLED_AT.get(service, "4/8")), run.output
+        run = come_to(KILLED_AT.get(service, "4/8"), service, version)
         run.kill()
         again = deploy(service, version)
     failed = felt(seen, f"{service}, controller killed")
@@ -110,9 +108,8 @@ def test_an_edge_that_restarts_midway_ends_with_the_same_release_as_the_other(se
     before = live(service)
     version = other(before)
     with users(service) as seen:
-        run = start(service, version)
-        assert run.until("5/8"), run.output
-        restarted("edge2")
+        run = come_to("5/8", service, version)
+        on("edge2", "systemctl restart haproxy")
         run.end()
     felt(seen, f"{service}, edge restarted")
     assert live(service) == (version if run.code == 0 else before), run.output
