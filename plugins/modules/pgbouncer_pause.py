@@ -33,7 +33,8 @@ options:
   longest:
     description:
       - Seconds after which the host itself resumes every pool, by a timer, for whoever paused them may be gone.
-        Each pause begins them anew. 0 for no such end.
+        Each pause begins them anew. What resumes is from role C(pgbouncer); where it is missing nothing is paused.
+        0 for no such end.
     type: float
     default: 120
   writable:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer import (
     PgbouncerError,
+    dead_man,
     server_side,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer import pause as pausing
@@ -102,6 +103,18 @@ def test_a_pause_that_fails_is_undone(pooler, busy):
     with pytest.raises(PgbouncerError, match=f"{busy} could not be paused within 5 s"):
         pausing.pause(WHERE, [], 5, check_mode=False)
     assert not any(made.state.values())
+
+
+def test_what_nobody_resumes_gets_on_with_its_lookups(pooler, capsys):
+    made = pooler(paused=["shop", "lookup.db1.5432"])
+    assert dead_man.main(["/run/pgbouncer", "6432"]) == 0
+    assert not any(made.state.values()) and "nobody resumed them: shop" in capsys.readouterr().out
+
+
+def test_nothing_is_paused_where_nothing_would_end_the_pause(monkeypatch, tmp_path):
+    monkeypatch.setattr(dead_man, "PROGRAM", tmp_path / "not-there")
+    with pytest.raises(PgbouncerError, match="nothing was paused"):
+        dead_man.arm(WHERE, 60)
 
 
 class Servers:

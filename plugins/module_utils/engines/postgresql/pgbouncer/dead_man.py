@@ -1,29 +1,22 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A timer of the host that lets paused pools get on when whoever paused them does not come back."""
+"""A timer of the host that lets paused pools get on when whoever paused them does not come back.
+
+It starts this module, which role pgbouncer installs, with the socket's directory and the port.
+"""
 
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer import PgbouncerError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer.pause import resume
 
-# Lookups first, as pause.py does it. The administration knows no transactions.
-_RESUME = """
-import sys
-import psycopg2
-admin = psycopg2.connect(host=sys.argv[1], port=int(sys.argv[2]), user="root", dbname="pgbouncer")
-admin.autocommit = True
-cursor = admin.cursor()
-cursor.execute("SHOW DATABASES")
-names = [column[0] for column in cursor.description]
-databases = [dict(zip(names, row)) for row in cursor.fetchall()]
-waiting = [database["name"] for database in databases if int(database["paused"])]
-for each in sorted(waiting, key=lambda each: (not each.startswith("lookup."), each)):
-    cursor.execute('RESUME "%s"' % each.replace('"', '""'))
-print("got on by themselves, for nobody resumed them:", ", ".join(waiting) or "none was paused")
-"""
+PROGRAM = Path("/usr/local/lib/slipway/slipway_pgbouncer")
+MODULE = "ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbouncer.dead_man"
 
 
 def unit(port: int) -> str:
@@ -34,12 +27,15 @@ def unit(port: int) -> str:
 def arm(where: tuple[str, int], seconds: float) -> None:
     """From now on so many seconds, whoever asked before."""
     socket, port = where
+    if not PROGRAM.exists():
+        raise PgbouncerError(f"nothing was paused: {PROGRAM}, which would end the pause, is not there; run site.yml")
     disarm(port)
     armed = _run(
         [
             *("systemd-run", "--quiet", "--collect", f"--unit={unit(port)}", f"--on-active={seconds:g}"),
             *("--timer-property=AccuracySec=100ms", "--description=Let pgBouncer's paused pools get on"),
-            *("python3", "-c", _RESUME, socket, str(port)),
+            *(f"--setenv=PYTHONPATH={PROGRAM}", "--setenv=PYTHONDONTWRITEBYTECODE=1"),
+            *("python3", "-m", MODULE, socket, str(port)),
         ]
     )
     if armed.returncode:
@@ -56,3 +52,18 @@ def _run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(argv, capture_output=True, text=True, check=False)
     except OSError as error:
         return subprocess.CompletedProcess(argv, 127, "", str(error))
+
+
+def main(argv: Sequence[str]) -> int:
+    """What the timer starts: every pool that waits gets on."""
+    try:
+        resumed, _ = resume((argv[0], int(argv[1])), [], check_mode=False)
+    except PgbouncerError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"got on by themselves, for nobody resumed them: {', '.join(resumed) or 'none was paused'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
