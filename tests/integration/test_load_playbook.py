@@ -100,7 +100,7 @@ def test_a_load_that_nobody_answers_is_no_pass_of_any_limit(load: Load, tmp_path
 
 def test_a_load_out_of_bounds_is_refused_before_anything_is_sent(load: Load, url: str) -> None:
     for how, words in (
-        ({"load_rates": {"fresh": 5000}}, "at most 1000. Nothing was sent."),
+        ({"load_rates": {"fresh": 5000}}, "at most 2000. Nothing was sent."),
         ({"load_host": "app1", "load_url": ""}, "app1 is no edge: say where it asks with -e load_url=URL."),
         ({"service": "shpo"}, "did you mean shop?"),
     ):
