@@ -22,9 +22,14 @@ options:
     type: str
     required: true
   pool:
-    description: HAProxy pool whose live set is watched.
+    description: HAProxy pool whose live set is watched; of a pool without sets, all its servers.
     type: str
     required: true
+  away:
+    description: Hosts that need not be up. It is known of them, and their servers of a pool without sets are not asked.
+    type: list
+    elements: str
+    default: []
   version:
     description: The version that must be among the answers that tell one. Empty when the service tells none of use.
     type: str
@@ -95,9 +100,11 @@ doubts:
 """
 
 import time
+from collections.abc import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import Edge
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.leave import places_of
+from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.pools import Edge, find_pools, pick
 from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime import HaproxyError
 from ansible_collections.slipway.ops.plugins.module_utils.release.watch import Look, decide
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import MIXED
@@ -109,8 +116,14 @@ ID_PREFIX = "delivery.watch"
 LOOK = 1.0  # seconds between two looks
 
 
-def live_set(edge: Edge, pool: str) -> tuple[list[str], int]:
+def live_set(edge: Edge, pool: str, away: Sequence[str] = ()) -> tuple[list[str], int]:
     """The servers of the live set that are down, each with what its check said, and the requests it was sent so far."""
+    stats = edge.worker.stats()
+    whole = pick("pool", pool, find_pools(stats))
+    if not whole.sets:
+        absent = {server for host in away for _, server in places_of(host, [whole])}
+        asked = [one for one in whole.servers if one.name not in absent and not one.status.startswith("MAINT")]
+        return [one.describe() for one in asked if not one.up], stats.requests[pool]
     live = edge.running_map().get(pool)
     found = edge.pool(pool, having=live)
     servers = found.sets.get(live or "", [])
@@ -126,13 +139,13 @@ def watch(params: dict) -> dict:
     edge = Edge.at(params["socket"], params["master_socket"], params["map"])
     limits = check_results(ID_PREFIX, params["limits"])
     started = time.monotonic()
-    _, before = live_set(edge, params["pool"])
+    _, before = live_set(edge, params["pool"], params["away"])
     while True:
         time.sleep(LOOK)
         watched = time.monotonic() - started
         window = watched if watched >= params["seconds"] else min(watched, params["window"])
         traffic = control.summary(window)
-        down, requests = live_set(edge, params["pool"])
+        down, requests = live_set(edge, params["pool"], params["away"])
         before = before if requests >= before else 0  # a reload counts anew
         look = Look(
             watched=watched,
@@ -161,6 +174,7 @@ def main() -> None:
         {
             "prober": {"type": "str", "required": True},
             "pool": {"type": "str", "required": True},
+            "away": {"type": "list", "elements": "str", "default": []},
             "version": {"type": "str", "default": ""},
             "seconds": {"type": "int", "required": True},
             "window": {"type": "int", "default": 10},

@@ -17,8 +17,9 @@ from ansible_collections.slipway.ops.plugins.module_utils.edge.haproxy.runtime i
     Worker,
     started_at,
 )
+from ansible_collections.slipway.ops.plugins.modules import release_watch
 
-COLUMNS = "pxname,svname,qcur,scur,status,weight,check_status,check_code,check_duration,last_chk,addr"
+COLUMNS = "pxname,svname,qcur,scur,status,weight,check_status,check_code,check_duration,last_chk,addr,req_tot"
 
 
 class FakeHaproxy:
@@ -71,12 +72,12 @@ class FakeHaproxy:
         return ""
 
     def stat(self) -> str:
-        rows = [(proxy, "FRONTEND", "", "0", "OPEN", "", "", "", "", "", "") for proxy in ("sample", "plain")]
+        rows = [(proxy, "FRONTEND", "", "0", "OPEN", "", "", "", "", "", "", "7") for proxy in ("sample", "plain")]
         for (proxy, name), (status, check, sessions) in self.servers.items():
-            rows.append((proxy, name, "0", str(sessions), status, "100", check, "200", "1", "said so", "app1:80"))
+            rows.append((proxy, name, "0", str(sessions), status, "100", check, "200", "1", "said so", "app1:80", ""))
         for proxy in dict.fromkeys(proxy for proxy, _name in self.servers):
             total = sum(server[2] for (other, _name), server in self.servers.items() if other == proxy)
-            rows.append((proxy, "BACKEND", "0", str(total), "UP", "100", "", "", "", "", ""))
+            rows.append((proxy, "BACKEND", "0", str(total), "UP", "100", "", "", "", "", "", "7"))
         return f"# {COLUMNS}\n" + "".join(",".join(row) + "\n" for row in rows)
 
 
@@ -327,3 +328,14 @@ def test_a_pool_that_is_taken_away_is_served_until_nginx_has_left_it(edge, fake,
 
 def test_a_pool_whose_address_another_takes_goes_at_once(edge, tmp_path):
     assert Change(edge, tmp_path).prepared(new="127.0.0.1:7001", b="127.0.0.1:7002").retiring == {}
+
+
+def test_a_pool_without_sets_is_watched_as_a_whole_but_for_hosts_that_are_away(edge, fake):
+    fake.servers = {("plain", "n1-1"): ("UP", "L7OK", 3), ("plain", "n2-1"): ("DOWN", "L4CON", 0)}
+    down, requests = release_watch.live_set(edge, "plain")
+    assert [reason.split(" ")[0] for reason in down] == ["n2-1"] and requests == 7
+    assert release_watch.live_set(edge, "plain", away=["n2"])[0] == []
+    fake.servers["plain", "n2-1"] = ("MAINT", "", 0)
+    assert release_watch.live_set(edge, "plain")[0] == [], "an operator took it out"
+    with pytest.raises(HaproxyError, match="no pool 'plan'"):
+        release_watch.live_set(edge, "plan")

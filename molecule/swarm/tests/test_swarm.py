@@ -139,6 +139,14 @@ def test_a_version_that_is_never_healthy_goes_back_by_itself_and_the_run_says_wh
     assert records()["delivery.deploy.result"]["verdict"] == "fail"
 
 
+def test_a_version_that_is_healthy_but_fails_its_users_is_taken_back() -> None:
+    run = release("1.0.0", error_rate="0.2")
+    assert run.code != 0 and "error_rate" in run.said and "2.0.0 is live again" in run.said, run.output
+    assert answers() == everywhere("2.0.0")
+    assert records()["delivery.deploy.result"]["verdict"] == "fail"
+    assert "nothing is locked" in play("unlock", INVENTORY).said
+
+
 def test_back_to_the_version_before() -> None:
     with users() as seen:
         run = release("previous")

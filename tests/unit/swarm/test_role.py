@@ -31,8 +31,8 @@ print(json.dumps({"changed": False} | answer))
 sys.exit(0)
 """
 MODULES = (
-    *("config_tree", "deploy_lock", "evidence", "known_variables", "release", "swarm_cluster", "swarm_instances"),
-    *("swarm_node", "swarm_release", "traffic", "units"),
+    *("config_tree", "deploy_lock", "evidence", "known_variables", "release", "release_watch", "swarm_cluster"),
+    *("swarm_instances", "swarm_node", "swarm_release", "traffic", "units"),
 )
 SHOP = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8100}, "watch": {"path": "/v"}}
 SEEN = {"node_state": "active", "manages": True, "id": "x", "address": "10.0.0.1"}
@@ -114,15 +114,15 @@ def inventory(**hosts: dict[str, Any]) -> dict[str, Any]:
     return {"all": {"vars": {"app_services": [SHOP]}, "children": children}}
 
 
-def release(play: Play, answers: dict[str, Any] = ANSWERS, **gone: dict[str, Any]) -> int:
+def release(play: Play, answers: dict[str, Any] = ANSWERS, asked: str = "2", **gone: dict[str, Any]) -> int:
     """A release as prepare.yml leaves it to the manager m1."""
     hosts = inventory(**gone)
     managers = hosts["all"]["children"]["swarm_managers"]["hosts"]
     hosts["all"]["children"]["swarm_managers"]["hosts"] = {"m1": managers["m1"] | {"__swarm_node": SEEN}}
-    hosts["all"]["children"]["swarm_workers"]["hosts"]["w1"]["__swarm_node"] = SEEN | {"manages": False}
+    hosts["all"]["children"]["swarm_workers"]["hosts"]["w1"].setdefault("__swarm_node", SEEN | {"manages": False})
     hosts["all"]["children"]["edge"]["hosts"]["edge1"]["__swarm_probe"] = {"url": "http://127.0.0.1:1/"}
     facts = {
-        "version": "2", "service": "shop", "__swarm_version": "2", "__swarm_run": "run", "__swarm_began": 1.0,
+        "version": asked, "service": "shop", "__swarm_version": "2", "__swarm_run": "run", "__swarm_began": 1.0,
         "__swarm_services": [{"name": "shop-1", "spec": {}}],
     }  # fmt: skip
     hosts["all"]["vars"] |= facts
@@ -140,6 +140,42 @@ def test_a_failed_proof_takes_back_and_takes_nothing_away(play: Play) -> None:
     wrong = ANSWERS | {"swarm_instances": {"failed": True, "msg": "shop-1 runs another image"}}
     assert release(play, wrong) != 0 and "1 is live again" in play.output, play.output
     assert play.called("swarm_release", "restored") and not play.called("swarm_release", "cleared")
+
+
+FELT = {"failed": True, "msg": "after 4 s: error_rate is 20 %, which is not <= 1 %"}
+
+
+def test_each_edge_watches_what_the_nodes_run_before_anything_is_taken_away(play: Play) -> None:
+    assert release(play, w1={"__swarm_node": {"failed": True}}) == 0, play.output
+    (watched,) = play.called("release_watch")
+    assert watched["version"] == "2" and watched["limits"]["error_rate"] == "<= 1.0 %"
+    assert watched["away"] == ["w1"], "it was not there, so that the swarm brings it there later"
+    order = [(name, params.get("state")) for name, check, params in play.calls if not check]
+    at = order.index(("release_watch", None))
+    assert order.index(("traffic", "started")) < order.index(("swarm_release", "present")) < at
+    assert at < order.index(("swarm_release", "cleared")) and at < order.index(("traffic", "stopped"))
+
+
+def test_a_first_release_is_watched_by_traffic_that_begins_once_it_answers(play: Play) -> None:
+    first = ANSWERS | {"swarm_release:present": {"changes": ["shop-1"], "removed": [], "previous": "", "changed": True}}
+    assert release(play, first) == 0, play.output
+    order = [(name, params.get("state")) for name, check, params in play.calls if not check]
+    assert order.index(("swarm_instances", None)) < order.index(("traffic", "started"))
+    assert order.index(("traffic", "started")) < order.index(("release_watch", None))
+
+
+def test_what_users_feel_takes_a_version_back(play: Play) -> None:
+    assert release(play, ANSWERS | {"release_watch": FELT}) != 0
+    assert "error_rate is 20 %" in play.output and "1 is live again" in play.output, play.output
+    assert play.called("swarm_release", "restored") and not play.called("swarm_release", "cleared")
+    ended(play)
+
+
+def test_what_users_feel_fails_a_way_back_and_never_takes_it_back(play: Play) -> None:
+    assert release(play, ANSWERS | {"release_watch": FELT}, asked="previous") != 0
+    assert "error_rate is 20 %" in play.output and "1 is live again" not in play.output, play.output
+    assert not play.called("swarm_release", "restored")
+    ended(play)
 
 
 def test_what_cannot_be_taken_away_is_said_and_nothing_is_taken_back(play: Play) -> None:
