@@ -49,6 +49,7 @@ def kubernetes_files(
             if name in versions:
                 ways = kubernetes.ways(described[0], sites)
                 made = _files(described, str(versions[name]), ways, kubernetes.Cluster(**cluster))
+                made["needs"] += kubernetes.by_hand(described[0], sites)
             found.append({"service": name} | made)
     except (RequestError, ServiceError) as error:
         raise AnsibleFilterError(str(error)) from error

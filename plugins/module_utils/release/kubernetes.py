@@ -42,12 +42,13 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Way:
-    """A path of a site that leads to the service."""
+    """A path of a site that leads to the service, or to nobody when it is ``closed``."""
 
     domains: list[str]
     path: str
     exact: bool
     tls: bool
+    closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,51 @@ def problems(service: Service, version: str) -> list[str]:
 
 
 def ways(service: Service, sites: Sequence[Mapping[str, Any]]) -> list[Way]:
-    """The paths of nginx's sites that lead to the service's pool. Regular expressions are no path of an Ingress, and a
-    place for people who have signed in would be open to everybody there."""
-    bind = f"127.0.0.1:{service.edge_port}"
+    """The paths of nginx's sites that lead to the service's pool, and those beside them that the edge closes: a path
+    above would open them. Regular expressions are no path of an Ingress; a site that closes one has no way in."""
     return [
-        Way(domains, str(location["path"]), location.get("match") == "exact", bool(site.get("certificate")))
-        for site in sites
+        Way(domains, str(location["path"]), location.get("match") == "exact", bool(site.get("certificate")), closed)
+        for site in _sites_of(service, sites)
         for domains in ([str(name) for name in site["domains"] if _DOMAIN.fullmatch(str(name))],)
         for location in site["locations"]
-        if domains and str(location.get("pool")) == bind and location.get("match") != "regex"
-        if not signed_in_only(location, site)
+        for closed in (_closed(location, site),)
+        if domains and (closed or _leads_to(location, service)) and location.get("match") != "regex"
+        if not _closed_by_expression(site)
+    ]
+
+
+def by_hand(service: Service, sites: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What an operator has to say in the cluster, for an Ingress has no word for it."""
+    found = []
+    for site in _sites_of(service, sites):
+        domain, expressions = site["domains"][0], _closed_by_expression(site)
+        shut = [str(place["path"]) for place in site["locations"] if _closed(place, site) and not place.get("respond")]
+        if expressions:
+            found.append(f"an Ingress for {domain} by hand: on the edge not everybody reaches {', '.join(expressions)}")
+        elif shut:
+            found.append(f"who may reach {', '.join(shut)} of {domain}: nobody does there")
+    return found
+
+
+def _sites_of(service: Service, sites: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [site for site in sites if any(_leads_to(location, service) for location in site["locations"])]
+
+
+def _leads_to(location: Mapping[str, Any], service: Service) -> bool:
+    return str(location.get("pool")) == f"127.0.0.1:{service.edge_port}"
+
+
+def _closed(location: Mapping[str, Any], site: Mapping[str, Any]) -> bool:
+    """Whether the edge itself says who may come, or that nobody may."""
+    limits = any(location.get(limit) for limit in ("allow", "users"))
+    return limits or int(location.get("respond") or 200) >= 400 or signed_in_only(location, site)
+
+
+def _closed_by_expression(site: Mapping[str, Any]) -> list[str]:
+    return [
+        str(location["path"])
+        for location in site["locations"]
+        if location.get("match") == "regex" and _closed(location, site)
     ]
 
 
@@ -193,9 +229,10 @@ class _Objects:
     def ingress(self, entries: Sequence[Way]) -> Iterator[Manifest]:
         if not entries:
             return
-        backend = {"service": {"name": self.of.name, "port": {"name": "http"}}}
         paths: dict[str, list[Manifest]] = {}
         for way in entries:
+            service = self._nobody() if way.closed else self.of.name
+            backend = {"service": {"name": service, "port": {"name": "http"}}}
             path = {"path": way.path, "pathType": "Exact" if way.exact else "Prefix", "backend": backend}
             for domain in way.domains:
                 paths.setdefault(domain, []).append(path)
@@ -204,7 +241,15 @@ class _Objects:
         if secure:
             spec["tls"] = [{"hosts": secure, "secretName": f"{self.of.name}-tls"}]
         spec["rules"] = [{"host": domain, "http": {"paths": found}} for domain, found in sorted(paths.items())]
+        if any(way.closed for way in entries):
+            yield self._object(
+                "v1", "Service", self._nobody(), spec={"ports": [{"name": "http", "port": self.of.port}]}
+            )
         yield self._object("networking.k8s.io/v1", "Ingress", spec=spec)
+
+    def _nobody(self) -> str:
+        """A Service that selects no pod, so that an Ingress answers 503 in its place."""
+        return f"{self.of.name}-closed"
 
     def migration(self) -> list[Manifest]:
         """A Job of its version, to be applied and waited for before the rest."""

@@ -137,7 +137,36 @@ def test_the_ingress_has_the_sites_ways_to_the_service() -> None:
     assert spec["tls"] == [{"hosts": ["shop.example.test"], "secretName": "shop-tls"}]
     plain = objects(WHOLE, sites=[SITE | {"certificate": ""}])["Ingress shop"]["spec"]
     assert "tls" not in plain and "ingressClassName" not in plain
-    assert "Ingress shop" not in objects(WHOLE, sites=[SITE | {"oidc": True}])
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"path": "/admin", "pool": "127.0.0.1:18000", "users": [{"name": "ann", "hash": "x"}]},
+        {"path": "/admin", "pool": "127.0.0.1:18999", "allow": ["192.0.2.0/24"]},
+        {"path": "/admin", "pool": "127.0.0.1:18000", "oidc": True},
+        {"path": "/admin", "respond": 404},
+    ],
+    ids=lambda place: sorted(set(place) - {"path", "pool"})[0],
+)
+def test_what_the_edge_closes_is_not_opened_by_the_path_above_it(place: dict[str, Any]) -> None:
+    site = SITE | {"locations": [*SITE["locations"], place]}
+    found = objects(WHOLE, sites=[site])
+    paths = found["Ingress shop"]["spec"]["rules"][0]["http"]["paths"]
+    leads = {path["path"]: path["backend"]["service"]["name"] for path in paths}
+    assert leads == {"/": "shop", "/only": "shop", "/admin": "shop-closed"}
+    assert "selector" not in found["Service shop-closed"]["spec"], "an Ingress answers 503 there"
+    told = "who may reach /admin of shop.example.test: nobody does there" in rendered(WHOLE, sites=[site])["needs"]
+    assert told is ("respond" not in place), "on the edge nobody reaches that either"
+
+    by_expression = SITE | {"locations": [*SITE["locations"], place | {"match": "regex"}]}
+    assert "Ingress shop" not in objects(WHOLE, sites=[by_expression])
+    assert any(told.startswith("an Ingress for shop.ex") for told in rendered(WHOLE, sites=[by_expression])["needs"])
+
+
+def test_a_site_for_people_who_signed_in_leads_to_nobody() -> None:
+    paths = objects(WHOLE, sites=[SITE | {"oidc": True}])["Ingress shop"]["spec"]["rules"][0]["http"]["paths"]
+    assert {path["backend"]["service"]["name"] for path in paths} == {"shop-closed"}
 
 
 def test_replicas_are_those_of_all_hosts_and_nobody_but_the_scaler_sets_them() -> None:
