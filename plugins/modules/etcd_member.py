@@ -42,6 +42,13 @@ options:
     description: Its key.
     type: path
     required: true
+  formed:
+    description: >-
+      Other members that have taken part in a cluster before. Where there are some and no majority of them works, a
+      member without data is not started. It could begin a second cluster.
+    type: list
+    elements: str
+    default: []
   restart:
     description: Restart the member if its files are newer than it.
     type: bool
@@ -69,6 +76,7 @@ EXAMPLES = r"""
   slipway.ops.etcd_member:
     name: db1
     members: {db1: "https://db1:2380", db2: "https://db2:2380", db3: "https://db3:2380"}
+    formed: [db2, db3]
     data_directory: /var/lib/etcd/slipway
     ca: /usr/local/share/ca-certificates/slipway-internal-ca.crt
     certificate: /etc/slipway/certificates/etcd/fullchain.pem
@@ -104,6 +112,7 @@ def main() -> None:
             "ca": {"type": "path", "required": True},
             "certificate": {"type": "path", "required": True},
             "key": {"type": "path", "required": True, "no_log": False},
+            "formed": {"type": "list", "elements": "str", "default": []},
             "restart": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 90},
         },

@@ -94,3 +94,20 @@ def test_a_member_without_its_data_comes_back():
         host.run("journalctl -u patroni -o cat --no-pager --since=-10min | grep -q 'created using pgbackrest'").rc == 0
     )
     assert until(lambda: sql("SELECT count(*) FROM pg_stat_wal_receiver", lost) == "1", 20 * crowding())
+
+
+def test_a_member_without_data_begins_no_second_cluster():
+    """Beside one that remembers and one that is down; once that is back, it joins."""
+    wait_until_whole()
+    down, bare = sorted(name for name, entry in cluster().items() if entry["role"] == "replica")
+    hosts[down].check_output("systemctl stop etcd")
+    hosts[bare].check_output("systemctl stop etcd && rm -r /var/lib/etcd/slipway")
+    try:
+        ran = play(SCENARIO / "converge.yml", INVENTORY, f"--limit={bare}")
+        assert ran.code != 0 and "could have begun a second cluster" in ran.said, ran.output
+        assert hosts[bare].run("systemctl is-active --quiet etcd").rc != 0
+    finally:
+        hosts[down].check_output("systemctl start etcd")
+    ran = play(SCENARIO / "converge.yml", INVENTORY, "--limit=patroni")
+    assert ran.code == 0, ran.output
+    wait_until_whole(90)

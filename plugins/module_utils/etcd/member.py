@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ _ASK_SECONDS = 5
 
 @dataclass(frozen=True)
 class Member:
-    """This host's member among ``members``, their peer URLs by name; ``timeout`` is seconds to wait for the cluster."""
+    """This host's member among ``members``, their peer URLs by name; ``timeout`` is seconds to wait for the cluster.
+
+    ``formed`` are those of the others that have taken part in a cluster before."""
 
     name: str
     members: Mapping[str, str]
@@ -39,6 +41,7 @@ class Member:
     certificate: str
     key: str
     timeout: float = 90.0
+    formed: Sequence[str] = ()
 
     @property
     def others(self) -> list[str]:
@@ -51,6 +54,11 @@ class Member:
     @property
     def has_data(self) -> bool:
         return (Path(self.data_directory) / "member" / "snap" / "db").exists()
+
+    @property
+    def mark(self) -> Path:
+        """Is there once the member has taken part: a database alone is there from the first start on."""
+        return Path(f"{self.data_directory.rstrip('/')}.formed")
 
 
 @dataclass
@@ -73,6 +81,7 @@ def take_part(member: Member, check_mode: bool = False) -> Outcome:
     if check_mode or outcome.stale:  # what it has read may be why it is not healthy
         return outcome
     _wait(member, f"{member.name} does not take part in the cluster of {', '.join(member.members)}")
+    member.mark.touch()
     _enable()
     return outcome
 
@@ -95,6 +104,8 @@ def restart(member: Member) -> Outcome:
 
 def _start(member: Member, check_mode: bool) -> list[str]:
     listed = [] if member.has_data else _listed(member)
+    if not member.has_data and not listed and member.formed:
+        raise EtcdError(_second_cluster(member))
     told = [f"joined the cluster of {', '.join(member.others)} anew"] if listed else [f"started {UNIT}"]
     if check_mode:
         return told
@@ -104,6 +115,15 @@ def _start(member: Member, check_mode: bool) -> list[str]:
         _join(member, listed)
     _systemctl("start", "--no-block", UNIT)
     return told
+
+
+def _second_cluster(member: Member) -> str:
+    """Why a member without data is not started: with another one like it, or an old one, it would be a majority."""
+    return (
+        f"{member.name} has no data, {', '.join(member.formed)} took part in a cluster before, and that has no majority"
+        " now. Nothing was started, for it could have begun a second cluster with less in it. Start the other members"
+        " first, and run this again. Where they are lost for good, see README of role etcd, A member that is lost"
+    )
 
 
 def _join(member: Member, listed: list[dict[str, Any]]) -> None:
