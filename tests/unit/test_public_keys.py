@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,7 @@ FIDO = (
 )
 
 
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="there is no ssh-keygen to make keys with")
 @pytest.mark.parametrize("kind", [("ed25519",), ("rsa", "-b", "3072"), ("ecdsa", "-b", "256"), ("ecdsa", "-b", "521")])
 def test_a_key_is_one_and_cut_anywhere_it_is_none(kind: tuple[str, ...], tmp_path: Path) -> None:
     place = tmp_path / "id"
