@@ -48,7 +48,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import parse_time
 from ansible_collections.slipway.ops.plugins.module_utils.health.engine import VERSION
 
@@ -68,12 +68,11 @@ def _filter(
 
 def _failed(last: Mapping[str, Sequence[Mapping[str, Any]]], since: datetime.datetime) -> _ByHost:
     """What timers measured last and that is no pass, by host."""
+    now = timestamp()  # what a wrong clock left of the future gives way to everything else
     newest: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}
-    for host, results in last.items():
-        for result in results:
-            key = (result["id"], result["subject"])
-            if key not in newest or result["at"] > newest[key][1]["at"]:
-                newest[key] = (host, result)
+    told = [(result, host) for host, results in last.items() for result in results]
+    for result, host in sorted(told, key=lambda one: (one[0]["at"] <= now, one[0]["at"])):
+        newest[result["id"], result["subject"]] = (host, result)
     found: _ByHost = {}
     for host, result in newest.values():
         if result["verdict"] == "fail" and parse_time(result["at"]) >= since:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import graphlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ FLOORS = (
     {"evidence", "certificates", "config_tree", "inventory", "logs", "monitoring"},
     {"service", "edge", "data", "traffic", "etcd", "readiness", "jobs", "scan"},
     {"release", "engines", "awx"},
-    {"health", "program", "swarm"},
+    {"health", "swarm"},
 )
 STORE = """
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Report
@@ -148,7 +149,13 @@ def test_no_engine_imports_another() -> None:
 
 
 def test_what_is_new_has_a_floor() -> None:
-    assert {path.with_suffix("").parts[0] for path in MODULES} - {part for parts in FLOORS for part in parts} == set()
+    assert {path.with_suffix("").parts[0] for path in MODULES} == {part for parts in FLOORS for part in parts}
+
+
+def test_the_page_for_newcomers_has_the_same_floors() -> None:
+    page = (ROOT.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [re.sub(r"\([^)]*\)", "", row) for row in re.findall(r"^\| \d \| (.*) \|$", page, re.M)]
+    assert [{name.split("/")[0] for name in re.findall(r"`([^`]+)`", row)} for row in rows] == list(FLOORS)
 
 
 def test_imports_on_the_floors_go_in_no_circle() -> None:

@@ -264,6 +264,27 @@ def test_reports_go_to_the_directory_in_which_the_playbook_runs(site: Site, tmp_
     assert (tmp_path / "reports" / "health.json").exists()
 
 
+def test_a_host_that_is_named_with_an_empty_text_is_the_default(site: Site) -> None:
+    asked = {"registry_name": "registry1:5000", "registry_users": [{"username": "a", "password": "secret"}]}
+    images = [{"name": "shop:1", "image": "shop:1"}]
+    named = {host: {"publish_host": ""} for host in ("app1", "registry1")}
+    groups = {"app": ["app1"], "registry": ["registry1"]}
+    said = site(groups, playbook="publish", host_vars=named, publish_images=images, **asked)
+    assert "fatal: [registry1]: " in said and "cannot have empty values" not in said
+
+
+def test_who_reads_where_evidence_is_takes_an_empty_text_for_the_default() -> None:
+    named = re.compile(r"evidence_host \| default\((?!.*, true\))|_host'\) \| select\('defined'\) \| (?!select \|)")
+    books = sorted([*ROOT.glob("playbooks/**/*.yml"), *ROOT.glob("roles/**/*.yml")])
+    wrong = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in books
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if named.search(line)
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize(("playbook", "variable"), [("readiness", "evidence_host"), ("publish", "publish_host")])
 def test_a_host_that_the_inventory_names_is_the_one(site: Site, playbook: str, variable: str) -> None:
     """`hosts:` of a play sees variables of the command line only, unless it asks a host for them."""

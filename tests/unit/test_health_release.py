@@ -130,6 +130,12 @@ def test_the_other_colour_with_another_version_is_no_way_back(tmp_path):
     assert Host(tmp_path, *GREEN, *refused, events=BOTH).check(part="warm").verdict == "fail"
 
 
+@pytest.mark.parametrize("strategy", ["rolling", "recreate"])
+def test_a_strategy_that_keeps_nothing_warm_is_not_warned_of(tmp_path, strategy):
+    found = Host(tmp_path, *BLUE, events=BOTH).check(part="warm", strategy=strategy)
+    assert (found.verdict, found.reason) == ("skip", f"strategy {strategy} keeps no release warm; a rollback starts it")
+
+
 def test_a_first_release_has_no_way_back_to_warn_of(tmp_path):
     found = Host(tmp_path, *BLUE, events=(("done", "1.0.0", "blue"),)).check(part="warm")
     assert (found.verdict, found.reason) == ("skip", "the history of shop has no release before 1.0.0")

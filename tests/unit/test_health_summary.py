@@ -128,6 +128,8 @@ def test_what_timers_measured_last_and_failed_is_among_the_results():
     assert added(backup1=[failed], db1=[told("pass", lately)]) == {}  # who has only heard of it knows an older one
     assert added(backup1=[told("pass", old)], db1=[failed]) == {"db1": [failed]}
     assert added(db1=[told("fail", old)]) == {}  # nobody drills any more
+    future = told("fail", timestamp(now + datetime.timedelta(days=2)))
+    assert added(backup1=[future], db1=[told("pass", lately)]) == {}  # a wrong clock's gives way
 
 
 def test_no_host_is_silently_missing():

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_oidc import signed_in_only
+from ansible_collections.slipway.ops.plugins.module_utils.edge.site_names import server_name
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError, check_version
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service, Worker
 
@@ -85,7 +86,7 @@ def ways(service: Service, sites: Sequence[Mapping[str, Any]]) -> list[Way]:
     return [
         Way(domains, str(location["path"]), location.get("match") == "exact", bool(site.get("certificate")), closed)
         for site in _sites_of(service, sites)
-        for domains in ([str(name) for name in site["domains"] if _DOMAIN.fullmatch(str(name))],)
+        for domains in (_hosts(site),)
         for location in site["locations"]
         for closed in (_closed(location, site),)
         if domains and (closed or _leads_to(location, service)) and location.get("match") != "regex"
@@ -108,6 +109,12 @@ def by_hand(service: Service, sites: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _sites_of(service: Service, sites: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [site for site in sites if any(_leads_to(location, service) for location in site["locations"])]
+
+
+def _hosts(site: Mapping[str, Any]) -> list[str]:
+    """The names of a site as DNS has them; an Ingress knows a wildcard as its first label, and no expressions."""
+    names = [name.removeprefix(".") for name in map(server_name, map(str, site["domains"]))]
+    return [name for name in dict.fromkeys(names) if _DOMAIN.fullmatch(name)]
 
 
 def _leads_to(location: Mapping[str, Any], service: Service) -> bool:

@@ -5,15 +5,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_access import not_for_all
+from ansible_collections.slipway.ops.plugins.module_utils.edge.site_names import site_host
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service
 
-_DOMAIN = re.compile(r"[A-Za-z0-9.-]+")
 _LOOPBACK = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}  # noqa: S104
 
 
@@ -78,7 +77,8 @@ def _bind(pools: Sequence[Mapping[str, Any]], name: str) -> str:
 def _site_url(nginx: Nginx, bind: str, paths: Sequence[str]) -> str:
     """The first site whose locations send these paths to the pool that listens on ``bind``; empty when none does."""
     for site in nginx.sites:
-        domain = next((str(name) for name in site["domains"] if _DOMAIN.fullmatch(str(name))), "")
+        plain = (str(name) for name in site["domains"] if "*" not in str(name))
+        domain = next(filter(None, map(site_host, plain)), "")
         ways = [_location(site["locations"], path.partition("?")[0]) for path in paths]
         if not domain or _refuses_us(site) or not all(_leads(way, site, bind) for way in ways):
             continue

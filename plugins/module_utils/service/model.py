@@ -20,6 +20,9 @@ from ansible_collections.slipway.ops.plugins.module_utils.service.rules import (
 )
 
 COLOURS = ("blue", "green")
+STRATEGIES = ("blue_green", "rolling", "canary", "recreate")
+COLD = ("rolling", "recreate")
+"""The strategies that keep no release warm."""
 MIXED = "both"
 """The set that has the servers of both colours, of the pool of a canary or a rolling release."""
 
@@ -186,7 +189,7 @@ class Service:
     image: Image
     port: Port
     ports: Ports
-    strategy: Annotated[str, Choice(("blue_green", "rolling", "canary", "recreate"))] = "blue_green"
+    strategy: Annotated[str, Choice(STRATEGIES)] = "blue_green"
     instances: Count = 1
     scaling: Scaling = field(default_factory=Scaling)
     command: list[str] = field(default_factory=list)

@@ -10,7 +10,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS, Label, Service
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLD, COLOURS, Label, Service
 from ansible_collections.slipway.ops.plugins.module_utils.service.rules import (
     Number,
     Place,
@@ -183,7 +183,7 @@ def _contradictions(service: Service) -> Iterator[tuple[str, str]]:
         yield ".watch.version", "a canary is told from the live release by the version in its answers"
     if service.bake.seconds and not service.bake.port:
         yield ".bake.port", "missing; the app hosts keep there what a bake decided, reachable for the edges"
-    if service.bake.seconds and service.strategy in ("recreate", "rolling"):
+    if service.bake.seconds and service.strategy in COLD:
         yield ".bake", f"strategy {service.strategy} keeps no release warm that a bake could go back to"
     scaling = service.scaling
     if scaling.max and scaling.max < service.instances:

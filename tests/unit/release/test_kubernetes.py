@@ -164,6 +164,16 @@ def test_what_the_edge_closes_is_not_opened_by_the_path_above_it(place: dict[str
     assert any(told.startswith("an Ingress for shop.ex") for told in rendered(WHOLE, sites=[by_expression])["needs"])
 
 
+def test_its_hosts_are_names_as_dns_has_them() -> None:
+    site = SITE | {
+        "domains": ["Shop.Example.Test", "bücher.example.test", ".example.test", "*.shop.test", "~^x", "a.*"]
+    }
+    rules = objects(WHOLE, sites=[site])["Ingress shop"]["spec"]["rules"]
+    assert sorted(rule["host"] for rule in rules) == [
+        "*.shop.test", "example.test", "shop.example.test", "xn--bcher-kva.example.test",
+    ]  # fmt: skip
+
+
 def test_a_site_for_people_who_signed_in_leads_to_nobody() -> None:
     paths = objects(WHOLE, sites=[SITE | {"oidc": True}])["Ingress shop"]["spec"]["rules"][0]["http"]["paths"]
     assert {path["backend"]["service"]["name"] for path in paths} == {"shop-closed"}

@@ -88,6 +88,19 @@ def test_a_site_that_would_not_let_the_prober_through_to_the_pool_is_not_asked(o
     assert where("shop", other, watch={"path": "/version"})[0] == "http://127.0.0.1:18000/version"
 
 
+@pytest.mark.parametrize(
+    ("domain", "host"),
+    [
+        (".example.test", "example.test"),
+        ("bücher.example.test", "xn--bcher-kva.example.test"),
+        ("Shop.Example.Test", "shop.example.test"),
+    ],
+)
+def test_the_site_is_asked_by_a_name_that_there_is(domain: str, host: str) -> None:
+    found = site("shop", {"path": "/", "pool": "127.0.0.1:18000"}, domains=["*.other.test", domain])
+    assert where("shop", found)[0] == f"http://{host}/"
+
+
 def test_ports_and_addresses_are_nginxs_own() -> None:
     assert where("shop", SHOP, https_port=8443, addresses=["[::]"])[::2] == ("https://shop.example.test:8443/", "[::1]")
     assert where("shop", SHOP, addresses=["192.0.2.7"])[2] == "192.0.2.7"

@@ -36,6 +36,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.health.options import 
     text,
 )
 from ansible_collections.slipway.ops.plugins.module_utils.release import history
+from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLD, STRATEGIES
 
 _STATEMENTS = {
     "live": "{} has its healthy instances",
@@ -61,6 +62,7 @@ class Release(Check):
     service: str = option(text)
     part: str = option(choice(*_STATEMENTS), "live")
     instances: int = option(integer(1, 1000), 1)
+    strategy: str = option(choice(*STRATEGIES), "blue_green")
     ready: str | None = option(text, None)
     root: str = option(absolute_path, "/srv/slipway")
     socket: str = option(absolute_path, SOCKET)
@@ -121,6 +123,8 @@ class Release(Check):
     async def _warm(
         self, client: HttpClient, live: Recorded, earlier: Recorded | None, found: Sequence[Described]
     ) -> Finding:
+        if self.strategy in COLD:
+            return Finding("skip", reason=f"strategy {self.strategy} keeps no release warm; a rollback starts it")
         if earlier is None:
             return Finding("skip", reason=f"the history of {self.service} has no release before {live.version}")
         warm = Recorded(earlier.version, "green" if live.colour == "blue" else "blue")
