@@ -57,6 +57,13 @@ options:
     type: list
     elements: str
     required: true
+  check:
+    description:
+      - A command that judges the live files before O(apply). When it fails the change is taken back at once. The former
+        files are not judged by it.
+    type: list
+    elements: str
+    default: []
   withdraw:
     description: A command instead of O(apply), to take back a change before which there were no live files.
     type: list
@@ -138,6 +145,7 @@ def main() -> None:
                 },
             },
             "apply": {"type": "list", "elements": "str", "required": True},
+            "check": {"type": "list", "elements": "str", "default": []},
             "withdraw": {"type": "list", "elements": "str", "default": []},
             "loaded": {"type": "list", "elements": "str", "default": []},
             "within": {"type": "int", "default": 60},
@@ -156,6 +164,7 @@ def main() -> None:
         given["apply"],
         given["withdraw"],
         given["loaded"],
+        given["check"],
     )
     try:
         result = _act(Guard(given["name"]), change, given, module.check_mode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,32 @@ def test_a_change_that_cannot_be_applied_is_taken_back_at_once(host: Host) -> No
         host.begin("refused")
     assert host.state == ("one", "one")
     assert not host.guard.trial.exists()
+
+
+def test_what_the_new_files_are_asked_the_former_ones_are_not(host: Host) -> None:
+    host.keep("one")
+    asked = replace(host.change, check=("grep", "-q", "two", str(host.live)))
+    host.want("two")
+    host.guard.begin(asked, LATER)
+    host.timer_runs_out()
+    assert host.state == ("one", "one") and host.guard.taken_back_at() and not host.guard.trial.exists()
+    host.want("three")
+    with pytest.raises(GuardError, match=r"grep .* ended with status 1.*What was there before is in effect again"):
+        host.guard.begin(asked, LATER)
+    assert host.state == ("one", "one") and not host.guard.trial.exists()
+
+
+def test_former_files_that_cannot_be_put_back_yet_are_put_back_later(host: Host) -> None:
+    host.keep("one")
+    host.begin("two")
+    host.program("cp", "echo No space left on device >&2; exit 1")
+    with pytest.raises(subprocess.CalledProcessError):
+        host.timer_runs_out()
+    assert host.state == ("two", "two") and host.guard.trial.exists() and not host.guard.taken_back_at()
+    assert host.guard.boot_files[0].exists() and "Restart=on-failure" in (host.root / "armed").read_text()
+    (host.root / "bin" / "cp").unlink()
+    host.timer_runs_out()
+    assert host.state == ("one", "one") and host.guard.taken_back_at()
 
 
 def test_a_trial_that_a_killed_run_left_ends_with_the_next_one(host: Host) -> None:

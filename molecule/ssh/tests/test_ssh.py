@@ -200,6 +200,16 @@ def test_a_setting_that_locks_its_operator_out_takes_itself_back_and_says_so(ope
     assert operator.run().end().code == 0
 
 
+def test_a_change_back_to_keys_alone_takes_itself_back_too(operator, host):
+    """What the new settings must say the former ones need not."""
+    assert operator.run(ssh_settings={"PasswordAuthentication": True}).end().code == 0
+    before = host.check_output(LIVE)
+    run = operator.run(ssh_confirm_within=15, ssh_allow_groups=["operators"]).end()
+    assert run.code != 0 and "The change of ssh would have locked this controller out" in run.said, run.output
+    assert host.check_output(LIVE) == before and operator.comes_in("root")
+    assert operator.run().end().code == 0 and operator.by_password().returncode == 255
+
+
 def test_revoking_the_operators_own_key_takes_itself_back(operator, tmp_path):
     """sshd's settings are the same before and after; only the list of keys is another."""
     other = Operator(tmp_path)

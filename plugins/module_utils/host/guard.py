@@ -62,14 +62,16 @@ class GuardError(RuntimeError):
 
 @dataclass(frozen=True)
 class Change:
-    """``files`` are pairs, what is wanted and where it is live. ``apply`` has the live ones taken up, ``withdraw`` does
-    when there are none any more. ``loaded`` is a command that prints what is in effect, if something can."""
+    """``files`` are pairs, what is wanted and where it is live. ``check`` judges the live ones before ``apply`` takes
+    them up; ``withdraw`` is that when there are none any more. ``loaded`` prints what is in effect, if something can.
+    """
 
     name: str
     files: tuple[tuple[Path, Path], ...]
     apply: Sequence[str]
     withdraw: Sequence[str] = ()
     loaded: Sequence[str] = ()
+    check: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Guard:
             self._arm(seconds)
             for wanted, live in change.files:
                 _install(wanted, live)
-            failed = _failure(change.apply)
+            failed = (change.check and _failure(change.check)) or _failure(change.apply)
         if failed:
             self.take_back()
             raise GuardError(f"{failed}. What was there before is in effect again.")
@@ -175,11 +177,9 @@ class Guard:
             former, target, beside = (
                 shlex.quote(str(path)) for path in (self.trial / str(number), live, _beside(live))
             )
-            lines.append(
-                f"cp --preserve=all {former} {beside} && mv -f {beside} {target}"
-                if live.exists()
-                else f"rm -f {target}"
-            )
+            # A line each: in a list of commands a failure of the first ends nothing.
+            restore = [f"cp --preserve=all {former} {beside}", f"mv -f {beside} {target}"]
+            lines += restore if live.exists() else [f"rm -f {target}"]
         were_there = any(live.exists() for _, live in change.files)
         return _UNDO.format(
             name=self.name,
@@ -203,6 +203,7 @@ class Guard:
         armed = _failure(
             [
                 *("systemd-run", "--quiet", "--collect", f"--unit={self.timer}", f"--on-active={seconds}"),
+                *("--property=Restart=on-failure", "--property=RestartSec=10"),  # as for a disk that is full
                 *("--timer-property=AccuracySec=100ms", f"--description=Take back the change of {self.name}"),
                 *("/bin/sh", str(undo)),
             ]
