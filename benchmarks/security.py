@@ -40,7 +40,7 @@ def main() -> int:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as place:
         inventory = demo_inventory(Path(place), NAME)
-        said = {**dict.fromkeys(TOPICS, True), "fail2ban_trusted": ["192.0.2.0/24"]}
+        said = {**dict.fromkeys(TOPICS, True), "fail2ban_trusted": ["192.0.2.0/24"], "firewall_ssh_from": ["anywhere"]}
         Path(place, "group_vars/all/security.yml").write_text(yaml.safe_dump(said))
         site = ROOT / "playbooks/site.yml"
         sides: dict[str, tuple[Path, list[str]]] = {

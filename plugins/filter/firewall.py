@@ -33,6 +33,14 @@ def firewall_ruleset(
         raise AnsibleFilterError(f"firewall_ruleset: {error}") from error
 
 
+def firewall_tcp_ports(entries: Entries) -> list[int]:
+    """See firewall_tcp_ports.yml."""
+    try:
+        return firewall.tcp_ports(firewall.doors_of(entries))
+    except firewall.FirewallError as error:
+        raise AnsibleFilterError(f"firewall_tcp_ports: {error}") from error
+
+
 def firewall_problems(
     entries: Entries,
     groups: Mapping[str, Sequence[str]],
@@ -63,4 +71,5 @@ class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"firewall_ruleset": firewall_ruleset, "firewall_problems": firewall_problems}
+        public = (firewall_problems, firewall_ruleset, firewall_tcp_ports)
+        return {function.__name__: function for function in public}

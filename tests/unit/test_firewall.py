@@ -16,6 +16,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.net.firewall import (
     doors_of,
     problems,
     ruleset,
+    tcp_ports,
     ways_of,
 )
 
@@ -101,6 +102,18 @@ def test_metrics_are_for_the_monitor_and_loopback_for_nobody() -> None:
     ]
     text = ruleset("db1", doors_of(entries), None, Inventory(groups, INVENTORY.addresses), [])
     assert 'proto-dst 9187 ip saddr { 10.0.0.1 } counter accept comment "postgresql.metrics-postgresql"' in text
+
+
+def test_declared_ports_are_all_that_others_may_reach_by_tcp() -> None:
+    entries = [
+        POSTGRESQL,
+        {"role": "firewall", "name": "app", "port": "8000-8002", "from": ["edge"]},
+        {"role": "haproxy", "job": "haproxy", "port": 8404, "address": "10.0.0.1"},
+        {"role": "nginx", "job": "nginx", "port": 9113, "address": "127.0.0.1"},
+        {"role": "wireguard", "name": "tunnel", "port": 51820, "protocol": "udp", "from": ["anywhere"]},
+        {"role": "keepalived", "name": "vrrp", "port": 112, "protocol": "ip", "from": ["edge"]},
+    ]
+    assert tcp_ports(doors_of(entries)) == [5432, 8000, 8001, 8002, 8404]
 
 
 def test_a_host_whose_addresses_are_not_known_is_not_left_out_in_silence() -> None:

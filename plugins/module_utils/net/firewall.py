@@ -143,6 +143,15 @@ def doors_of(entries: Iterable[Entry], others: Mapping[str, Sequence[str]] | Non
     return list(doors)
 
 
+def tcp_ports(doors: Iterable[Door]) -> list[int]:
+    """Every port of TCP that doors open, ranges whole."""
+    found = set()
+    for door in doors:
+        first, _, last = door.port.partition("-")
+        found |= set(range(int(first), int(last or first) + 1)) if door.protocol == "tcp" else set()
+    return sorted(found)
+
+
 def ways_of(host: str, doors: Mapping[str, Iterable[Door]], own: Iterable[Entry], inventory: Inventory) -> list[Door]:
     """What may leave a host that is restricted: to the ``doors`` of other hosts that it comes to by its name or group,
     and whatever is its ``own``. That a door is for anywhere, or for a network, is no reason to need it."""
