@@ -35,7 +35,8 @@ options:
         ones a run of their own."
       - "B(tcp): C(host), C(port); C(latency), a limit on the time to connect."
       - "B(tls): C(host), C(port) (V(443)); C(server_name) and C(address) when they differ from C(host); C(ca); the
-        chain and the name are verified; C(expires) (V(> 14 d)), a limit on what is left of the certificate's life;
+        chain and the name are verified; C(expires), a limit on what is left of the certificate's life, else two
+        weeks of a long one and a sixth of a short one;
         C(minimum_protocol) (V(1.2) or V(1.3), default V(1.2)): a handshake with less must be refused."
       - "B(dns): C(host), resolved as the host's programs do; C(family) (V(any), V(ipv4), V(ipv6)); C(addresses) that
         must be among the answers; C(latency)."
@@ -48,8 +49,8 @@ options:
       - "B(release): C(service), its name in C(app_services); C(part): V(live) (the default), whether C(instances)
         (V(1)) of the release that the host's history says is live are healthy, V(workers), whether its workers run and
         none of another release does, V(bake), whether its hosts went back from the release by themselves, V(warm),
-        whether a rollback would find the earlier release running; C(ready), a path that each instance must answer;
-        C(root) (V(/srv/slipway)) and C(socket) (V(/run/docker.sock))."
+        whether a rollback would find the earlier release running, where the C(strategy) (V(blue_green)) keeps one;
+        C(ready), a path that each instance must answer; C(root) (V(/srv/slipway)) and C(socket) (V(/run/docker.sock))."
       - "B(haproxy): whether every server that a pool sends requests to now is up, as the running HAProxy sees it;
         C(pool), all without it; C(socket) (V(/run/haproxy/admin.sock)), C(master_socket) (V(/run/haproxy-master.sock)),
         C(map) (V(/var/lib/slipway/haproxy/live.map)), as M(slipway.ops.pool_info) has them. A map

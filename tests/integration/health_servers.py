@@ -142,18 +142,18 @@ class Authority:
     def file(self) -> str:
         return str(self.directory / "ca.pem")
 
-    def context(self, name: str = "shop.test", days: float = 90) -> ssl.SSLContext:
-        """A server's context with a certificate for the name and 127.0.0.1 that ends in so many days."""
+    def context(self, name: str = "shop.test", days: float = 90, since: float = 400) -> ssl.SSLContext:
+        """A server's context with a certificate for the name and 127.0.0.1, of so many days to come and days past."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
         life = datetime.timedelta(days=days)
         certificate = (
-            _builder(subject, self.certificate.subject, key.public_key(), life)
+            _builder(subject, self.certificate.subject, key.public_key(), life, datetime.timedelta(days=since))
             .add_extension(names, critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        path = self.directory / f"{name}-{days}.pem"
+        path = self.directory / f"{name}-{since}-{days}.pem"
         path.write_bytes(
             certificate.public_bytes(serialization.Encoding.PEM)
             + key.private_bytes(
@@ -166,7 +166,11 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, life: datetime.timedelta
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    life: datetime.timedelta,
+    age: datetime.timedelta = datetime.timedelta(days=400),
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.timezone.utc)
     return (
@@ -175,7 +179,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=400))
+        .not_valid_before(now - age)
         .not_valid_after(now + life)
     )
 

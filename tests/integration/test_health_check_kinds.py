@@ -49,6 +49,13 @@ def test_tls_measures_the_days_left(servers, authority):
     assert (soon.verdict, "wanted > 30 d" in soon.reason) == ("warn", True)
 
 
+def test_a_short_certificate_is_asked_for_a_sixth_of_its_life(servers, authority):
+    """One of six days is renewed with three left, and has never two weeks."""
+    for left, age, wanted in ((3, 3, ""), (0.5, 5.5, "wanted > 1 d"), (10, 35, ""), (13, 77, "wanted > 14 d")):
+        told = tls(servers.start(answering(), authority.context(days=left, since=age)), authority)
+        assert (told.verdict, wanted in (told.reason or "")) == ("fail" if wanted else "pass", True), (left, told)
+
+
 def test_an_expired_certificate_and_a_port_without_tls(servers, authority):
     expired = tls(servers.start(answering(), authority.context(days=-1)), authority)
     assert (expired.verdict, "certificate has expired" in expired.reason) == ("fail", True)

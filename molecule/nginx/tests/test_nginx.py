@@ -358,6 +358,20 @@ def test_behind_a_load_balancer(host):
     assert seen["x-request-id"] == answer.headers["x-request-id"][0] == "from-balancer-1"
     assert answer.headers["strict-transport-security"] == [HEADERS["strict-transport-security"]]
 
+    def asks(client: str) -> int:
+        claims = ["-H", f"'X-Forwarded-For: {client}'", "-H", "'X-Forwarded-Proto: https'"]
+        return Answer(host, "http://www.example.test/x", *claims).status
+
+    clients = (
+        "2001:db8:1:2::1",
+        "2001:db8:1:2:a0a:a0a:a0a:a0a",
+        "2001:db8:1:3::1",
+        "192.0.2.1",
+        "192.0.2.2",
+        "192.0.2.1",
+    )
+    assert [asks(client) for client in clients] == [200, 429, 200, 200, 200, 429], "a client of IPv6 has a whole /64"
+
 
 def test_behind_a_network_that_delivers(host, get):
     """It names the client by a header of its own; whoever comes past it is refused, whatever they claim."""

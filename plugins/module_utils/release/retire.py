@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from pathlib import Path
 from ansible_collections.slipway.ops.plugins.module_utils.release import engine, metrics
 from ansible_collections.slipway.ops.plugins.module_utils.release.host import MIGRATION, Host, container_name, manifest
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import COLOURS
+
+PATIENCE = 30.0  # seconds in which whoever else removes a container is done
+_POLL = 0.5
 
 
 @dataclass
@@ -49,6 +53,19 @@ def traces(host: Host) -> Traces:
     )
 
 
+def _remove(host: Host, held: int) -> None:
+    """Removes containers of no project any more. A swarm removes its own meanwhile, so that Docker refuses to or knows
+    them no more."""
+    give_up = time.monotonic() + PATIENCE
+    while left := _containers(host):
+        try:
+            engine.run(["docker", "rm", "--force", *left], host.timeout, [held])
+        except engine.EngineError:
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(_POLL)
+
+
 def retire(host: Host, volumes: bool, dry: bool) -> tuple[list[str], list[str]]:
     """Takes a service away; what went and what was kept, as phrases. ``dry`` changes nothing."""
     found = traces(host)
@@ -62,9 +79,7 @@ def retire(host: Host, volumes: bool, dry: bool) -> tuple[list[str], list[str]]:
         for colour in COLOURS:
             host.stop(colour, held)
         host.forget_migration()
-        left = _containers(host)
-        if left:  # of no project any more
-            engine.run(["docker", "rm", "--force", *left], host.timeout, [held])
+        _remove(host, held)
         for image in found.images:
             engine.run(["docker", "image", "rm", image], host.timeout, [held])
         for part in ("secrets", "releases", *(["volumes"] if volumes else [])):

@@ -77,6 +77,34 @@ def test_everything_goes_but_the_data_and_the_second_time_there_is_nothing(host:
     assert retire.retire(host, volumes=True, dry=False) == ([], [])
 
 
+def test_who_removes_them_too_may_be_first(host: Host, docker: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container of a swarm's service that has just been taken away is removed by its node as well."""
+    done = docker.run
+
+    def refuses(command: list[str], *others: object) -> str:
+        if command[:2] == ["docker", "rm"]:
+            docker.found = []
+            raise engine.EngineError("removal of container stray is already in progress")
+        return done(command, *others)
+
+    monkeypatch.setattr(engine, "run", refuses)
+    retire.retire(host, volumes=True, dry=False)
+    assert not host.directory.exists()
+
+
+def test_a_container_that_nobody_removes_is_told(host: Host, docker: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(command: list[str], *_: object) -> str:
+        if command[:2] == ["docker", "rm"]:
+            raise engine.EngineError("device or resource busy")
+        return ""
+
+    monkeypatch.setattr(engine, "run", refuses)
+    monkeypatch.setattr(retire, "PATIENCE", 0.0)
+    with pytest.raises(engine.EngineError, match="busy"):
+        retire.retire(host, volumes=True, dry=False)
+    assert host.directory.exists()
+
+
 def test_check_mode_tells_the_same_and_takes_nothing(host: Host, docker: Engine) -> None:
     before = sorted(host.directory.rglob("*"))
     told = retire.retire(host, volumes=True, dry=True)

@@ -48,7 +48,7 @@ class Tls(Check):
     server_name: str | None = option(any_host, None)
     address: str | None = option(any_address, None)
     ca: str | None = option(text, None)
-    expires: Limit = option(limit_in("d"), "> 14 d")
+    expires: Limit | None = option(limit_in("d"), None)
     minimum_protocol: str = option(choice(*_OLDER), "1.2")
 
     @property
@@ -57,10 +57,9 @@ class Tls(Check):
 
     @property
     def statement(self) -> str:
-        life, protocol = self.expires, self.minimum_protocol
-        return (
-            f"{self.endpoint} has a trusted certificate, its life is {life}, and TLS older than {protocol} is refused"
-        )
+        life = f"its life is {self.expires}" if self.expires else "it does not end soon"
+        older = f"TLS older than {self.minimum_protocol}"
+        return f"{self.endpoint} has a trusted certificate, {life}, and {older} is refused"
 
     @property
     def endpoint(self) -> str:
@@ -71,14 +70,17 @@ class Tls(Check):
         return 2
 
     async def measure(self, client: HttpClient) -> list[Finding]:
-        days = await self._days_left()
-        return [within(self.expires, days, "d", "the rest of the certificate's life"), await self._old_protocol()]
+        days, life = await self._days()
+        wanted = self.expires or _soon(life)
+        return [within(wanted, days, "d", "the rest of the certificate's life"), await self._old_protocol()]
 
-    async def _days_left(self) -> float:
+    async def _days(self) -> tuple[float, float]:
+        """Of the certificate's life, the rest and the whole."""
         _, writer = await self._handshake(trust(self.ca))
         certificate = writer.get_extra_info("peercert")
         writer.transport.abort()
-        return (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / 86400
+        begins, ends = (ssl.cert_time_to_seconds(certificate[moment]) for moment in ("notBefore", "notAfter"))
+        return (ends - time.time()) / 86400, (ends - begins) / 86400
 
     async def _old_protocol(self) -> Finding:
         newest_refused = _OLDER[self.minimum_protocol]
@@ -94,6 +96,11 @@ class Tls(Check):
     async def _handshake(self, context: ssl.SSLContext) -> Streams:
         host, number = split_host_port(self.address, self.port) if self.address else (self.host, self.port)
         return await connect(host, number, context, server_name=self.server_name or self.host)
+
+
+def _soon(life: float) -> Limit:
+    """What must be left of so many days: two weeks, or a sixth. It is renewed at a third, or half when it is short."""
+    return Limit(">", round(min(14.0, life / 6), 1), "d")
 
 
 @cache
