@@ -36,6 +36,10 @@ ASKS = (
     "maintenance",
     "purge",
     "attack",
+    "load",
+    "scale",
+    "forget",
+    "swarm",
 )
 SERVICE = {"name": "shop", "image": "shop", "port": 80, "ports": {"blue": 8000, "green": 8100}, "edge_port": 18000}
 GIVEN: dict[str, dict[str, Any]] = {
@@ -44,6 +48,10 @@ GIVEN: dict[str, dict[str, Any]] = {
     "retire": {"service": "gone"},
     "restore": {"engine": "postgresql"},
     "recover": {"engine": "postgresql"},
+    "load": {"service": "shop"},
+    "scale": {"service": "shop", "instances": 1},
+    "forget": {"host": "gone"},
+    "swarm": {"service": "shop", "version": "1.0.0"},
 }
 # The terminal is the controlling one of a session of its own, as a person's is.
 OWN_TERMINAL = """import fcntl, os, sys, termios
@@ -58,7 +66,7 @@ def inventory(place: Path, environments: dict[str, str], **variables: Any) -> Pa
     """Hosts that nobody can reach, each of an environment or of none."""
     nobody = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1, "app_services": [SERVICE]}
     hosts = {host: {"slipway_environment": name} if name else {} for host, name in environments.items()}
-    groups = ("app", "edge", "postgresql", "patroni", "backup")
+    groups = ("app", "edge", "postgresql", "patroni", "backup", "swarm_managers")
     children = {group: {"hosts": dict.fromkeys(hosts)} for group in groups}
     content = {"all": {"hosts": hosts, "vars": nobody | variables, "children": children}}
     path = place / "hosts.yml"
