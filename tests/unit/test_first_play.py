@@ -117,6 +117,23 @@ def test_everything_that_is_wrong_is_said_at_once_one_line_each(site: Site) -> N
     assert "PLAY [Every host]" not in said
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({"state": "absent"}, "the account"), ({"sudo": False}, "sudo"), ({"authorized_keys": None}, "every key")],
+)
+def test_nobody_takes_the_way_in_from_whoever_runs_it(site: Site, change: dict[str, Any], told: str) -> None:
+    admin = {"name": "ops", "authorized_keys": ["ssh-ed25519 AAAA ops"]} | change
+    admin = {name: value for name, value in admin.items() if value is not None}
+    said = site({"app": ["app1"]}, ansible_user="ops", baseline_admins=[admin])
+    assert f"app1: baseline_admins takes {told} away from ops, as whom this very run comes" in said
+    assert "PLAY [Every host]" not in said
+
+
+def test_who_runs_it_may_be_in_the_list_and_may_take_others_out(site: Site) -> None:
+    admins = [{"name": "ops", "authorized_keys": ["ssh-ed25519 AAAA ops"]}, {"name": "gone", "state": "absent"}]
+    assert "PLAY [Every host]" in site({"app": ["app1"]}, ansible_user="ops", baseline_admins=admins)
+
+
 def test_checks_that_cannot_be_worked_out_are_refused_in_one_line(site: Site) -> None:
     said = site({"app": ["app1"]}, playbook="health", host_vars={"app1": {"app_services": "text"}})
     assert "app1: app_services is 'text', wanted is a list of mappings" in said and "Nothing was changed." in said
