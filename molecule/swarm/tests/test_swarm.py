@@ -44,6 +44,12 @@ def answers() -> dict[str, str]:
     return {node: on("edge1", ask.format(node)) for node in NODES}
 
 
+def ask_the_program(words: str) -> str:
+    """As health asks it."""
+    program = "ansible_collections.slipway.ops.plugins.module_utils.swarm.watch"
+    return f"PYTHONPATH=/usr/local/lib/slipway/slipway_swarm python3 -m {program} {words}"
+
+
 def everywhere(version: str) -> dict[str, str]:
     return dict.fromkeys(NODES, version)
 
@@ -116,6 +122,7 @@ def test_nodes_change_one_after_the_other_and_no_request_is_lost() -> None:
     assert "node1: sample" in shown.said and "swarm 2.0.0" in shown.said, shown.output
     assert "node1: nothing is locked" in play("unlock", INVENTORY).said
     assert run.code == 0 and answers() == everywhere("2.0.0"), run.output
+    assert on("node2", ask_the_program("service sample")) == "sample runs as it was released\n"
     assert seen["failed"] == 0 and seen["versions"] == {"1.0.0", "2.0.0"}, seen
     found = records()
     assert (found["delivery.deploy.result"]["verdict"], found["delivery.deploy.result"]["measured"]) == (

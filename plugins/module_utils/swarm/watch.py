@@ -1,7 +1,7 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How the swarm is, as this host sees it: ``check`` says what is wrong, ``publish DIRECTORY`` writes a textfile for the
-node exporter, which a timer does."""
+"""How the swarm is, as this host sees it: ``check`` says what is wrong with it, ``service NAME`` with one service, and
+``publish DIRECTORY`` writes a textfile for the node exporter, which a timer does."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.host.textfile import family, publish
+from ansible_collections.slipway.ops.plugins.module_utils.swarm import release
 from ansible_collections.slipway.ops.plugins.module_utils.swarm.api import SwarmError, get
 
 FILE = "slipway_swarm.prom"
@@ -30,6 +31,18 @@ def problems(swarm: Any, nodes: Sequence[Any] | None) -> list[str]:
     return told + [f"{_name(one)} does not answer as a manager" for one in lost]
 
 
+def service_problems(swarm: Any, name: str) -> list[str]:
+    """What does not run as it was released, instances and workers; a host that is no manager cannot say."""
+    if not swarm["ControlAvailable"]:
+        return [] if swarm["LocalNodeState"] == "active" else problems(swarm, [])
+    try:
+        if not release.services_of(name):
+            return [f"no version of {name} was released to the swarm; swarm.yml releases one"]
+        return release.problems_of(name)
+    except SwarmError as error:
+        return [str(error)]
+
+
 def exposition(swarm: Any, nodes: Sequence[Any] | None) -> Iterator[str]:
     """The same as metrics in Prometheus' text format; of all nodes only by managers."""
     active = swarm["LocalNodeState"] == "active"
@@ -47,12 +60,17 @@ def main() -> int:
         swarm = get("/info")["Swarm"]
     except SwarmError as error:
         swarm = {"LocalNodeState": "unknown", "ControlAvailable": False, "Error": str(error)}
+    if what == "service":
+        return _tell(service_problems(swarm, rest[0]), f"{rest[0]} runs as it was released")
     nodes = _nodes(swarm)
     if what == "publish":
         publish(Path(rest[0]), FILE, exposition(swarm, nodes))
         return 0
-    found = problems(swarm, nodes)
-    print("\n".join(found) or "every node is ready")
+    return _tell(problems(swarm, nodes), "every node is ready")
+
+
+def _tell(found: Sequence[str], well: str) -> int:
+    print("\n".join(found) or well)
     return 1 if found else 0
 
 

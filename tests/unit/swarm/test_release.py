@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.release.engine import EngineError
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import parse_service
-from ansible_collections.slipway.ops.plugins.module_utils.swarm import release, secrets
+from ansible_collections.slipway.ops.plugins.module_utils.swarm import release, secrets, watch
 from ansible_collections.slipway.ops.plugins.module_utils.swarm.api import SwarmError
 from ansible_collections.slipway.ops.plugins.module_utils.swarm.release import (
     Order,
@@ -300,6 +300,21 @@ def test_nodes_that_go_during_a_release_are_not_everywhere(swarm: Engine) -> Non
     for node in swarm.nodes.values():
         node["Status"]["State"] = "down"
     assert release.problems_of("shop") == ["shop-1: no node can run it"]
+
+
+def test_health_asks_a_manager_how_a_service_runs(swarm: Engine) -> None:
+    manages = {"LocalNodeState": "active", "ControlAvailable": True, "Error": ""}
+    assert watch.service_problems(manages, "shop") == [
+        "no version of shop was released to the swarm; swarm.yml releases one"
+    ]
+    converge(order("1"))
+    assert watch.service_problems(manages, "shop") == []
+    swarm.tasks["shop-1"][0]["Status"]["State"] = "failed"
+    (told,) = watch.service_problems(manages, "shop")
+    assert told.startswith("shop-1 on ") and told.endswith(": failed")
+    assert watch.service_problems(manages | {"ControlAvailable": False}, "shop") == [], "who only runs tasks"
+    away = manages | {"LocalNodeState": "unknown", "ControlAvailable": False, "Error": "no answer"}
+    assert "this host is unknown in the swarm: no answer" in watch.service_problems(away, "shop")
 
 
 def test_a_network_of_the_host_alone_is_refused(swarm: Engine) -> None:
