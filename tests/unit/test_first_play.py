@@ -167,6 +167,19 @@ def test_sign_in_needs_its_role_and_one_way_in(site: Site) -> None:
     assert "PLAY [Every host]" not in said
 
 
+def test_two_edges_cannot_both_prove_a_name_by_http(site: Site) -> None:
+    def edges(**more: Any) -> dict[str, Any]:
+        entry = {"name": "www", "source": "acme", "names": ["www.example.test", "edge.example.test"]} | more
+        own = {"name": "own", "source": "acme", "names": ["{{ inventory_hostname }}.example.test"]}
+        return {host: {"certificate_list": [entry, own]} for host in ("edge1", "edge2")}
+
+    said = site({"edge": ["edge1", "edge2"]}, host_vars=edges())
+    assert "Another edge wants a certificate for www.example.test, edge.example.test too" in said
+    assert "PLAY [Every host]" not in said
+    dns = {"server": "192.0.2.53", "zone": "example.test", "key": "slipway", "secret": "c2VjcmV0LXNlY3JldC1zZWNyZXQ="}
+    assert "Another edge wants" not in site({"edge": ["edge1", "edge2"]}, host_vars=edges(dns=dns))
+
+
 def test_hosts_outside_the_group_slipway_are_left_alone(site: Site) -> None:
     said = site(
         {"app": ["app1"], "slipway": ["app1"], "printers": ["printer1"]}, host_vars={"printer1": {"nginx_x": 1}}
