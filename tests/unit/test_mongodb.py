@@ -21,7 +21,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.backup
     verify,
     with_oplog,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.client import is_data, scratch_names
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.client import Server, is_data, scratch_names
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.restore import of
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.store import (
     Dump,
@@ -88,6 +88,46 @@ def test_a_hash_knows_content_and_no_order() -> None:
 
     assert hashed(ONE, TWO) == hashed(TWO, ONE) != hashed(ONE, THREE)
     assert hashed(ONE, ONE) != hashed(TWO, TWO)
+
+
+def test_a_time_series_is_its_buckets_and_stored_functions_are_data(wanted: Plan) -> None:
+    """mongodump announces a series by its name, and writes its documents beneath that of its buckets."""
+    archive = (
+        b"\x6d\xe2\x99\x81"
+        + bson(version="0.1", concurrent_collections=4)
+        + bson(db="app", collection="weather", type="timeseries", metadata=json.dumps({"indexes": []}))
+        + bson(db="app", collection="system.js", type="", metadata="")
+        + END
+        + block("system.buckets.weather", ONE, TWO)
+        + block("system.js", THREE)
+        + block("system.buckets.weather", end=True)
+        + block("system.js", end=True)
+    )
+    found = read(io.BytesIO(archive))
+    assert {name: one.documents for name, one in found.items()} == {"app.weather": 2, "app.system.js": 1}
+    with pytest.raises(MongodbError, match=r"before app\.weather does"):
+        read(io.BytesIO(archive.replace(block("system.buckets.weather", end=True), b"")))
+    dump = replace(made(wanted, 1), collections=found)
+    assert dump.documents == 3, "what mongorestore counts"
+    assert {name: one.documents for name, one in of(dump, {"app": "beside"}).items()} == {
+        "beside.weather": 2,
+        "beside.system.js": 1,
+    }
+
+
+class _Listing:
+    """A database whose collections are listed."""
+
+    def __getitem__(self, _: str) -> _Listing:
+        return self
+
+    def list_collections(self) -> list[dict[str, str]]:
+        kinds = {"weather": "timeseries", "system.buckets.weather": "collection", "runs": "collection", "all": "view"}
+        return [{"name": name, "type": kind} for name, kind in kinds.items()]
+
+
+def test_a_dump_must_have_collections_and_time_series_and_no_view() -> None:
+    assert Server(_Listing()).collections("app") == ["app.runs", "app.weather"]
 
 
 def test_an_archive_that_is_cut_anywhere_is_refused() -> None:
