@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import DAY, digest
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Limits, judge
-from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError, backup, tools
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError, backup, restore, tools
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection, read
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.backup import (
     dump_argv,
@@ -124,6 +124,28 @@ class _Listing:
     def list_collections(self) -> list[dict[str, str]]:
         kinds = {"weather": "timeseries", "system.buckets.weather": "collection", "runs": "collection", "all": "view"}
         return [{"name": name, "type": kind} for name, kind in kinds.items()]
+
+
+class _Views:
+    """A server on which what is called a view is one."""
+
+    def indexes(self, name: str) -> list[dict[str, object]]:
+        if name.endswith("_view"):
+            raise MongodbError("the server cannot be asked: Namespace is a view, not a collection")
+        return [{"key": {"_id": 1}, "name": "_id_"}]
+
+
+def test_a_dump_with_a_view_is_compared_and_other_indexes_are_seen(
+    wanted: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Collection(3, 300, "aa", [{"key": {"_id": 1}, "name": "_id_"}])
+    odd = replace(plain, indexes=[*plain.indexes, {"key": {"name": 1}, "name": "by_name"}])
+    found = {"app.models": plain, "app.odd": odd, "app.all_view": Collection()}
+    monkeypatch.setattr(restore, "contents", lambda *_, **__: found)
+    dump = replace(made(wanted, 1), collections=found)
+    compared, unlike = restore.compare(dump, "/c", {"app": "app"}, _Views())  # type: ignore[arg-type]
+    assert sorted(one.name for one in compared if one.same) == sorted(found)
+    assert unlike == ["app.odd"]
 
 
 def test_a_dump_must_have_collections_and_time_series_and_no_view() -> None:
