@@ -362,6 +362,19 @@ def test_databases_are_restored_under_other_names_and_nobody_elses(wanted: Plan)
         scratch_names(["a" * 60])
 
 
+@pytest.mark.parametrize(("live", "dumped"), [(["app"], "app"), (["app", "shop"], "")])
+def test_what_a_restore_replaces_is_dumped_and_no_other_database(
+    wanted: Plan, monkeypatch: pytest.MonkeyPatch, live: list[str], dumped: str
+) -> None:
+    plans: list[Plan] = []
+    monkeypatch.setattr(backup, "dump", lambda store, _: plans.append(store.plan))
+    former = restore.Former(Store(replace(wanted, database="app")))
+    former.keep(["app", "shop"], live, lambda _: None)
+    assert [(one.database, one.directory) for one in plans] == [(dumped, wanted.directory / "former")]
+    monkeypatch.setattr(Store, "newest", lambda _: "the dump")
+    assert former.newest() == ("the dump", {"app": "app", "shop": "shop"})
+
+
 def test_what_is_kept_is_read_again_as_it_was(wanted: Plan) -> None:
     dump = made(wanted, 1)
     assert asdict(Open(wanted).newest()) == asdict(dump)

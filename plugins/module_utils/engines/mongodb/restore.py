@@ -99,7 +99,7 @@ def restore(wanted: Plan, host: str, asked: Restore, tell: Tell) -> None:
             if asked.look:
                 return
             if live and not undo:
-                former.keep(names.values(), tell)
+                former.keep(names.values(), live, tell)
             put(source, dump, config, names, drop=bool(live))
             server.make_indexes(of(dump, names))
             refuse_difference(*compare(dump, config, names, server))
@@ -167,13 +167,15 @@ class Former:
         self.store = Store(replace(store.plan, directory=place, database="", required=(), oplog="never", bucket={}))
         self._names = place / "databases"
 
-    def keep(self, names: Iterable[str], tell: Tell) -> None:
-        """Dumps the server and notes which databases are replaced."""
+    def keep(self, names: Iterable[str], live: Sequence[str], tell: Tell) -> None:
+        """Dumps what is there and notes which databases are replaced. mongodump takes one database or all: one alone is
+        dumped alone, by whoever may read no other, and in its own size."""
         begin(self.store.directory, whole=self._names.exists())
         make_directory(self.store.directory, 0o700)
         tell("what is there is dumped first")
         try:
-            backup.dump(self.store, lambda _: None)
+            only = live[0] if len(live) == 1 else ""
+            backup.dump(Store(replace(self.store.plan, database=only)), lambda _: None)
         except DataError as error:
             end(self.store.directory)
             raise Refused(f"what is there cannot be dumped, so it is not replaced: {error}. {UNCHANGED}") from error
