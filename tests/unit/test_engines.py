@@ -28,7 +28,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.core.result import Res
 
 def back_up(kind, settings, only, tell):
     tell(f"{kind} of {settings['name']}")
-    return [Result(f"data.backup.{kind}", "data", settings["name"], "A backup succeeds", "pass")]
+    verdict = settings.get("verdict", "pass")
+    return [Result(f"data.backup.{kind}", "data", settings["name"], "A backup succeeds", verdict, reason="it is known")]
 
 
 def statuses(settings, now):
@@ -89,6 +90,10 @@ def test_an_engine_that_fails_keeps_no_other_from_its_backups(host: Path) -> Non
     assert made.returncode == 1 and "incr of things" in made.stdout
     told = backup(host, "status").stdout
     assert "pass  store things" in told and "its configuration lacks 'user'; run the engine's role again" in told
+    (host / "backup" / "store.json").write_text(json.dumps({"name": "things", "verdict": "fail"}))
+    recorded = backup(host, "incr", "--engine=store")
+    assert recorded.returncode == 3, recorded.stderr
+    assert backup(host, "incr").returncode == 1, "a failure that is recorded hides none that is not"
     stranger = backup(host, "incr", "--engine=oracle")
     assert stranger.returncode == 1 and "this host makes no backups of oracle" in stranger.stderr
 
