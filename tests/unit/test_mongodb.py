@@ -11,9 +11,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Limits as DrillLimits
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import results as drilled
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import DAY, digest
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Limits, judge
-from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError, backup, restore, tools
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import (
+    MongodbError,
+    backup,
+    rehearsal,
+    restore,
+    store,
+    tools,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection, read
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.backup import (
     dump_argv,
@@ -373,6 +383,26 @@ def test_what_a_restore_replaces_is_dumped_and_no_other_database(
     assert [(one.database, one.directory) for one in plans] == [(dumped, wanted.directory / "former")]
     monkeypatch.setattr(Store, "newest", lambda _: "the dump")
     assert former.newest() == ("the dump", {"app": "app", "shop": "shop"})
+
+
+def test_what_meets_a_backup_is_skipped_and_stands_in_for_nothing(wanted: Plan) -> None:
+    with Store(wanted).alone():
+        (told,) = backup.back_up(wanted, print)
+        skipped = rehearsal.drill(wanted, DrillLimits(), "r", print)
+        with pytest.raises(Busy, match="is under way"):
+            rehearsal.sweep(wanted)
+    assert (told.verdict, told.subject) == ("skip", "modelops beside another run")
+    (result,) = drilled(skipped)
+    assert (result.verdict, result.subject, skipped.reason) == ("skip", "modelops beside another run", None)
+
+
+def test_a_verification_from_a_bucket_that_meets_a_backup_is_skipped(
+    wanted: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "bucket", lambda _: {"not": "asked"})
+    with Store(wanted).alone():
+        (told,) = verify(wanted, print)
+    assert (told.verdict, told.subject) == ("skip", "modelops beside another run")
 
 
 def test_what_is_kept_is_read_again_as_it_was(wanted: Plan) -> None:
