@@ -11,7 +11,7 @@ description:
   - Starts the service that the timer starts too, on the host whose data is drilled, waits for its end and prints its
     progress. A lost connection or a killed playbook does not end a drill.
   - When one is under way already it is followed instead.
-  - Fails when the drill failed, with the reason in one sentence.
+  - Fails when the drill failed, or was skipped since a backup was under way, with the reason in one sentence.
 options:
   engine:
     description: What to drill, by the name of the engine. The only one whose drills are set up on the host by default.

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.slipway.ops.plugins.action import backup_run
+from ansible_collections.slipway.ops.plugins.action import backup_run, drill_run
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
-from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, program, service
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, Busy, program, service
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import program as drill
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -79,8 +79,8 @@ class Host:
         monkeypatch.setattr(backup_run, "Display", lambda: SimpleNamespace(display=self.shown.append))
         monkeypatch.setattr(backup_run.ActionBase, "run", lambda *_: {})
 
-    def run(self, **arguments):
-        action = backup_run.ActionModule.__new__(backup_run.ActionModule)
+    def run(self, plugin=backup_run, **arguments):
+        action = plugin.ActionModule.__new__(plugin.ActionModule)
         action._task = SimpleNamespace(args=arguments)
         action._execute_module = self.execute
         return action.run(task_vars={"inventory_hostname": "backup1"})
@@ -144,6 +144,27 @@ def test_a_failure_that_is_recorded_is_told_from_one_that_is_not(tmp_path, monke
     (tmp_path / "postgresql.json").write_text("{")  # and nothing is recorded
     assert program.main(["incr", "--engine", "postgresql", *places]) == 1
     assert drill.main(["postgresql", *places]) == 1
+
+
+def test_cleaning_after_a_drill_leaves_one_that_is_under_way_alone(tmp_path, monkeypatch, capsys):
+    def sweep(settings):
+        raise Busy("another drill is under way")
+
+    (tmp_path / "redis.json").write_text("{}")
+    monkeypatch.setattr(drill.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(drill.engine, "load", lambda name: SimpleNamespace(sweep=sweep))
+    assert drill.main(["redis", "--clean", "--configuration", str(tmp_path)]) == 0, "it is no failure of the unit"
+    assert "another drill is under way" in capsys.readouterr().out
+
+
+def test_who_asks_for_a_drill_hears_that_it_was_skipped(monkeypatch):
+    skipped = {**RESULT, "id": "data.drill.redis.result", "verdict": "skip"}
+    answer = Host(monkeypatch, said(results=[skipped | {"reason": "a backup is under way"}])).run(
+        drill_run, engine="redis"
+    )
+    assert answer["failed"] and answer["msg"] == "No drill was made: a backup is under way"
+    standby = said(results=[skipped | {"reason": "this server is a standby; its primary is drilled"}])
+    assert not Host(monkeypatch, standby).run(drill_run, engine="postgresql").get("failed")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Course, Phase
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.growth import Growth
@@ -250,3 +251,14 @@ def test_a_plan_is_what_the_role_wrote():
     assert wanted.subject == "a/repo1" and wanted.limits.age == 3.0 and wanted.weight == Weight(cpu=9)
     with pytest.raises(TypeError):
         postgresql.plan(data | {"stansa": "typo"})
+
+
+def test_a_drill_of_postgresql_that_meets_another_is_skipped(monkeypatch, tmp_path):
+    monkeypatch.setattr(postgresql, "LOCK", tmp_path / "lock")
+    wanted = postgresql.Plan()
+    with postgresql._alone():
+        (told,) = results(postgresql.drill(wanted, "r", print))
+        with pytest.raises(Busy):
+            postgresql.sweep(wanted)
+    assert (told.verdict, told.subject) == ("skip", "main beside another run")
+    assert "another drill of PostgreSQL is under way" in str(told.reason)

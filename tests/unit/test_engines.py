@@ -8,8 +8,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from ansible_collections.slipway.ops.plugins.module_utils.data.engine import names as engines
 from ansible_collections.slipway.ops.plugins.plugin_utils.program import PACKAGE, closure, files, imports
 
 ROOT = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
@@ -28,7 +31,8 @@ from ansible_collections.slipway.ops.plugins.module_utils.core.result import Res
 
 def back_up(kind, settings, only, tell):
     tell(f"{kind} of {settings['name']}")
-    return [Result(f"data.backup.{kind}", "data", settings["name"], "A backup succeeds", "pass")]
+    verdict = settings.get("verdict", "pass")
+    return [Result(f"data.backup.{kind}", "data", settings["name"], "A backup succeeds", verdict, reason="it is known")]
 
 
 def statuses(settings, now):
@@ -89,6 +93,10 @@ def test_an_engine_that_fails_keeps_no_other_from_its_backups(host: Path) -> Non
     assert made.returncode == 1 and "incr of things" in made.stdout
     told = backup(host, "status").stdout
     assert "pass  store things" in told and "its configuration lacks 'user'; run the engine's role again" in told
+    (host / "backup" / "store.json").write_text(json.dumps({"name": "things", "verdict": "fail"}))
+    recorded = backup(host, "incr", "--engine=store")
+    assert recorded.returncode == 3, recorded.stderr
+    assert backup(host, "incr").returncode == 1, "a failure that is recorded hides none that is not"
     stranger = backup(host, "incr", "--engine=oracle")
     assert stranger.returncode == 1 and "this host makes no backups of oracle" in stranger.stderr
 
@@ -172,3 +180,22 @@ def test_imports_on_the_floors_go_in_no_circle() -> None:
 
 def test_who_asks_for_the_state_of_backups_needs_no_engine() -> None:
     assert [path for path in closure(ROOT, ["data.ask"]) if path.parts[0] == "engines"] == []
+
+
+ROLES = ROOT.parents[1] / "roles"
+
+
+def yaml_of(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+@pytest.mark.parametrize("engine", engines())
+def test_readiness_asks_the_same_of_every_engine(engine: str) -> None:
+    """Whichever of its roles says so; ids are those that backups, drills and checks leave."""
+    own = [card.parents[1] for card in ROLES.glob("*/meta/card.yml") if yaml_of(card).get("engine") == engine]
+    roles = own if engine != "postgresql" else [*own, ROLES / "pgbackrest", ROLES / "drill"]
+    asked = {one["id"]: one for role in roles for one in yaml_of(role / "meta/policy.yml") or []}
+    wanted = {f"data.drill.{engine}.{word}" for word in ("result", "rows", "rto", "rpo")}
+    wanted |= {"data.backup.verified", "data.backup.age"}
+    assert wanted - asked.keys() == set()
+    assert {asked[id]["tier"] for id in wanted} == {1}

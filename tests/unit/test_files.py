@@ -10,12 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Limits as DrillLimits
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import results as drilled
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Refused, Restore
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import DAY
-from ansible_collections.slipway.ops.plugins.module_utils.engines.files import FilesError, backup, keeper, restore
+from ansible_collections.slipway.ops.plugins.module_utils.engines.files import (
+    FilesError,
+    backup,
+    keeper,
+    rehearsal,
+    restore,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.engines.files.compare import compare
 from ansible_collections.slipway.ops.plugins.module_utils.engines.files.keeper import Arrived, expired
 from ansible_collections.slipway.ops.plugins.module_utils.engines.files.plan import (
+    Kept,
     Plan,
     Source,
     less,
@@ -387,10 +397,30 @@ def test_a_path_is_a_pattern_of_itself_alone() -> None:
 
 def test_one_at_a_time(tmp_path: Path) -> None:
     wanted = plan(tmp_path)
-    with wanted.alone(), pytest.raises(FilesError, match="another backup, drill or restore of app1"), wanted.alone():
+    with wanted.alone(), pytest.raises(Busy, match="another backup, drill or restore of app1"), wanted.alone():
         pass
     with wanted.alone():
         pass
+
+
+def test_what_meets_a_backup_is_skipped_and_stands_in_for_nothing(tmp_path: Path) -> None:
+    wanted = plan(tmp_path, Source("often", ("/a",)))
+    client = Kept("app2", repository(tmp_path), tmp_path, {})
+    with wanted.alone():
+        told = backup.back_up(wanted, "incr", None, print) + backup.verify(wanted, print)
+        told += keeper.keep(replace(wanted, kept=(client,)), print)
+        skipped = rehearsal.drill(wanted, DrillLimits(), "r", print)
+        with pytest.raises(Busy):
+            rehearsal.sweep(wanted)
+    told += drilled(skipped)
+    assert [(one.id.partition(".")[2], one.verdict, one.subject) for one in told] == [
+        ("backup.full", "skip", "app1/often beside another run"),
+        ("backup.verified", "skip", "app1 beside another run"),
+        ("backup.verified", "skip", "app2/repository beside another run"),
+        ("drill.files.result", "skip", "app1 beside another run"),
+    ]
+    assert all("another backup, drill or restore of app1 is under way" in str(one.reason) for one in told)
+    assert skipped.reason is None
 
 
 def test_sources_and_clients_are_read_from_the_inventory() -> None:

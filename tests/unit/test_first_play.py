@@ -237,10 +237,22 @@ def test_no_playbook_gives_the_controller_a_role_unless_the_inventory_does() -> 
 def test_two_servers_do_not_share_a_place_in_a_store(site: Site) -> None:
     """Each would take the other's backups for its own, and remove them."""
     given = {"redis_password": "p" * 16, "redis_key": "AGE-SECRET-KEY-1" + "Q" * 58}
+    given["redis_name"] = "{{ inventory_hostname }}"
     store = {"key": "k", "key_secret": "s", "url": "https://objects1:7070/redis"}
     assert "is that of several hosts of group redis" in site({"redis": ["one", "two"]}, **given, redis_s3=store)
     own = store | {"url": "https://objects1:7070/redis/{{ inventory_hostname }}"}
     assert "several hosts" not in site({"redis": ["one", "two"]}, **given, redis_s3=own)
+
+
+@pytest.mark.parametrize(("group", "name"), [("redis", "redis_name"), ("mongodb", "mongodump_name")])
+def test_two_hosts_of_a_group_do_not_share_a_name_in_the_evidence(site: Site, group: str, name: str) -> None:
+    """The newest result of one would hide that the other's failed."""
+    hosts, words = {group: ["one", "two"]}, f"is that of several hosts of group {group}. Their"
+    said = site(hosts)
+    assert f"one: {name} ({group}) {words}" in said and "such as one." in said
+    assert words in site(hosts, **{name: "cache"}), "whoever chose it"
+    assert words not in site(hosts, **{name: "{{ inventory_hostname }}"})
+    assert words not in site(hosts, host_vars={"two": {name: "other"}}), "the default may be one's"
 
 
 def test_a_primary_that_keeps_nothing_is_nobodys_to_follow(site: Site) -> None:

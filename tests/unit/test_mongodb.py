@@ -11,9 +11,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Limits as DrillLimits
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import results as drilled
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import DAY, digest
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Limits, judge
-from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError, backup, tools
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import (
+    MongodbError,
+    backup,
+    rehearsal,
+    restore,
+    store,
+    tools,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection, read
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.backup import (
     dump_argv,
@@ -21,7 +31,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.backup
     verify,
     with_oplog,
 )
-from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.client import is_data, scratch_names
+from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.client import Server, is_data, scratch_names
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.restore import of
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.store import (
     Dump,
@@ -88,6 +98,68 @@ def test_a_hash_knows_content_and_no_order() -> None:
 
     assert hashed(ONE, TWO) == hashed(TWO, ONE) != hashed(ONE, THREE)
     assert hashed(ONE, ONE) != hashed(TWO, TWO)
+
+
+def test_a_time_series_is_its_buckets_and_stored_functions_are_data(wanted: Plan) -> None:
+    """mongodump announces a series by its name, and writes its documents beneath that of its buckets."""
+    archive = (
+        b"\x6d\xe2\x99\x81"
+        + bson(version="0.1", concurrent_collections=4)
+        + bson(db="app", collection="weather", type="timeseries", metadata=json.dumps({"indexes": []}))
+        + bson(db="app", collection="system.js", type="", metadata="")
+        + END
+        + block("system.buckets.weather", ONE, TWO)
+        + block("system.js", THREE)
+        + block("system.buckets.weather", end=True)
+        + block("system.js", end=True)
+    )
+    found = read(io.BytesIO(archive))
+    assert {name: one.documents for name, one in found.items()} == {"app.weather": 2, "app.system.js": 1}
+    with pytest.raises(MongodbError, match=r"before app\.weather does"):
+        read(io.BytesIO(archive.replace(block("system.buckets.weather", end=True), b"")))
+    dump = replace(made(wanted, 1), collections=found)
+    assert dump.documents == 3, "what mongorestore counts"
+    assert {name: one.documents for name, one in of(dump, {"app": "beside"}).items()} == {
+        "beside.weather": 2,
+        "beside.system.js": 1,
+    }
+
+
+class _Listing:
+    """A database whose collections are listed."""
+
+    def __getitem__(self, _: str) -> _Listing:
+        return self
+
+    def list_collections(self) -> list[dict[str, str]]:
+        kinds = {"weather": "timeseries", "system.buckets.weather": "collection", "runs": "collection", "all": "view"}
+        return [{"name": name, "type": kind} for name, kind in kinds.items()]
+
+
+class _Views:
+    """A server on which what is called a view is one."""
+
+    def indexes(self, name: str) -> list[dict[str, object]]:
+        if name.endswith("_view"):
+            raise MongodbError("the server cannot be asked: Namespace is a view, not a collection")
+        return [{"key": {"_id": 1}, "name": "_id_"}]
+
+
+def test_a_dump_with_a_view_is_compared_and_other_indexes_are_seen(
+    wanted: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Collection(3, 300, "aa", [{"key": {"_id": 1}, "name": "_id_"}])
+    odd = replace(plain, indexes=[*plain.indexes, {"key": {"name": 1}, "name": "by_name"}])
+    found = {"app.models": plain, "app.odd": odd, "app.all_view": Collection()}
+    monkeypatch.setattr(restore, "contents", lambda *_, **__: found)
+    dump = replace(made(wanted, 1), collections=found)
+    compared, unlike = restore.compare(dump, "/c", {"app": "app"}, _Views())  # type: ignore[arg-type]
+    assert sorted(one.name for one in compared if one.same) == sorted(found)
+    assert unlike == ["app.odd"]
+
+
+def test_a_dump_must_have_collections_and_time_series_and_no_view() -> None:
+    assert Server(_Listing()).collections("app") == ["app.runs", "app.weather"]
 
 
 def test_an_archive_that_is_cut_anywhere_is_refused() -> None:
@@ -298,6 +370,39 @@ def test_databases_are_restored_under_other_names_and_nobody_elses(wanted: Plan)
     assert [name for name in ("admin", "local", "slipway_drill_app", "app") if is_data(name)] == ["app"]
     with pytest.raises(MongodbError, match="too long"):
         scratch_names(["a" * 60])
+
+
+@pytest.mark.parametrize(("live", "dumped"), [(["app"], "app"), (["app", "shop"], "")])
+def test_what_a_restore_replaces_is_dumped_and_no_other_database(
+    wanted: Plan, monkeypatch: pytest.MonkeyPatch, live: list[str], dumped: str
+) -> None:
+    plans: list[Plan] = []
+    monkeypatch.setattr(backup, "dump", lambda store, _: plans.append(store.plan))
+    former = restore.Former(Store(replace(wanted, database="app")))
+    former.keep(["app", "shop"], live, lambda _: None)
+    assert [(one.database, one.directory) for one in plans] == [(dumped, wanted.directory / "former")]
+    monkeypatch.setattr(Store, "newest", lambda _: "the dump")
+    assert former.newest() == ("the dump", {"app": "app", "shop": "shop"})
+
+
+def test_what_meets_a_backup_is_skipped_and_stands_in_for_nothing(wanted: Plan) -> None:
+    with Store(wanted).alone():
+        (told,) = backup.back_up(wanted, print)
+        skipped = rehearsal.drill(wanted, DrillLimits(), "r", print)
+        with pytest.raises(Busy, match="is under way"):
+            rehearsal.sweep(wanted)
+    assert (told.verdict, told.subject) == ("skip", "modelops beside another run")
+    (result,) = drilled(skipped)
+    assert (result.verdict, result.subject, skipped.reason) == ("skip", "modelops beside another run", None)
+
+
+def test_a_verification_from_a_bucket_that_meets_a_backup_is_skipped(
+    wanted: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "bucket", lambda _: {"not": "asked"})
+    with Store(wanted).alone():
+        (told,) = verify(wanted, print)
+    assert (told.verdict, told.subject) == ("skip", "modelops beside another run")
 
 
 def test_what_is_kept_is_read_again_as_it_was(wanted: Plan) -> None:

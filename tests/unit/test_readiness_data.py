@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 import readiness_sample as sample
 import readiness_sample_data
 from ansible_collections.slipway.ops.plugins.filter.readiness import FilterModule
+from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Phase
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Report, results
+from ansible_collections.slipway.ops.plugins.module_utils.data.engine import PACKAGE
+from ansible_collections.slipway.ops.plugins.module_utils.data.engine import names as engines
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness import data, pictures
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import Words, brief
 
@@ -77,6 +84,25 @@ def test_the_parts_of_the_rto_are_the_rto():
     assert rto["spans"][-1]["to"] == pytest.approx(294.6)
     assert later["spans"][0]["to"] == pytest.approx((268.4 + 23.5) * 200 / 31.2 + 2.7, abs=0.1)
     assert (rto["limit"], later["limit"], rpo["limit"]) == (4 * 3600.0, 4 * 3600.0, 24 * 3600.0)
+
+
+@pytest.mark.parametrize("engine", engines())
+def test_every_engine_has_a_name_and_its_parts_are_the_rto(engine):
+    """A part that the report does not know would be a gap in the bar: fetching from a store may be most of it."""
+    module = "postgresql.drill.rehearsal" if engine == "postgresql" else f"{engine}.rehearsal"
+    rehearsal = importlib.import_module(f"{PACKAGE}.{module}")
+    parts = rehearsal.RTO_PHASES if engine == "postgresql" else rehearsal.PARTS
+    at = timestamp(NOW)
+    phases = [Phase(name, name, 10.0 + number) for number, name in enumerate(parts)]
+    rto = sum(phase.seconds for phase in phases)
+    made = Report(engine, "one", "r", at, took=100.0, phases=phases, parts=parts, rto=rto, rpo=60.0, size=GIB)
+    one = only([result.as_dict() for result in results(made)])
+    bar = data.bars(one, Words("ko"))[0]
+    assert [span["kind"] for span in bar["spans"]] == list(parts)
+    assert bar["spans"][-1]["to"] == pytest.approx(rto)
+    assert f"one · {data.ENGINES[engine]}" in page([result.as_dict() for result in results(made)])
+    styles = (Path(data.__file__).parent / "report.css").read_text(encoding="utf-8")
+    assert [part for part in parts if f".rc-{part}" not in styles] == []
 
 
 def test_of_two_limits_the_stricter_is_drawn():

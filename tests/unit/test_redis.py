@@ -12,10 +12,18 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, Busy
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Limits as DrillLimits
+from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import results as drilled
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Refused, Restore
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import DAY, Kept, digest, shrinkage
-from ansible_collections.slipway.ops.plugins.module_utils.engines.redis import RedisError, backup, engine, restore
+from ansible_collections.slipway.ops.plugins.module_utils.engines.redis import (
+    RedisError,
+    backup,
+    engine,
+    rehearsal,
+    restore,
+)
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.backup import Plan, Snapshots
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.client import connected
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.rehearsal import compared
@@ -144,7 +152,7 @@ def test_the_newest_that_can_be_restored_outlives_its_days(shelf: Snapshots) -> 
 
 
 def test_two_do_not_work_on_a_shelf_at_once(shelf: Snapshots) -> None:
-    with shelf.alone(), pytest.raises(BackupError, match="another backup, drill or restore of cache"), shelf.alone():
+    with shelf.alone(), pytest.raises(Busy, match="another backup, drill or restore of cache"), shelf.alone():
         pass
 
 
@@ -214,6 +222,19 @@ def test_a_backup_in_a_bucket_is_verified_from_there_and_leaves_nothing_here(far
     (told,) = backup.verify(far, lambda _: None)
     assert told.verdict == "fail" and "https://objects1/redis/20261101T000000Z.age is not what was" in str(told.reason)
     assert files(far) == []
+
+
+def test_what_meets_a_backup_is_skipped_and_stands_in_for_nothing(far: Plan) -> None:
+    limits = DrillLimits()
+    with far.shelf.alone():
+        for (told,) in (backup.back_up(far, lambda _: None), backup.verify(far, lambda _: None)):
+            assert (told.verdict, told.subject) == ("skip", "cache beside another run")
+            assert "another backup, drill or restore of cache is under way" in str(told.reason)
+        skipped = rehearsal.drill(far, limits, "r", lambda _: None)
+        with pytest.raises(Busy):
+            rehearsal.sweep(far)
+    (told,) = drilled(skipped)
+    assert (told.verdict, told.subject, skipped.reason) == ("skip", "cache beside another run", None)
 
 
 def test_a_backup_in_a_bucket_is_at_hand_while_the_server_starts_on_it(

@@ -11,3 +11,13 @@ class DataError(Exception):
 
 class BackupError(DataError):
     """A backup cannot be made, or its state not be told."""
+
+
+class Busy(BackupError):
+    """Another backup, drill or restore is under way. Timers meet, after a reboot for example: what was to begin is
+    skipped, and its age tells when that happens again and again."""
+
+
+def aside(subject: str) -> str:
+    """The subject of a skip. It is its own: a skip must not stand in for what the last run found."""
+    return f"{subject} beside another run"

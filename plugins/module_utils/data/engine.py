@@ -62,7 +62,7 @@ class Engine(Protocol):
         """Restores the newest backup beside its source, compares, measures, and leaves nothing of it."""
 
     def sweep(self, settings: Settings) -> None:
-        """Removes what a drill that was killed left."""
+        """Removes what a drill that was killed left; Busy while something is under way."""
 
 
 class Restorable(Protocol):

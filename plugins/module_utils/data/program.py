@@ -73,7 +73,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if given.kind == "status":
             return tell(given)
-        return max([attempted(name, given) for name in given.engine or here(given.configuration)])
+        codes = [attempted(name, given) for name in given.engine or here(given.configuration)]
+        return 1 if 1 in codes else max(codes)  # what nobody recorded is worse than what is recorded
     except (DataError, KeyError, OSError, ValueError) as error:
         return failed(error)
 

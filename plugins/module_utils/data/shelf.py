@@ -21,7 +21,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
-from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, Busy, DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.bucket import Bucket
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, moment
@@ -93,14 +93,13 @@ class Shelf(Generic[K]):
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """One backup, drill or restore at a time. The kernel gives the lock back whatever happens to its holder."""
+        """One backup, drill or restore at a time, else Busy. The kernel gives the lock back whatever happens to its
+        holder."""
         with (self.directory / ".lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise self.error(
-                    f"another backup, drill or restore of {self.name} is under way; wait for its end"
-                ) from error
+                raise Busy(f"another backup, drill or restore of {self.name} is under way; wait for its end") from error
             yield
 
     def sealed(self, label: str) -> Path:

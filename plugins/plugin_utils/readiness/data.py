@@ -19,9 +19,9 @@ Record = Mapping[str, Any]
 Limits = Mapping[str, "str | None"]  # the policy's own limits, by evidence id
 
 KINDS = ("full", "incr", "verified")  # of data.backup
-PARTS = ("restore", "start", "replay")  # of the RTO, in their order
+PARTS = ("fetch", "restore", "indexes", "start", "replay")  # of the RTO of any engine, in their order
 EXTRAPOLATED = ("rto_at_size", "size_within")
-ENGINES = {"postgresql": "PostgreSQL", "mongodb": "MongoDB"}
+ENGINES = {"postgresql": "PostgreSQL", "mongodb": "MongoDB", "redis": "Redis", "files": "Files"}
 RUNS = 30
 DRILL_FRESH = 8 * 86400.0  # seconds
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
-from ansible_collections.slipway.ops.plugins.module_utils.data import DataError, engine
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError, engine
 from ansible_collections.slipway.ops.plugins.module_utils.data.diary import Diary
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import CONFIGURATION, REPORTS, DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Report, lines, metrics, results
@@ -64,6 +64,14 @@ def perform(name: str, configuration: Mapping[str, Any], diary: Diary) -> list[R
     return found
 
 
+def clean(name: str, configuration: Mapping[str, Any]) -> None:
+    """Removes what a drill that was killed left; one that is under way cleans up after itself."""
+    try:
+        engine.load(name).sweep(configuration)
+    except Busy as busy:
+        print(f"nothing is removed: {busy}")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(
@@ -79,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
             raise DrillError("it must run as root, to become the server's user within its own scope")
         configuration = load(given.engine, given.configuration)
         if given.clean:
-            engine.load(given.engine).sweep(configuration)
+            clean(given.engine, configuration)
             return 0
         signal.signal(signal.SIGTERM, _stopped)
         diary = Diary(given.engine, given.runtime)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import BINARY, to_byte_size, to_duration
+from ansible_collections.slipway.ops.plugins.module_utils.data import aside
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Phase
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.growth import ASSUMED, Growth
 from ansible_collections.slipway.ops.plugins.module_utils.host.textfile import family
@@ -86,6 +87,10 @@ class Report:
     @property
     def different(self) -> list[Compared]:
         return [table for table in self.tables or () if not table.same]
+
+    def skip(self, why: str) -> None:
+        """It is not made."""
+        self.subject, self.skipped = aside(self.subject), why
 
     def as_dict(self) -> dict[str, Any]:
         """The artifact of the evidence."""

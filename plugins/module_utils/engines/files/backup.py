@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size
-from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError, aside
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Kind, Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, moment
 from ansible_collections.slipway.ops.plugins.module_utils.engines.files import FilesError
@@ -49,6 +49,9 @@ def back_up(wanted: Plan, kind: Kind, only: str | None, tell: Tell) -> list[Resu
         with wanted.alone(wanted.repository.patience if wanted.repository else 0.0):
             repository = wanted.opened(create=True)
             return [result for source in chosen for result in attempt(wanted, repository, source, tell)]
+    except Busy as busy:
+        tell(f"skip: {busy}")
+        return [_made(wanted, source, "skip", at=at, reason=str(busy)) for source in chosen]
     except (DataError, OSError, ValueError) as error:
         tell(f"fail: {error}")
         return [_made(wanted, source, "fail", at=at, reason=f"{_name(wanted, source)}: {error}") for source in chosen]
@@ -123,16 +126,19 @@ def make(repository: Repository, wanted: Plan, source: Source) -> list[Snapshot]
 def verify(wanted: Plan, tell: Tell) -> list[Result]:
     """Checks the repository's structure, and reads the next of its parts."""
     at, began = timestamp(), time.monotonic()
-    part = next_part(wanted)
+    part, claim = next_part(wanted), f"The repository of {wanted.name} is whole"
     reason = None
     try:
         with wanted.alone():
             check(wanted.opened(), part, wanted.parts)
             (wanted.state / "part").write_text(f"{part}\n", encoding="utf-8")
+    except Busy as busy:
+        tell(f"{wanted.name}: skip: {busy}")
+        return [_result(aside(wanted.name), "verified", claim, "skip", at=at, reason=str(busy))]
     except (DataError, OSError, ValueError) as error:
         reason = f"the verification of {wanted.name} found trouble: {error}"
     tell(f"{wanted.name}: {reason or f'whole; part {part} of {wanted.parts} was read'}")
-    claim, took = f"The repository of {wanted.name} is whole", round(time.monotonic() - began, 2)
+    took = round(time.monotonic() - began, 2)
     verdict: Verdict = "fail" if reason else "pass"
     return [_result(wanted.name, "verified", claim, verdict, at=at, took=took, measured=took, unit="s", reason=reason)]
 
@@ -195,7 +201,8 @@ def _name(wanted: Plan, source: Source) -> str:
 
 def _made(wanted: Plan, source: Source, verdict: Verdict, **given: Any) -> Result:
     name = _name(wanted, source)
-    return _result(name, "full", f"A backup of {name} succeeds", verdict, **given)
+    subject = aside(name) if verdict == "skip" else name
+    return _result(subject, "full", f"A backup of {name} succeeds", verdict, **given)
 
 
 def _result(subject: str, name: str, claim: str, verdict: Verdict, **given: Any) -> Result:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_duration
-from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError, aside
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import DAY
 from ansible_collections.slipway.ops.plugins.module_utils.engines.files import FilesError
@@ -46,10 +46,14 @@ class Arrived:
 def keep(wanted: Plan, tell: Tell) -> list[Result]:
     """Every repository is checked; what is beyond its days goes from those that are whole."""
     part = next_part(wanted)
-    with wanted.alone():
-        found = [result for one in wanted.kept for result in _attempt(one, part, wanted.parts, tell)]
-        if not any(result.verdict == "fail" and result.id == "data.backup.verified" for result in found):
-            (wanted.state / "part").write_text(f"{part}\n", encoding="utf-8")
+    try:
+        with wanted.alone():
+            found = [result for one in wanted.kept for result in _attempt(one, part, wanted.parts, tell)]
+            if not any(result.verdict == "fail" and result.id == "data.backup.verified" for result in found):
+                (wanted.state / "part").write_text(f"{part}\n", encoding="utf-8")
+    except Busy as busy:
+        tell(f"skip: {busy}")
+        return [_result(one, "verified", "is whole", "skip", reason=str(busy)) for one in wanted.kept]
     return found
 
 
@@ -125,7 +129,7 @@ def forget(one: Kept, old: list[Snapshot]) -> None:
 
 
 def _result(one: Kept, name: str, claim: str, verdict: Verdict, **given: Any) -> Result:
-    subject = f"{one.name}/repository"
+    subject = f"{one.name}/repository" if verdict != "skip" else aside(f"{one.name}/repository")
     return Result(
         f"data.backup.{name}", "data", subject, f"The repository of {one.name} {claim}", verdict, source=SOURCE, **given
     )

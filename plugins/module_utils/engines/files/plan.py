@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import shrinkage
 from ansible_collections.slipway.ops.plugins.module_utils.engines.files import FilesError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.files.repository import Repository, Snapshot
@@ -73,7 +74,8 @@ class Plan:
 
     @contextmanager
     def alone(self, patience: float = 0.0) -> Iterator[None]:
-        """One backup, drill or restore at a time. The kernel gives the lock back whatever happens to its holder."""
+        """One backup, drill or restore at a time, else Busy. The kernel gives the lock back whatever happens to its
+        holder."""
         deadline = time.monotonic() + patience
         with (self.state / ".lock").open("w") as lock:
             while True:
@@ -82,7 +84,7 @@ class Plan:
                     break
                 except BlockingIOError as error:
                     if time.monotonic() >= deadline:
-                        raise FilesError(
+                        raise Busy(
                             f"another backup, drill or restore of {self.name} is under way; wait for its end"
                         ) from error
                     time.sleep(0.5)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size, to_duration
-from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Course, Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Limits, Report, difference
@@ -34,6 +34,8 @@ def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
     try:
         with wanted.alone(), _place(wanted.scratch) as place:
             _perform(wanted, report, course, place)
+    except Busy as busy:
+        report.skip(str(busy))
     except (DataError, OSError, ValueError) as error:
         report.reason = str(error)
     report.took = round(time.monotonic() - course.began, 3)
@@ -41,7 +43,7 @@ def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
 
 
 def sweep(wanted: Plan) -> None:
-    """Removes what a drill that was killed left, unless one is under way."""
+    """Removes what a drill that was killed left; Busy while one is under way."""
     with wanted.alone():
         for place in wanted.scratch.glob(f"{_DRILL}*"):
             shutil.rmtree(place, ignore_errors=True)

@@ -3,7 +3,8 @@
 """The archive of ``mongodump``, read as a stream: what is in it, and whether it is whole.
 
 An archive is a magic number, a prelude that announces collections with their indexes, and blocks of documents, each
-beneath a header with the collection's name. A collection that ends has a header that says so.
+beneath a header with the collection's name. A collection that ends has a header that says so. The documents of a time
+series are buckets of measurements, of a collection that the prelude does not announce: here they are the series'.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _MAGIC = b"\x6d\xe2\x99\x81"
 _END = b"\xff\xff\xff\xff"
 _LARGEST = 48 * 2**20  # bytes of a document, with room for what commands wrap around one
 _MODULUS = 1 << 128
+_BUCKETS = "system.buckets."  # begins the name of the collection that has a time series' documents
 _LENGTHS = {0x01: 8, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8}
 
 
@@ -58,10 +60,12 @@ def read(stream: BinaryIO) -> dict[str, Collection]:
     if _exactly(stream, 4) != _MAGIC:
         raise MongodbError("this is no archive of mongodump")
     _document(stream, _start(stream))  # versions
-    sums = {name: _Sum(indexes) for name, indexes in map(_announced, _documents(stream))}
+    announced = [fields(document) for document in _documents(stream)]
+    sums = {_name(one): _Sum(_indexes(one)) for one in announced}
+    series = {_buckets(one): _name(one) for one in announced if one.get("type") == "timeseries"}
     while (start := stream.read(4)) != b"":
         header = fields(_document(stream, _whole(start, 4)))
-        name = _name(header)
+        name = series.get(_name(header), _name(header))
         if header.get("EOF"):
             sums.setdefault(name, _Sum([])).ended = True
         one = sums.setdefault(name, _Sum([]))
@@ -99,14 +103,12 @@ def fields(document: bytes) -> dict[str, Any]:
     return found
 
 
-def _announced(document: bytes) -> tuple[str, list[dict[str, Any]]]:
-    told = fields(document)
+def _indexes(announced: Mapping[str, Any]) -> list[dict[str, Any]]:
     try:
-        metadata = json.loads(told.get("metadata") or "{}")
-        indexes = sorted(map(index, metadata.get("indexes") or []), key=lambda one: str(one["name"]))
+        metadata = json.loads(announced.get("metadata") or "{}")
+        return sorted(map(index, metadata.get("indexes") or []), key=lambda one: str(one["name"]))
     except (ValueError, KeyError, AttributeError) as error:
-        raise MongodbError(f"the archive's description of {_name(told)} cannot be read: it is damaged") from error
-    return _name(told), indexes
+        raise MongodbError(f"the archive's description of {_name(announced)} cannot be read: it is damaged") from error
 
 
 def index(definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,8 +129,12 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value == int(value) else value
 
 
-def _name(header: dict[str, Any]) -> str:
+def _name(header: Mapping[str, Any]) -> str:
     return f"{header.get('db', '')}.{header.get('collection', '')}"
+
+
+def _buckets(series: Mapping[str, Any]) -> str:
+    return f"{series.get('db', '')}.{_BUCKETS}{series.get('collection', '')}"
 
 
 def _documents(stream: BinaryIO) -> Iterator[bytes]:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size
-from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError, aside
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import digest
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError
@@ -43,6 +44,8 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
             made = dump(store, tell)
             for label in store.expire(time.time()):
                 tell(f"{label} is beyond its {wanted.retention:g} days and removed")
+    except Busy as busy:
+        return [_skipped(wanted, "full", claim, busy, tell)]
     except (DataError, OSError) as error:
         tell(f"fail: {error}")
         took = round(time.monotonic() - began, 2)
@@ -69,14 +72,16 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
 def verify(wanted: Plan, tell: Tell) -> list[Result]:
     """Reads every archive to its end."""
     at, began = timestamp(), time.monotonic()
+    claim = f"Every dump of {wanted.name} can be read to its end"
     try:
         store = Store(wanted)
         troubles = store.troubles(store.check, tell, " is whole")
+    except Busy as busy:
+        return [_skipped(wanted, "verified", claim, busy, tell)]
     except (DataError, OSError) as error:
         troubles = [str(error)]
         tell(f"fail: {error}")
     took = round(time.monotonic() - began, 2)
-    claim = f"Every dump of {wanted.name} can be read to its end"
     verdict: Verdict = "fail" if troubles else "pass"
     reason = f"the verification of {wanted.name} found trouble: {'; '.join(troubles[:5])}" if troubles else None
     return [_result(wanted, "verified", claim, verdict, at=at, took=took, measured=took, unit="s", reason=reason)]
@@ -139,6 +144,11 @@ def refuse_lacking(found: Mapping[str, Collection], there: Iterable[str], requir
     lacking = sorted({*there, *required} - set(found))
     if lacking:
         raise MongodbError(f"the dump lacks {', '.join(lacking[:5])}, so it was not kept")
+
+
+def _skipped(wanted: Plan, name: str, claim: str, busy: Busy, tell: Tell) -> Result:
+    tell(f"skip: {busy}")
+    return _result(replace(wanted, name=aside(wanted.name)), name, claim, "skip", reason=str(busy))
 
 
 def _result(wanted: Plan, name: str, claim: str, verdict: Verdict, **given: object) -> Result:

@@ -16,6 +16,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.tools 
 SCRATCH = "slipway_drill_"  # begins the names of a drill's databases
 SYSTEM = ("admin", "config", "local")
 PATIENCE = 20.0  # seconds
+_WITH_DATA = ("collection", "timeseries")  # a view has none
 
 
 class Server:
@@ -44,7 +45,7 @@ class Server:
             f"{database}.{one['name']}"
             for database in mine
             for one in self._client[database].list_collections()
-            if one.get("type", "collection") == "collection" and not one["name"].startswith("system.")
+            if one.get("type", "collection") in _WITH_DATA and not one["name"].startswith("system.")
         )
 
     def drop(self, database: str) -> None:

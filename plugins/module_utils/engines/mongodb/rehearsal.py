@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size, to_duration
-from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Course, Phase, Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Limits, Report, difference
@@ -35,6 +35,8 @@ def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
         store = Store(wanted)
         with store.alone():
             _perform(store, report, course)
+    except Busy as busy:
+        report.skip(str(busy))
     except (DataError, OSError) as error:
         report.reason = str(error)
     report.took = round(time.monotonic() - course.began, 3)
@@ -42,7 +44,8 @@ def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
 
 
 def sweep(wanted: Plan) -> None:
-    """Drops what a drill that was killed left here, unless one is under way; a bucket that is away is none of it."""
+    """Drops what a drill that was killed left here; Busy while one is under way. A bucket that is away is none of
+    it."""
     store = Store(replace(wanted, bucket={}))
     with store.alone():
         store.tidy()

@@ -50,7 +50,10 @@ def _renamed(name: str, names: Mapping[str, str]) -> str:
 
 
 def compare(dump: Dump, config: str, names: Mapping[str, str], server: Server) -> tuple[list[Compared], list[str]]:
-    """Each collection against the server's, and whose indexes are not the same."""
+    """Each collection against the server's, and whose indexes are not the same.
+
+    A view is in a dump as an empty collection without indexes, and no server lists those of a view: it refuses.
+    """
     there: dict[str, Collection] = {}
     for other in names.values():
         there |= contents([["mongodump", f"--config={config}", f"--db={other}", "--archive"]], packed=False)
@@ -59,7 +62,7 @@ def compare(dump: Dump, config: str, names: Mapping[str, str], server: Server) -
         found = there.get(name)
         rows, hashed = (found.documents, found.hash) if found else (None, None)
         compared.append(Compared(name, one.documents, one.hash, rows, hashed))
-        if found and server.indexes(name) != one.indexes:
+        if found and one.indexes and server.indexes(name) != one.indexes:
             unlike.append(name)
     return compared, unlike
 
@@ -96,7 +99,7 @@ def restore(wanted: Plan, host: str, asked: Restore, tell: Tell) -> None:
             if asked.look:
                 return
             if live and not undo:
-                former.keep(names.values(), tell)
+                former.keep(names.values(), live, tell)
             put(source, dump, config, names, drop=bool(live))
             server.make_indexes(of(dump, names))
             refuse_difference(*compare(dump, config, names, server))
@@ -164,13 +167,15 @@ class Former:
         self.store = Store(replace(store.plan, directory=place, database="", required=(), oplog="never", bucket={}))
         self._names = place / "databases"
 
-    def keep(self, names: Iterable[str], tell: Tell) -> None:
-        """Dumps the server and notes which databases are replaced."""
+    def keep(self, names: Iterable[str], live: Sequence[str], tell: Tell) -> None:
+        """Dumps what is there and notes which databases are replaced. mongodump takes one database or all: one alone is
+        dumped alone, by whoever may read no other, and in its own size."""
         begin(self.store.directory, whole=self._names.exists())
         make_directory(self.store.directory, 0o700)
         tell("what is there is dumped first")
         try:
-            backup.dump(self.store, lambda _: None)
+            only = live[0] if len(live) == 1 else ""
+            backup.dump(Store(replace(self.store.plan, database=only)), lambda _: None)
         except DataError as error:
             end(self.store.directory)
             raise Refused(f"what is there cannot be dumped, so it is not replaced: {error}. {UNCHANGED}") from error

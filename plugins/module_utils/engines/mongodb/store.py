@@ -71,9 +71,10 @@ class Dump:
 
 
 def is_data_collection(name: str) -> bool:
-    """Whether it is somebody's data, by the name of the database and the collection."""
+    """Whether it is somebody's data, by the name of the database and the collection: mongodump takes functions that
+    somebody stored, ``system.js``, and mongorestore counts them."""
     database, _, inner = name.partition(".")
-    return bool(database) and is_data(database) and not inner.startswith("system.")
+    return bool(database) and is_data(database) and (inner == "system.js" or not inner.startswith("system."))
 
 
 class Store(Shelf[Dump]):

@@ -8,13 +8,13 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size
-from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError, aside
 from ansible_collections.slipway.ops.plugins.module_utils.data.bucket import bucket
 from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import Kept, Shelf, digest, shrinkage
@@ -95,6 +95,8 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
             kept = make(wanted, shelf, tell)
             for label in shelf.expire(time.time()):
                 tell(f"{label} is beyond its {wanted.retention:g} days and removed")
+    except Busy as busy:
+        return [_skipped(wanted, "full", claim, busy, tell)]
     except (DataError, OSError) as error:
         tell(f"fail: {error}")
         took = round(time.monotonic() - began, 2)
@@ -157,14 +159,16 @@ def load(wanted: Plan, shelf: Snapshots, sealed: Path) -> dict[str, Any]:
 def verify(wanted: Plan, tell: Tell) -> list[Result]:
     """Has every backup loaded by a scratch server."""
     at, began = timestamp(), time.monotonic()
+    claim = f"Every backup of {wanted.name} can be loaded"
     try:
         shelf = wanted.shelf
         troubles = shelf.troubles(lambda one: check(wanted, shelf, one), tell, ": whole")
+    except Busy as busy:
+        return [_skipped(wanted, "verified", claim, busy, tell)]
     except (DataError, OSError) as error:
         troubles = [str(error)]
         tell(f"fail: {error}")
     took = round(time.monotonic() - began, 2)
-    claim = f"Every backup of {wanted.name} can be loaded"
     verdict: Verdict = "fail" if troubles else "pass"
     reason = f"the verification of {wanted.name} found trouble: {'; '.join(troubles[:5])}" if troubles else None
     return [_result(wanted, "verified", claim, verdict, at=at, took=took, measured=took, unit="s", reason=reason)]
@@ -188,6 +192,11 @@ def keys(kept: Kept) -> int:
 
 def _counts(kept: Kept) -> dict[str, int]:
     return {"keys": keys(kept), "bytes": kept.size}
+
+
+def _skipped(wanted: Plan, name: str, claim: str, busy: Busy, tell: Tell) -> Result:
+    tell(f"skip: {busy}")
+    return _result(replace(wanted, name=aside(wanted.name)), name, claim, "skip", reason=str(busy))
 
 
 def _result(wanted: Plan, name: str, claim: str, verdict: Verdict, **given: Any) -> Result:

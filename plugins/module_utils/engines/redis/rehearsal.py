@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size, to_duration
-from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Course, Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import (
@@ -42,6 +42,8 @@ def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
     try:
         with wanted.shelf.alone():
             _perform(wanted, report, course)
+    except Busy as busy:
+        report.skip(str(busy))
     except (DataError, OSError) as error:
         report.reason = str(error)
     report.took = round(time.monotonic() - course.began, 3)
@@ -49,7 +51,8 @@ def drill(wanted: Plan, limits: Limits, run: str, tell: Tell) -> Report:
 
 
 def sweep(wanted: Plan) -> None:
-    """Removes what a drill that was killed left here, unless one is under way; a bucket that is away is none of it."""
+    """Removes what a drill that was killed left here; Busy while one is under way. A bucket that is away is none of
+    it."""
     shelf = replace(wanted, bucket={}).shelf
     with shelf.alone():
         shelf.tidy()

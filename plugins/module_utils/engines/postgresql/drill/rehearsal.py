@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size, to_duration
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill import DrillError
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.course import Course, Phase, Tell
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Compared, Limits, Report, difference
@@ -105,6 +106,8 @@ def drill(wanted: Plan, run: str, tell: Tell) -> Report:
                 report.skipped = "this server is a standby; its primary is drilled"
             else:
                 _Drill(wanted, report, course).perform()
+    except Busy as busy:
+        report.skip(str(busy))
     except DrillError as error:
         report.reason = str(error)
     except (PostgresqlError, PgbackrestError, InfoError, Error, OSError) as error:
@@ -114,7 +117,7 @@ def drill(wanted: Plan, run: str, tell: Tell) -> Report:
 
 
 def sweep(wanted: Plan) -> None:
-    """Removes what a drill that was killed left, unless one is under way."""
+    """Removes what a drill that was killed left; Busy while one is under way."""
     with _alone():
         wanted.scratch().clean()
 
@@ -126,7 +129,7 @@ def _alone() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise DrillError("another drill of PostgreSQL is under way on this host; wait for its end") from error
+            raise Busy("another drill of PostgreSQL is under way on this host; wait for its end") from error
         yield
 
 
