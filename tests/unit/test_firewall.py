@@ -89,7 +89,7 @@ def test_networks_that_contain_one_another_are_one() -> None:
 
 def test_metrics_are_for_the_monitor_and_loopback_for_nobody() -> None:
     groups = {**GROUPS, "monitor": ["edge1"]}
-    entries = [
+    entries: list[dict[str, Any]] = [
         {"role": "docker", "job": "docker", "port": 9323, "address": "127.0.0.1"},
         {"role": "patroni", "job": "patroni", "port": 8008},
         {"role": "patroni", "name": "api", "port": 8008, "from": ["patroni", "monitor"]},
@@ -105,7 +105,7 @@ def test_metrics_are_for_the_monitor_and_loopback_for_nobody() -> None:
 
 
 def test_declared_ports_are_all_that_others_may_reach_by_tcp() -> None:
-    entries = [
+    entries: list[dict[str, Any]] = [
         POSTGRESQL,
         {"role": "firewall", "name": "app", "port": "8000-8002", "from": ["edge"]},
         {"role": "haproxy", "job": "haproxy", "port": 8404, "address": "10.0.0.1"},
