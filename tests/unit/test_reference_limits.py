@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,34 @@ def test_every_system_has_a_firewall_its_logs_in_one_place_and_the_services_metr
     app = yaml.safe_load((ROOT / "inventories" / system / "group_vars" / "app.yml").read_text())
     assert app["firewall_rules"] and all(rule["from"] == ["monitor"] for rule in app["firewall_rules"])
     assert all("-" in str(rule["port"]) for rule in app["firewall_rules"])  # or the monitor probes an empty colour
+
+
+@pytest.mark.parametrize("system", ["modelops", "mentoring", "receipts", "insitechart"])
+def test_nobody_is_told_of_instances_that_need_not_run_and_their_metrics_have_a_host(system: str) -> None:
+    values = said(system)
+    services = {one["name"]: one for one in values["app_services"] if "ports" in one}
+    assert services
+    for scrape in values["prometheus_scrape_configs"]:
+        (relabel,) = scrape["relabel_configs"]
+        found = re.fullmatch(relabel["regex"], "app1:8000")
+        assert found and found[1] == "app1" and relabel["target_label"] == "host"
+        assert relabel["source_labels"] == ["__address__"] and relabel.get("action", "replace") == "replace"
+        for static in scrape["static_configs"]:
+            service = services[static["labels"]["service"]]
+            most = max(service.get("instances", 1), service.get("scaling", {}).get("max", 1))
+            ports = {first + number for first in service["ports"].values() for number in range(most)}
+            assert {int(port) for port in re.findall(r"\b\d+\b", static["targets"])} == ports, service["name"]
+            assert static["labels"]["expected"] == "no", service["name"]
+
+
+def test_neither_the_alert_nor_the_check_of_targets_asks_for_what_need_not_run() -> None:
+    meta = ROOT / "roles/prometheus/meta"
+    rules = yaml.safe_load((meta / "alerts.yml").read_text())["groups"][0]["rules"]
+    (down,) = (rule["expr"] for rule in rules if rule["alert"] == "TargetDown")
+    (asked,) = (
+        one["query"] for one in yaml.safe_load((meta / "checks.yml.j2").read_text()) if one["id"].endswith(".up")
+    )
+    assert 'expected!="no"' in down and asked == 'up{expected!="no"}'
 
 
 def test_modelops_scales_and_its_images_are_scanned() -> None:
