@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError, engine
 from ansible_collections.slipway.ops.plugins.module_utils.data.metrics import exposition, publish
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import (
@@ -23,6 +25,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.data.table import tabl
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.record import validated
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.spool import Spool
 
+ROOT = Path(__file__).resolve().parents[2]
 NOW = 1_795_000_000.0
 HOUR, DAY = 3600.0, 86400.0
 LIMITS = Limits(age=3 * HOUR, full_age=26 * HOUR, verified=8 * DAY, drill=8 * DAY, rto=4 * HOUR, rpo=DAY)
@@ -134,6 +137,17 @@ def test_metrics_leave_out_what_is_unknown(tmp_path):
     assert publish([judged()], str(tmp_path)) and not publish([judged()], str(tmp_path))
     assert not publish([judged()], str(tmp_path / "missing")) and not publish([judged()], "")
     assert (tmp_path / "slipway_backup_postgresql.prom").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("role", "of"), [("pgbackrest", "postgresql"), ("mongodump", "mongodb"), ("redis", "redis"), ("restic", "files")]
+)
+def test_a_host_whose_backups_are_gone_has_none_and_each_engine_alerts_of_that(role, of):
+    text = exposition([judged(Status(of, "other", trouble="the repository is gone"), [])])
+    assert f'slipway_backup_backups{{engine="{of}",name="other"}} 0' in text and "last_success" not in text
+    groups = yaml.safe_load((ROOT / f"roles/{role}/meta/alerts.yml").read_text())["groups"]
+    critical = [rule["expr"] for rule in groups[0]["rules"] if rule["labels"]["severity"] == "critical"]
+    assert f'slipway_backup_backups{{engine="{of}"}} == 0' in critical
 
 
 @pytest.fixture
