@@ -24,7 +24,8 @@ options:
       - C(system), the name; C(command); C(hosts), of each what P(slipway.ops.documents_host#filter) gives with
         C(units), C(ports), C(logs), C(engines); C(alerts) of the cards and C(alert_changes); C(jobs) and
         C(timezone); C(evidence), what M(slipway.ops.evidence_info) returned; C(assessment), what
-        P(slipway.ops.readiness#filter) returned; C(graphs), where Prometheus is; C(contacts) and C(processing).
+        P(slipway.ops.readiness#filter) returned; C(costs), what P(slipway.ops.period_costs#filter) returned;
+        C(graphs), where Prometheus is; C(contacts) and C(processing).
     type: dict
     required: true
 attributes:

@@ -13,6 +13,7 @@ import pytest
 import readiness_sample as sample
 import yaml
 from ansible_collections.slipway.ops.plugins.filter.documents import documents_host
+from ansible_collections.slipway.ops.plugins.filter.period_report import FilterModule as Period
 from ansible_collections.slipway.ops.plugins.filter.readiness import FilterModule as Readiness
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents import book, register
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.files import files_of
@@ -279,6 +280,26 @@ def test_what_is_asked_for_is_found_or_left_with_a_reason() -> None:
             if " " not in found:
                 document, _, section = found.partition("#")
                 assert document in made and (not section or section in made[document]), found
+
+
+def test_what_a_playbook_does_is_not_left_to_people() -> None:
+    found = " ".join(one for entry in data("asked.yml") for one in entry.get("found", []))
+    assert {"notice", "kubernetes"} <= {*re.findall(r"slipway\.ops\.(\w+)", found)} and "completion#cost" in found
+
+
+def test_the_completion_report_has_the_inventorys_prices_and_says_which_are_lacking() -> None:
+    prices = {"app1": 40, "db1": "", "edge1": 40, "monitor1": "12.5"}
+    said = files(costs=Period().filters()["period_costs"](prices, {"Object store": 7}, "USD"))
+    english, korean = (said[f"{language}/completion.md"] for language in ("en", "ko"))
+    for row in ("| app1, edge1 | 2 | 40.00 | 80.00 |", "| monitor1 | 1 | 12.50 | 12.50 |", "| Object store | 1 | 7.00"):
+        assert row in english and row in korean
+    assert "| Together | — | — | 99.50 USD |" in english and "99.50 USD" in korean
+    (lacking,) = (line for line in english.splitlines() if line.startswith("Hosts without a price"))
+    assert "[db1](host-db1.md)" in lacking and "app1" not in lacking and "no host has a price" not in english
+
+
+def test_without_any_price_the_completion_report_says_so(made: dict[str, str]) -> None:
+    assert "no host has a price (`report_price`)" in made["en/completion.md"]
 
 
 def test_the_register_names_variables_that_roles_have() -> None:

@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service
-from ansible_collections.slipway.ops.plugins.plugin_utils.documents.model import Block, Line, Table, code, joined, plain
+from ansible_collections.slipway.ops.plugins.plugin_utils.documents.model import (
+    Block,
+    Line,
+    Paragraph,
+    Table,
+    code,
+    joined,
+    plain,
+)
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.system import System, file_name, value_of
 from ansible_collections.slipway.ops.plugins.plugin_utils.documents.texts import Texts
 from ansible_collections.slipway.ops.plugins.plugin_utils.readiness.words import brief
@@ -78,6 +86,24 @@ def jobs(system: System, texts: Texts, subject: str) -> list[Block]:
         for job in system.jobs
     ]
     return table(texts, ["job", "when", "what", "approval"], rows)
+
+
+def costs(system: System, texts: Texts, subject: str) -> list[Block]:
+    """What a month costs by the inventory's prices, and which hosts the sum is without."""
+    told = system.costs
+    if not told:
+        return []
+    rows = [
+        [plain(one["name"]), plain(one["count"]), *map(_money, (one["each"], one["month"]))] for one in told["rows"]
+    ]
+    rows.append([plain(texts["sum"]), NOTHING, NOTHING, plain(f"{told['month']:,.2f} {told['currency']}".strip())])
+    without = [plain(texts["without_price"]), joined([to_host(name) for name in told["without"]])]
+    missing = [Paragraph(joined(without, ""))] if told["without"] else []
+    return [*table(texts, ["what", "count", "each", "month"], rows), *missing, Paragraph(plain(texts["prices"]))]
+
+
+def _money(amount: float) -> Line:
+    return plain(f"{amount:,.2f}")
 
 
 def host(system: System, texts: Texts, subject: str) -> list[Block]:

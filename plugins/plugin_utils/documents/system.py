@@ -72,6 +72,7 @@ class System:
     contacts: Sequence[Record]
     processing: Sequence[Record]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    costs: Mapping[str, Any] | None = None  # of `period_costs`; none where nothing has a price
 
     @property
     def services(self) -> dict[str, tuple[Service, list[str]]]:
@@ -119,6 +120,7 @@ def read_system(data: Mapping[str, Any]) -> System:
         contacts=data.get("contacts") or [],
         processing=data.get("processing") or [],
         settings=data.get("settings") or {},
+        costs=data.get("costs") or None,
     )
 
 

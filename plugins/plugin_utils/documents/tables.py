@@ -24,6 +24,7 @@ SOURCES: Mapping[str, Source] = {
     "services": inventory.services,
     "contacts": inventory.contacts,
     "jobs": inventory.jobs,
+    "costs": inventory.costs,
     "host": inventory.host,
     "units": inventory.units,
     "ports": inventory.ports,
