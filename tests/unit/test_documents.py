@@ -435,6 +435,61 @@ def test_the_register_tells_the_inventorys_times_and_defaults(made: dict[str, st
     assert unsaid.count("documents\\_processing") == 3
 
 
+def kept(values: dict[str, Any], *roles: str) -> list[str]:
+    """The register's rows of a host with these roles, as its variables are."""
+    units = [{"role": role, "name": f"{role}.service"} for role in roles]
+    picked = documents_host({"inventory_hostname": "x1", "group_names": ["x"], **values})["values"]
+    page = files(hosts={"x1": host("x1", "x", units=units, values=picked)})["en/privacy.md"]
+    return [line.replace("\\", "") for line in page.splitlines() if "host-x1.md" in line and "journal" not in line]
+
+
+SECRET = {"key": "hunter2", "secret": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("values", "told", "untold"),
+    [
+        ({}, "/var/lib/mongodump | 7 days | After a newer dump is good |", "bucket"),
+        ({"mongodump_s3": {}}, "/var/lib/mongodump | 7 days | After a newer dump is good |", "bucket"),
+        (
+            {"mongodump_s3": {"url": "https://me:hunter2@s3.test/dumps/a", **SECRET}, "mongodump_retention_days": 9},
+            "https://s3.test/dumps/a | 9 days; where the bucket has versions, until its owner deletes them |",
+            "/var/lib/mongodump",
+        ),
+        ({"redis_flavour": "valkey"}, "/var/lib/redis-backup | 7 days | After a newer copy is good |", "bucket"),
+        (
+            {"redis_s3": {"url": "https://s3.test/redis/a", **SECRET}},
+            "https://s3.test/redis/a | 7 days; where the bucket has versions, until its owner deletes them |",
+            "/var/lib/redis-backup",
+        ),
+        ({}, "The repository of the backup host; from /srv | 9d | restic forgets and prunes", "no schedule"),
+        (
+            {"restic_repository": "rest:https://me:hunter2@s3.test/files/a"},
+            "rest:https://s3.test/files/a; from /srv | Until the owner of the repository removes it | By the owner",
+            "prunes",
+        ),
+    ],
+)
+def test_the_register_tells_where_backups_really_are(values: dict[str, Any], told: str, untold: str) -> None:
+    sources = {"restic_sources": [{"name": "uploads", "paths": ["/srv"], "retention_days": 9}]}
+    rows = "\n".join(kept(sources | values, "mongodump", "redis", "restic"))
+    assert told in rows and untold not in rows and "hunter2" not in rows, rows
+
+
+def test_the_register_tells_of_servers_by_what_they_are() -> None:
+    (mongodb,) = kept({"mongodb_members": ["x1"]}, "mongodb")
+    assert "| /var/lib/mongodb | As long as the service keeps it |" in mongodb
+    assert "| /var/lib/valkey |" in kept({"redis_flavour": "valkey"}, "redis")[0]
+    assert "| /var/lib/redis |" in kept({}, "redis")[0]
+
+
+def test_a_bucket_that_nobody_can_work_out_is_not_told_as_a_directory() -> None:
+    units = [{"role": "redis", "name": "redis-server.service"}]
+    said = files(hosts={"x1": host("x1", units=units, values={"redis_s3": None})})["en/privacy.md"]
+    row = next(line for line in said.splitlines() if "in a bucket" in line)
+    assert "not known from here" in row and "redis-backup" not in said
+
+
 def test_a_value_that_nobody_knows_says_so() -> None:
     hosts = told()["hosts"]
     hosts["edge1"]["values"] = {"nginx_log_days": None}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,4 +44,20 @@ def sources(value: Any) -> list[dict[str, str]]:
     ]
 
 
-PICKS: Mapping[str, Callable[[Any], Any]] = {"pgbackrest_repositories": repositories, "restic_sources": sources}
+def bucket(value: Any) -> str | None:
+    """Where an S3 store keeps backups; nothing where none is meant, and None where it is not told."""
+    return repository(value.get("url")) if value else ""
+
+
+def repository(value: Any) -> str | None:
+    """A place without the name and password that may open it."""
+    return None if value is None else re.sub(r"//[^/]*@", "//", str(value))
+
+
+PICKS: Mapping[str, Callable[[Any], Any]] = {
+    "pgbackrest_repositories": repositories,
+    "restic_sources": sources,
+    "mongodump_s3": bucket,
+    "redis_s3": bucket,
+    "restic_repository": repository,
+}

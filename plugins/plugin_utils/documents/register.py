@@ -46,7 +46,8 @@ def variables() -> dict[str, str]:
 def _names(entry: Mapping[str, Any]) -> set[str]:
     texts = [text for column in COLUMNS for text in entry[column].values()]
     names = {name for text in texts for _before, name, _spec, _conversion in string.Formatter().parse(text) if name}
-    return {name for name in names if name.partition("[")[0] not in LISTS.values()} | _lists(entry)
+    own = {name for name in names if name.partition("[")[0] not in LISTS.values()}
+    return own | _lists(entry) | {entry[word] for word in ("when", "unless") if word in entry}
 
 
 def _lists(entry: Mapping[str, Any]) -> set[str]:
@@ -63,8 +64,16 @@ def _kept(host: Host) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
         if elsewhere or entry["role"] not in host.roles:
             continue
         facts = {name: value_of(host, entry["role"], name) for name in _names(entry)}
+        if not _applies(entry, facts):
+            continue
         for element in _elements(host, entry):
             yield entry, facts | element
+
+
+def _applies(entry: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """By the variables of ``when`` and ``unless``. One that cannot be worked out from here is there."""
+    given = {name: value is None or bool(value) for name, value in facts.items()}
+    return given.get(entry.get("when", ""), True) and not given.get(entry.get("unless", ""), False)
 
 
 def _elements(host: Host, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
