@@ -12,8 +12,8 @@ author: The Slipway authors (@slipway)
 description:
   - Waits until Alertmanager has an alert with these labels, and then until each channel that gets it has taken
     something. What the channels had taken before is told by O(state=counted).
-  - Alerts that fire at the same time on the same channels cannot be told apart. Nothing is said of a channel that got
-    none.
+  - What channels took before the alert was there does not count. From then on, alerts on the same channels cannot be
+    told apart. Nothing is said of a channel that got none.
 options:
   state:
     description:
@@ -41,7 +41,7 @@ options:
     type: str
     default: http://127.0.0.1:9093
   timeout:
-    description: Seconds to wait for the alert, and again for the channels.
+    description: Seconds to wait for the alert, more than its own C(for), and again for the channels.
     type: float
     default: 300
 attributes:

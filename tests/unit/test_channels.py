@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -222,6 +223,44 @@ def test_every_channel_that_gets_the_alert_must_take_it() -> None:
     assert set(good.seconds) == {"team", "post"} and not good.missing and not good.problem
     bad = delivery.delivered(Pretended([none, some], [[alert()]]), {}, none, 0)
     assert set(bad.seconds) | set(bad.missing) == {"team", "post"} and "post" in bad.missing
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten seconds from one look to the next, and none while one looks."""
+    now = [0.0]
+    sleep = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(delivery, "time", sleep)
+    monkeypatch.setattr(delivery, "PAUSE", 10.0)
+
+
+@pytest.mark.usefixtures("clock")
+def test_an_alert_that_comes_late_leaves_the_channels_their_own_time() -> None:
+    none, both = ({"team": (a, 0.0), "post": (a, 0.0)} for a in (0.0, 1.0))
+    late = Pretended([none] * 11 + [both], [[]] * 5 + [[alert()]])  # there at 50 s, told at 100 s
+    told = delivery.delivered(late, {}, none, 60)
+    assert told.seconds == {"team": 100.0, "post": 100.0} and not told.missing
+    never = delivery.delivered(Pretended([none], [[]] * 5 + [[alert()]]), {}, none, 60)
+    assert never.missing == ["team", "post"] and not never.seconds
+
+
+@pytest.mark.usefixtures("clock")
+def test_what_channels_took_of_another_alert_does_not_count() -> None:
+    none, other = ({"team": (a, 0.0), "post": (a, 0.0)} for a in (0.0, 1.0))
+    repeated = delivery.delivered(Pretended([none, other], [[], [], [alert()]]), {}, none, 60)
+    assert repeated.missing == ["team", "post"] and not repeated.seconds
+    own = other | {"team": (2.0, 0.0)}
+    told = delivery.delivered(Pretended([none, other, other, own], [[], [], [alert()]]), {}, none, 60)
+    assert told.seconds.keys() == {"team"} and told.missing == ["post"]
+
+
+@pytest.mark.usefixtures("clock")
+def test_what_is_told_at_once_as_the_alert_comes_counts() -> None:
+    """It may be taken after the last look that found no alert, and before the first that does."""
+    none, both = ({"team": (a, 0.0), "post": (a, 0.0)} for a in (0.0, 1.0))
+    for alerts in ([[], [alert()]], [[alert()]]):
+        looks = [none, both] if len(alerts) > 1 else [both]
+        assert not delivery.delivered(Pretended(looks, alerts), {}, none, 60).missing
 
 
 def test_an_alert_that_does_not_come_or_is_hushed_was_not_delivered() -> None:

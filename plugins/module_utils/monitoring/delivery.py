@@ -114,14 +114,18 @@ def test(alertmanager: Alertmanager, channels: Sequence[str], timeout: float) ->
 
 
 def delivered(alertmanager: Alertmanager, labels: Mapping[str, str], before: Counts, timeout: float) -> Waited:
-    """Waits until an alert with these labels is there, and until every channel that gets it has taken something."""
+    """Waits until an alert with these labels is there, and then until every channel that gets it has taken something.
+
+    ``before`` are counts of when it was not there. What channels took until it came was of other alerts.
+    """
     began = time.monotonic()
-    found: list[dict[str, Any]] = []
-    while not found:
-        found = alertmanager.alerts(labels)
-        if not found and time.monotonic() - began > timeout:
+    now = alertmanager.counts()
+    while not (found := alertmanager.alerts(labels)):
+        before = now
+        if time.monotonic() - began > timeout:
             return Waited({}, problem=f"Alertmanager heard of no alert with {_told(labels)} within {timeout:g} s")
-        time.sleep(0 if found else PAUSE)
+        time.sleep(PAUSE)
+        now = alertmanager.counts()
     status = found[0]["status"]
     if hushed := status["silencedBy"] or status["inhibitedBy"] or status.get("mutedBy"):
         return Waited({}, problem=f"the alert is there, and silenced or inhibited by {', '.join(hushed)}")
@@ -140,14 +144,15 @@ def gone(alertmanager: Alertmanager, labels: Mapping[str, str], timeout: float) 
 
 
 def _wait(am: Alertmanager, before: Counts, channels: Iterable[str], began: float, timeout: float) -> Waited:
+    """Seconds are counted from ``began``, the timeout from now: the alert's own time takes none of the channels'."""
+    waits = time.monotonic()
     seconds: dict[str, float] = {}
     missing = list(channels)
     while True:
-        now = am.counts()
-        passed = time.monotonic() - began
-        seconds |= {channel: passed for channel in missing if taken(before, now, channel)}
+        now, at = am.counts(), time.monotonic()
+        seconds |= {channel: at - began for channel in missing if taken(before, now, channel)}
         missing = [channel for channel in missing if channel not in seconds]
-        if not missing or passed > timeout:
+        if not missing or at - waits > timeout:
             return Waited(seconds, missing)
         time.sleep(PAUSE)
 
