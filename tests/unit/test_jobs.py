@@ -148,14 +148,27 @@ def test_an_inventory_changes_adds_and_leaves_out() -> None:
 
 
 def test_what_is_for_a_group_is_there_where_the_group_has_hosts() -> None:
-    names: dict[str, set[str]] = {"monitor": {"measure", "report"}, "alertmanager": {"alert-test"}, "edge": set()}
+    names: dict[str, set[str]] = {
+        "monitor": {"measure", "report", "report-day"},
+        "alertmanager": {"alert-test"},
+        "edge": set(),
+    }
     for group, wanted in names.items():
         found = standard({"alertmanager": [], group: ["kiwi1"]})
         there = {job.name for job in read_jobs(found, "Etc/UTC")}
-        assert there & {"measure", "report", "alert-test"} == wanted
+        assert there & {"measure", "report", "report-day", "alert-test"} == wanted
         assert "health" in there
     changed = listed([{"name": "alert-test", "schedule": "FREQ=DAILY;BYHOUR=3"}], {"monitor": ["kiwi1"]})
     assert "alert-test" not in {entry["name"] for entry in changed}
+
+
+def test_a_day_and_a_week_have_their_report() -> None:
+    known = {job.name: job for job in jobs() if job.playbook == "playbooks/report.yml"}
+    told = {name: (job.variables["period"], job.schedule and job.schedule.calendar) for name, job in known.items()}
+    assert told == {
+        "report-day": ("24h", "*-*-* 06:30:00 Asia/Seoul"),
+        "report": ("7d", "Mon *-*-* 06:00:00 Asia/Seoul"),
+    }
 
 
 def test_answers_are_held_against_the_survey() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.slipway.ops.plugins.filter.jobs import jobs as listed
 from ansible_collections.slipway.ops.plugins.filter.load import load_problem
 from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import read_card, serves
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.kpis import requirements
@@ -140,6 +141,17 @@ def test_nobody_is_told_of_instances_that_need_not_run_and_their_metrics_have_a_
             ports = {first + number for first in service["ports"].values() for number in range(most)}
             assert {int(port) for port in re.findall(r"\b\d+\b", static["targets"])} == ports, service["name"]
             assert static["labels"]["expected"] == "no", service["name"]
+
+
+@pytest.mark.parametrize("system", ["modelops", "receipts"])
+def test_the_report_of_the_day_is_made_and_mailed(system: str) -> None:
+    values = said(system)
+    groups = yaml.safe_load((ROOT / "inventories" / system / "hosts.yml").read_text())["all"]["children"]
+    (daily,) = (one for one in listed(values.get("jobs_list", []), groups) if one["name"] == "report-day")
+    assert daily["variables"] == {"period": "24h"} and daily["schedule"].startswith("FREQ=DAILY")
+    # The host that makes it is Prometheus', and knows the mail server of the alerts.
+    assert values["report_mail_to"] and values["alertmanager_mail_host"] and values["alertmanager_mail_from"]
+    assert next(iter(groups["monitor"]["hosts"])) in groups["alertmanager"]["hosts"]
 
 
 def test_neither_the_alert_nor_the_check_of_targets_asks_for_what_need_not_run() -> None:
