@@ -231,6 +231,12 @@ def read_standing(service: str, directory: Path = DIRECTORY) -> Standing | None:
         return None
 
 
+def standings(directory: Path = DIRECTORY) -> dict[str, Standing]:
+    """How the last bake of each service of this host stands or ended."""
+    services = [path.name.removesuffix(".standing.json") for path in sorted(directory.glob("*.standing.json"))]
+    return {service: found for service in services if (found := read_standing(service, directory))}
+
+
 def begin(order: Order, directory: Path = DIRECTORY) -> None:
     """Has the host watch from now on, also after it was started anew."""
     write(order.service, "standing", asdict(standing(order, "baking")), 0o644, directory)

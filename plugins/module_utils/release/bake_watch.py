@@ -35,6 +35,7 @@ def main(argv: list[str]) -> int:
     outcome = watch(order)
     Spool().leave([bake.record(order, outcome).as_dict()], f"bake-{order.service}")
     bake.end(order, outcome)
+    metrics.publish(Path(order.root))
     alert = "<1>" if outcome.state in ("rolled_back", "stuck") else "<5>"
     sys.stdout.write(f"{alert}{order.service}: {outcome.sentence()}\n")
     sys.stdout.flush()

@@ -335,6 +335,24 @@ def test_a_host_that_is_edge_and_app_host_is_both(monkeypatch: pytest.MonkeyPatc
     assert (last["event"], last["action"], last["version"], last["by"]) == ("done", "rollback", "1", "bake on edge1")
 
 
+@pytest.mark.parametrize("state", ["stuck", "passed"])
+def test_how_a_bake_ended_is_published_when_it_is_written_down(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str
+) -> None:
+    told, published = order(root="/srv/elsewhere"), []
+    ended = bake.standing(told, state, "it is bad")
+    written = bake.end
+    monkeypatch.setattr(bake, "read_order", lambda service: told)
+    monkeypatch.setattr(bake, "end", lambda order, outcome: written(order, outcome, tmp_path))
+    monkeypatch.setattr(bake_watch, "watch", lambda order: ended)
+    monkeypatch.setattr(bake_watch.Spool, "leave", lambda spool, records, name: None)
+    monkeypatch.setattr(
+        bake_watch.metrics, "publish", lambda root: published.append((root, bake.standings(tmp_path)["shop"].state))
+    )
+    assert bake_watch.main(["", "shop"]) == 0
+    assert published == [(Path("/srv/elsewhere"), state)]
+
+
 def test_a_server_in_maintenance_is_nobodys_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     edge = Pools("UP", "MAINT", "DOWN", "MAINT (via shop/a1-1)", "MAINT (resolution)")
     senses = bake_senses.EdgeSenses(order(colour="blue"), edge)  # type: ignore[arg-type]
