@@ -204,10 +204,27 @@ def plan_deploy(truth: Truth, surveys: Surveys, version: str, force: bool = Fals
         previous = idle if proving and idle and idle.version == before.get("version") else None
         nothing = not (proving or truth.incomplete or truth.split)
         found = None if proving else _found(truth)
+        if not (nothing or previous):
+            previous = _kept_by_a_bake(truth, surveys)
         return Plan(live, previous, truth.incomplete, switch=False, nothing=nothing, found=found, **common)
     target = Running(other(truth.pointed), version)
     warm = idle if idle and idle.version != version else None
     return Plan(target, live, list(surveys), switch=True, nothing=False, warm=warm, found=_found(truth), **common)
+
+
+def _kept_by_a_bake(truth: Truth, surveys: Surveys) -> Running | None:
+    """What the live release's bake would go back to. This run ends that bake, and begins another where it can."""
+    bakes = [survey["bake"] for survey in surveys.values() if survey.get("bake")]
+    bake = next((one for one in bakes if truth.live and one["version"] == truth.live.version), None)
+    if bake is None:
+        return None
+    if truth.idle and truth.idle.version == bake["previous_version"]:
+        return truth.idle
+    truth.notes.append(
+        f"the bake of {bake['version']} ends with this run: {bake['previous_version']}, to which it would go back, "
+        "does not run on every host"
+    )
+    return None
 
 
 def plan_rollback(truth: Truth, surveys: Surveys, to: str | None = None) -> Plan:

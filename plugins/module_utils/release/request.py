@@ -148,7 +148,7 @@ def bake_problems(surveys: Mapping[str, Variables], plan: Mapping[str, Any], ove
     if not bakes or plan["action"] != "deploy" or plan["nothing"] or override:
         return []
     bake = bakes[0]
-    if bake["version"] == plan["target"]["version"]:
+    if bake["version"] == plan["target"]["version"] and not plan.get("switch"):
         return []
     until = datetime.datetime.fromtimestamp(bake["until"], datetime.timezone.utc).strftime("%H:%M:%S UTC")
     return [

@@ -218,9 +218,20 @@ def baking(version: str = "2") -> dict[str, Any]:
         ({"action": "deploy", "nothing": False, "target": {"version": "3"}}, "", True),
         ({"action": "deploy", "nothing": False, "target": {"version": "3"}}, "it burns", False),
         ({"action": "deploy", "nothing": False, "target": {"version": "2"}}, "", False),
+        ({"action": "deploy", "nothing": False, "target": {"version": "2"}, "switch": False}, "", False),
+        ({"action": "deploy", "nothing": False, "target": {"version": "2"}, "switch": True}, "", True),
+        ({"action": "deploy", "nothing": False, "target": {"version": "2"}, "switch": True}, "it burns", False),
         ({"action": "rollback", "nothing": False, "target": {"version": "1"}}, "", False),
     ],
-    ids=["another release", "with a reason", "the same again", "a rollback"],
+    ids=[
+        "another release",
+        "with a reason",
+        "the same again",
+        "where it is",
+        "forced",
+        "forced, a reason",
+        "a rollback",
+    ],
 )
 def test_a_bake_is_not_robbed_of_its_way_back(plan: dict[str, Any], override: str, refused: bool) -> None:
     found = bake_problems(baking(), plan, override)

@@ -108,6 +108,31 @@ def test_another_version_after_a_killed_run_records_what_was_found() -> None:
     assert plan.previous == Running("green", "2") and "never ended" in plan.notes[0]
 
 
+def baking(told: dict[str, Any], previous: str = "1") -> dict[str, Any]:
+    return told | {"bake": {"version": "2", "previous_version": previous, "until": 1.0}}
+
+
+def lame(told: dict[str, Any], colour: str) -> dict[str, Any]:
+    told["colours"][colour] = {"version": "2", "running": 1, "complete": False}
+    return told
+
+
+def test_a_release_that_bakes_and_lost_an_instance_bakes_on_with_its_way_back() -> None:
+    hosts = {"a": baking(host("1", "2")), "b": baking(lame(host("1", "2"), "green"))}
+    plan = deploy({"e": "green"}, hosts, "2")
+    assert (plan.start, plan.switch, plan.previous, plan.notes) == (["b"], False, Running("blue", "1"), [])
+    assert deploy({"e": "green"}, {"a": baking(host("1", "2"))}, "2").nothing
+
+
+def test_a_bake_that_has_nothing_to_go_back_to_on_a_new_host_ends_and_says_so() -> None:
+    hosts = {"a": baking(host("1", "2")), "new": host()}
+    plan = deploy({"e": "green"}, hosts, "2")
+    assert (plan.start, plan.previous) == (["new"], None)
+    assert plan.notes == ["the bake of 2 ends with this run: 1, to which it would go back, does not run on every host"]
+    hosts = {"a": baking(host("0", "2")), "b": baking(lame(host("0", "2"), "green"))}
+    assert deploy({"e": "green"}, hosts, "2").previous is None, "what is warm is not what it would go back to"
+
+
 def test_a_warm_rollback_is_a_switch_alone() -> None:
     hosts = {"a": host("1", "2", events("done 1 blue", "done 2 green"))}
     plan = rollback({"e": "green"}, hosts)
