@@ -139,8 +139,9 @@ def find_truth(edges: Mapping[str, str], surveys: Surveys) -> Truth:
         told = ", ".join(f"{edge} {colour}" for edge, colour in truth.split.items())
         truth.notes.append(f"the edges disagreed ({told}); {pointed} counts")
     truth.notes += _idle_workers(truth.pointed, surveys)
-    if events and str(events[-1].get("by", "")).startswith(history.BAKE):
-        bad, event = events[-1]["previous"]["version"], events[-1]
+    event = next((one for one in reversed(events) if one["event"] in history.LIVE_EVENTS), {})
+    if str(event.get("by", "")).startswith(history.BAKE):
+        bad = event["previous"]["version"]
         truth.notes.append(f"{bad} was rolled back by its bake at {event['at']}: {event['reason']}")
     killed = history.unfinished(events)
     if killed:

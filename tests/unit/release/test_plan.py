@@ -133,6 +133,16 @@ def test_a_bake_that_has_nothing_to_go_back_to_on_a_new_host_ends_and_says_so() 
     assert deploy({"e": "green"}, hosts, "2").previous is None, "what is warm is not what it would go back to"
 
 
+def test_that_a_bake_went_back_is_told_until_another_release_is_live() -> None:
+    told = events(
+        "done 1 blue", "done 2 green", "done 1 blue rollback", "scaled 1 blue", "failed 3 green", "done 4 green"
+    )
+    told[2] |= {"by": "bake on edge1", "reason": "it is bad", "previous": {"version": "2", "colour": "green"}}
+    said = "2 was rolled back by its bake at 2026-11-21T00:00:02Z: it is bad"
+    for length, notes in ((2, []), (3, [said]), (4, [said]), (5, [said]), (6, [])):
+        assert find_truth({"e": "blue"}, {"a": host("1", "2", told[:length])}).notes == notes, length
+
+
 def test_a_warm_rollback_is_a_switch_alone() -> None:
     hosts = {"a": host("1", "2", events("done 1 blue", "done 2 green"))}
     plan = rollback({"e": "green"}, hosts)
