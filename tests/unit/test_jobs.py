@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.slipway.ops.plugins.filter.jobs import jobs as listed
 from ansible_collections.slipway.ops.plugins.filter.jobs import standard
 from ansible_collections.slipway.ops.plugins.module_utils.awx.client import AwxError, Client, Login
@@ -30,6 +32,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import (
 )
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.run import Settings, command
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.schedule import ScheduleError, parse_schedule
+from ansible_collections.slipway.ops.plugins.module_utils.release.guards import Said
 from awx_server import TOKEN, Awx, Server, rrule_problem
 from playbook import ROOT, SETTINGS, play
 
@@ -253,7 +256,7 @@ def test_what_was_changed_by_hand_is_told_and_put_back(awx: Awx) -> None:
     one(awx, "job_templates", "drill")["extra_vars"] = "---\nforce: yes"
     one(awx, "schedules", "drift")["enabled"] = False
     deploy = one(awx, "job_templates", "deploy")["id"]
-    awx.surveys[("job_templates", deploy)]["spec"].pop()
+    del awx.surveys[("job_templates", deploy)]["spec"][1:]
     awx.links[("job_templates", deploy, "credentials")].clear()
     approval = next(iter(awx.objects["workflow_approval_templates"].values()))
     approval["timeout"] = 1
@@ -269,7 +272,7 @@ def test_what_was_changed_by_hand_is_told_and_put_back(awx: Awx) -> None:
         "job_templates health: limit app1 → ",
         "job_templates drill: extra_vars ---",
         "schedules drift: enabled false → true",
-        "job_templates deploy: survey ['service'] → ['service', 'version']",
+        "job_templates deploy: survey ['service'] → ['service', 'version', 'change', 'approved_by', 'override']",
         "job_templates deploy: credentials + kiwi-ssh",
         "timeout 1 → 14400",
     ):
@@ -380,6 +383,19 @@ def test_refusals_are_told_with_what_was_tried(awx: Awx) -> None:
         Client(Login("http://awx.example.test", TOKEN))
     with pytest.raises(AwxError, match="Connection refused"):
         Client(Login("http://127.0.0.1:9", TOKEN)).version()
+
+
+def test_the_job_that_deploys_asks_for_all_that_its_guards_hear() -> None:
+    """Else one that somebody has approved ends with 'A release needs the approval of …'."""
+    deploy = next(job for job in jobs() if job.name == "deploy")
+    asked = {question.variable: question for question in deploy.survey}
+    heard = {field.name for field in dataclasses.fields(Said)} - {"by"}
+    taken = yaml.safe_load((ROOT / "playbooks/arguments/deploy.yml").read_text())["options"]
+    assert heard <= asked.keys() and heard <= taken.keys()
+    assert not any(asked[name].required for name in heard)
+    given = {"service": "shop", "version": "1.2.0"}
+    assert answered(deploy, given) == given, "who needs none is asked for none"
+    assert answered(deploy, given | {"change": "CHG-1"}) == given | {"change": "CHG-1"}
 
 
 def test_the_playbook_applies_twice_as_an_operator_does(awx: Awx, tmp_path: Path) -> None:

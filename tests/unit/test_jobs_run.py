@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import Jobs
 JOBS: list[dict[str, Any]] = [
     {"name": "site", "playbook": "playbooks/site.yml", "approval": "1m"},
     {"name": "rollback", "playbook": "playbooks/rollback.yml", "survey": [{"variable": "service"}]},
+    {
+        "name": "deploy",
+        "playbook": "playbooks/deploy.yml",
+        "approval": "1m",
+        "survey": [{"variable": "service"}, {"variable": "approved_by", "required": False}],
+    },
     {"name": "open", "playbook": "playbooks/open.yml", "survey": [{"variable": "code", "type": "password"}]},
 ]
 # Stands for ansible-playbook: keeps what it was told, and waits where it is asked to.
@@ -80,6 +87,32 @@ def test_an_approval_is_the_word_that_an_environment_may_be_changed(
     monkeypatch.setattr(program, "_approved", lambda *_: True)
     assert program.run(controller.settings, controller.settings.job("site"), {}) == 0
     assert controller.variables() == {"confirm": "production"}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "given", "told"),
+    [("approved", {}, "kim"), ("approved", {"approved_by": "lead"}, "lead"), ("denied", {}, "")],
+    ids=["who approved", "as was answered", "nobody"],
+)
+def test_who_approves_a_release_is_told_to_it(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch, verdict: str, given: dict[str, str], told: str
+) -> None:
+    """Else its own guard would ask for an approval that it has."""
+    job = controller.settings.job("deploy")
+    monkeypatch.setenv("SUDO_USER", "kim")
+    monkeypatch.setattr(program, "PAUSE", 0.02)
+
+    def says() -> None:
+        while not (controller.state / "deploy.asked").exists():
+            time.sleep(0.02)
+        program.answer(controller.settings, job, verdict)
+
+    approver = threading.Thread(target=says)
+    approver.start()
+    code = program.run(controller.settings, job, {"service": "shop"} | given)
+    approver.join()
+    assert code == (0 if told else program.DENIED) and controller.told.exists() == bool(told)
+    assert not told or controller.variables() == {"service": "shop", "approved_by": told, "confirm": "production"}
 
 
 def test_without_one_whoever_starts_it_says_so(controller: Controller) -> None:

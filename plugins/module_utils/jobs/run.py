@@ -32,6 +32,7 @@ DENIED, REFUSED, LATE, STOPPED = 77, 64, 124, 143  # exit codes
 NEVER = 77  # of `last`
 KEPT = 40  # lines of the end of a run
 CONFIRM = "confirm"  # the environment that whoever starts or approves a job says may be changed
+APPROVER = "approved_by"  # a question that the approval answers where nobody else has
 ANSWERS = ".answers.json"  # behind the process that they are of
 PAUSE = 1.0  # seconds between two looks for an approval
 
@@ -95,8 +96,11 @@ def run(settings: Settings, job: Job, given: Mapping[str, str]) -> int:
     # Also when the unit is stopped: answers, and what was said, are dealt with as at any other end.
     signal.signal(signal.SIGTERM, _ended)
     with _own(last, "w") as kept:
-        if job.approval and not _approved(settings, job, kept):
+        approver = _approved(settings, job, kept) if job.approval else ""
+        if job.approval and not approver:
             return DENIED
+        if approver and APPROVER in asked:
+            variables = {APPROVER: approver} | variables
         confirmed = given.get(CONFIRM) or (settings.environment if job.approval else "")
         variables = ({CONFIRM: confirmed} if confirmed else {}) | variables
         with _answers(settings, variables) as path:
@@ -166,8 +170,8 @@ def _played(argv: Sequence[str], project: str, timeout: int, kept: Any) -> int:
     return LATE if late else code if code >= 0 else 128 - code
 
 
-def _approved(settings: Settings, job: Job, kept: Any) -> bool:
-    """Waits until somebody says yes or no; silence is a no."""
+def _approved(settings: Settings, job: Job, kept: Any) -> str:
+    """Waits until somebody says yes or no, and who said yes; silence is a no, and a no is nobody."""
     asked, answer = settings.state / f"{job.name}.asked", settings.state / f"{job.name}.answer"
     answer.unlink(missing_ok=True)
     with _own(asked, "w") as file:
@@ -180,11 +184,11 @@ def _approved(settings: Settings, job: Job, kept: Any) -> bool:
                 verdict, _, by = answer.read_text(encoding="utf-8").strip().partition(" ")
                 kept.write(f"{verdict} by {by}\n")
                 print(f"{verdict} by {by}", flush=True)
-                return verdict == "approved"
+                return by if verdict == "approved" else ""
             time.sleep(PAUSE)
         kept.write(f"Nobody approved it within {job.approval} s.\n")
         print(f"nobody approved it within {job.approval} s", flush=True)
-        return False
+        return ""
     finally:
         asked.unlink(missing_ok=True)
         answer.unlink(missing_ok=True)
