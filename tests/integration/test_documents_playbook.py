@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Store
 from pages import Reader, resolved
@@ -110,6 +111,29 @@ def test_what_cannot_be_meant_is_refused(kiwi: Path, tmp_path: Path, variables: 
     refused = run(kiwi, tmp_path, **variables)
     assert refused.code != 0 and said in refused.said and "Traceback" not in refused.output
     assert not (tmp_path / "documents").exists()
+
+
+@pytest.mark.parametrize(
+    ("inventory", "variables", "listed"),
+    [
+        (KIWI, {}, False),
+        (KIWI, {"jobs_list": [{"name": "drift", "enabled": False}]}, True),
+        (KIWI, {"awx_url": "https://awx.example.test"}, True),
+        (KIWI.replace("monitor:", "controller: {hosts: {kiwi1: }}, monitor:"), {}, True),
+    ],
+    ids=["nothing runs any", "a list", "AWX", "a controller"],
+)
+def test_jobs_are_told_where_something_runs_them(
+    kiwi: Path, tmp_path: Path, inventory: str, variables: dict[str, Any], listed: bool
+) -> None:
+    """The inventory says them, as an operator writes it; what the command line says is no part of it."""
+    kiwi.write_text(inventory)
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text(yaml.safe_dump(variables))
+    done = run(kiwi, tmp_path)
+    assert done.code == 0, done.output
+    said = (tmp_path / "documents/en/operations.md").read_text()
+    assert ("No job is on the list" in said, "All checks of the inventory" in said) == (not listed, listed)
 
 
 def test_a_part_of_a_system_has_no_documents(kiwi: Path, tmp_path: Path) -> None:
