@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.plugins.loader import cache_loader
+from ansible_collections.slipway.ops.plugins.filter.jobs import standard
 from ansible_collections.slipway.ops.plugins.plugin_utils.start.answers import AnswersError, read_answers
 from ansible_collections.slipway.ops.plugins.plugin_utils.start.project import files_of, groups_of, plan, secrets_of
 from ansible_collections.slipway.ops.plugins.plugin_utils.start.ssh_from import PRIVATE, default_networks, source_toward
@@ -237,6 +238,28 @@ def test_what_was_written_passes_the_first_play(start: Any, changes: dict[str, A
     } == {0o600}
     password = (place / ".vault-password").read_text().strip()
     assert password not in run.output and changes.get("become_password", password) not in run.output
+
+
+def test_the_jobs_run_playbooks_that_are_in_the_project(start: Any) -> None:
+    """As `slipway-job` and AWX's runner start them: in the project, with its own ansible.cfg."""
+    run, place = start(hosts=hosts(2))
+    assert run.code == 0, run.output
+    groups = ("monitor", "alertmanager", "edge")
+    listed = [job["playbook"] for job in standard({group: ["kiwi1"] for group in groups})]
+    assert {"playbooks/health.yml", "playbooks/alert_test.yml", "playbooks/deploy.yml"} <= set(listed)
+    books = {str(path.relative_to(place)) for path in (place / "playbooks").iterdir()}
+    assert set(listed) <= books
+    kept = {name: value for name, value in SETTINGS.items() if name != "ANSIBLE_CONFIG"}
+    done = subprocess.run(
+        ["ansible-playbook", "-i", "hosts.yml", "--syntax-check", *sorted(books)],
+        cwd=place,
+        env=os.environ | kept,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 RULES = """

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import yaml
 from ansible_collections.slipway.ops.plugins.plugin_utils.start.answers import Answers
 
 TEMPLATES = Path(__file__).with_name("files")
+JOBS = Path(__file__).resolve().parents[3] / "roles/jobs/files/jobs.yml"
+ALSO = ("playbooks/documents.yml", "playbooks/load.yml", "playbooks/scale.yml")
+"""What a list of jobs may well name, beside the standard one."""
 LETTERS = string.ascii_letters + string.digits
 VAULT = "group_vars/all/vault.yml"
 PASSWORD_FILE = ".vault-password"  # noqa: S105 (a name)
@@ -92,7 +96,13 @@ def files_of(facts: Mapping[str, Any]) -> dict[str, str]:
         text = environment.get_template(name).render(facts)
         if text.strip():
             found[path] = text
-    return found
+    return found | playbooks()
+
+
+def playbooks() -> dict[str, str]:
+    """A job runs a file of the project, with AWX as by the clock: each is one line, and the collection's playbook."""
+    named = {str(job["playbook"]) for job in yaml.safe_load(JOBS.read_text(encoding="utf-8"))}
+    return {path: f"---\n- import_playbook: slipway.ops.{Path(path).stem}\n" for path in sorted(named | set(ALSO))}
 
 
 def vault_text(values: Mapping[str, str]) -> str:
