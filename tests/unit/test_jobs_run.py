@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -137,6 +138,22 @@ def test_another_user_than_the_jobs_is_refused(controller: Controller, monkeypat
     monkeypatch.setattr(program.os, "geteuid", lambda: controller.state.stat().st_uid + 1)
     with pytest.raises(JobsError, match=r"Jobs run as \w+: runuser -u"):
         program._refuse_another_user(controller.settings)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["of another user", "not there"])
+def test_a_project_that_a_job_cannot_write_in_is_refused_before_anything_runs(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """Each playbook would fail where it writes its report, and say something else each time."""
+    allowed = os.access
+    project = Path(controller.settings.project)
+    if there:
+        monkeypatch.setattr(program.os, "access", lambda path, mode: str(path) != str(project) and allowed(path, mode))
+    settings = dataclasses.replace(controller.settings, project=str(project if there else project / "nowhere"))
+    with pytest.raises(JobsError, match=r"is no directory in which \w+ can write.*chown -R .*Nothing was run"):
+        program.run(settings, settings.job("site"), {})
+    assert not controller.told.exists() and not (controller.state / "site.asked").exists()
+    assert "in which" in program.said((controller.state / "site.last").read_text()), "who is told of the end hears it"
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

@@ -96,6 +96,7 @@ def run(settings: Settings, job: Job, given: Mapping[str, str]) -> int:
     # Also when the unit is stopped: answers, and what was said, are dealt with as at any other end.
     signal.signal(signal.SIGTERM, _ended)
     with _own(last, "w") as kept:
+        _refuse_a_project_of_others(settings, kept)
         approver = _approved(settings, job, kept) if job.approval else ""
         if job.approval and not approver:
             return DENIED
@@ -258,6 +259,18 @@ def _refuse_another_user(settings: Settings) -> None:
     if os.geteuid() != owner:
         name = pwd.getpwuid(owner).pw_name
         raise JobsError([f"Jobs run as {name}: runuser -u {name} -- slipway-job run …, or systemctl start."])
+
+
+def _refuse_a_project_of_others(settings: Settings, kept: Any) -> None:
+    """Playbooks leave reports and facts in it. Whoever is told of the end hears why."""
+    if not os.access(settings.project, os.W_OK | os.X_OK):
+        name = pwd.getpwuid(os.geteuid()).pw_name
+        told = (
+            f"{settings.project} is no directory in which {name} can write, and jobs leave their reports and facts"
+            f" there: chown -R {name} {settings.project}"
+        )
+        kept.write(f"ERROR! {told}\n")
+        raise JobsError([f"{told}. Nothing was run."])
 
 
 def _passwords(job: Job, given: Mapping[str, str]) -> dict[str, str]:
