@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import cache_loader
+from ansible_collections.slipway.ops.plugins.module_utils.evidence.store import Store
 from ansible_collections.slipway.ops.plugins.plugin_utils.preflight import playbook_options
 from playbook import ROOT, SETTINGS, play
 
@@ -304,6 +306,26 @@ def test_reports_go_to_the_directory_in_which_the_playbook_runs(site: Site, tmp_
     said = site({"app": ["app1"]}, playbook="health", health_defaults=False)
     assert f"{tmp_path}/reports/health.json" in said
     assert (tmp_path / "reports" / "health.json").exists()
+
+
+def test_health_is_evidence_also_where_no_report_can_be_written(site: Site, tmp_path: Path) -> None:
+    """A job in a project of root's: it fails, and what it measured is kept."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "store").mkdir(mode=0o750)
+    local = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable}
+    said = site(
+        {"app": ["app1"]},
+        playbook="health",
+        host_vars={"app1": local},
+        health_defaults=False,
+        health_checks=[{"id": "operations.sample.one", "kind": "command", "argv": ["true"]}],
+        health_report_dir=f"{tmp_path}/file/reports",
+        evidence_host="localhost",
+        evidence_store=f"{tmp_path}/store",
+    )
+    assert "Make the directory" in said and "/file" in said
+    kept = Store(tmp_path / "store").read().records
+    assert ("operations.sample.one", "pass") in [(one["id"], one["verdict"]) for one in kept]
 
 
 def test_a_host_that_is_named_with_an_empty_text_is_the_default(site: Site) -> None:
