@@ -282,6 +282,28 @@ def test_what_is_asked_for_is_found_or_left_with_a_reason() -> None:
                 assert document in made and (not section or section in made[document]), found
 
 
+@pytest.mark.parametrize(
+    ("system", "words", "kind"),
+    [
+        ("A", "Failure test of the database", "found"),
+        ("A", "Failure tests of an instance", "left"),
+        ("A", "under load", "found"),
+        ("A", "Instances that follow the load", "found"),
+        ("A", "further servers of the cloud", "left"),
+        ("A", "Notice to users", "found"),
+        ("A", "Image scan", "left"),
+        ("C", "Vulnerability scans", "found"),
+        ("C", "VPN or bastion", "found"),
+        ("D", "Kubernetes manifests", "found"),
+        ("D", "CDN", "left"),
+    ],
+)
+def test_a_line_that_is_lost_or_turned_round_is_seen(system: str, words: str, kind: str) -> None:
+    """What systems ask for by their own documents, and whether Slipway does it."""
+    (entry,) = (one for one in data("asked.yml") if one["system"] == system and words in one["asked"]["en"])
+    assert kind in entry, entry
+
+
 def test_what_a_playbook_does_is_not_left_to_people() -> None:
     found = " ".join(one for entry in data("asked.yml") for one in entry.get("found", []))
     assert {"notice", "kubernetes"} <= {*re.findall(r"slipway\.ops\.(\w+)", found)} and "completion#cost" in found
