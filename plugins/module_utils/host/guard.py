@@ -122,9 +122,10 @@ class Guard:
             self._arm(seconds)
             for wanted, live in change.files:
                 _install(wanted, live)
-            failed = (change.check and _failure(change.check)) or _failure(change.apply)
+            refused = _failure(change.check) if change.check else ""
+            failed = refused or _failure(change.apply)
         if failed:
-            self.take_back()
+            self.take_back(*(["--files"] if refused else []))  # nobody has read them then
             raise GuardError(f"{failed}. What was there before is in effect again.")
         return attempt
 
@@ -141,11 +142,11 @@ class Guard:
         subprocess.run(["systemctl", "stop", f"{self.timer}.timer"], capture_output=True, check=False)
         return True
 
-    def take_back(self) -> None:
-        """Ends a trial that is under way, by what its timer would run."""
+    def take_back(self, *words: str) -> None:
+        """Ends a trial that is under way, by what its timer would run; with ``--files`` nothing is applied."""
         if not self.trial.exists():
             return
-        if failed := _failure(["/bin/sh", str(self.trial / "undo")]):
+        if failed := _failure(["/bin/sh", str(self.trial / "undo"), *words]):
             raise GuardError(f"what was before the last change of {self.name} could not be put back: {failed}")
 
     def taken_back_at(self) -> str:
