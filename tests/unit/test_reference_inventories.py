@@ -99,6 +99,17 @@ def test_containers_are_the_same_hosts_in_the_same_groups(system: str) -> None:
     assert members(system, "hosts.yml") == members(system, "containers.yml")
 
 
+@pytest.mark.parametrize("file", ["hosts.yml", "containers.yml"])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_what_the_hosts_file_says_counts(system: str, file: str) -> None:
+    """Ansible takes a group file's value over one of the inventory file's group `all`."""
+    place = ROOT / "inventories" / system
+    said = yaml.safe_load((place / file).read_text())["all"]["vars"]
+    groups = {path: yaml.safe_load(path.read_text()) for path in (place / "group_vars").rglob("*.yml")}
+    unheard = {str(path.relative_to(place)): sorted(set(said) & set(own)) for path, own in groups.items()}
+    assert not any(unheard.values()), unheard
+
+
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_nobody_changes_production_unasked(system: str, tmp_path: Path) -> None:
     asked = first_play(system, "hosts.yml", tmp_path)
