@@ -158,7 +158,8 @@ def test_a_project_that_a_job_cannot_write_in_is_refused_before_anything_runs(
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_one_that_is_stopped_leaves_no_answers_and_says_so(controller: Controller, how: signal.Signals) -> None:
-    command = [sys.executable, "-c", controller.script, "run", "open"]
+    default = ["env", "--default-signal=INT"]  # a background job of a shell would have it ignored
+    command = [*default, sys.executable, "-c", controller.script, "run", "open"]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=os.environ | {"FAKE_SLEEP": "600"}
     )
