@@ -92,7 +92,7 @@ def test_it_is_no_root_and_may_only_look(host):
     )
     assert "0" not in status["Uid"].split()
     assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 1 << 13  # NET_RAW
-    assert host.file(EVENTS).mode == 0o640
+    assert (host.file(EVENTS).mode, host.file(EVENTS).group) == (0o640, "adm"), "role logs reads it"
 
 
 def test_events_are_counted_by_severity_over_a_rotation(host, stranger):
