@@ -102,6 +102,8 @@ def test_events_are_counted_by_severity_over_a_rotation(host, stranger):
     assert until(lambda: counted(host, name) == before)
     host.check_output("logrotate --force /etc/logrotate.d/slipway-intrusion-detection")
     assert told(host, MARKED) == [] and seen(host, stranger, MARKER, MARKED)
+    # Who sends logs is of this group, and where root may not read all, of no other.
+    assert MARKED in host.check_output(f"setpriv --reuid=nobody --regid=adm --clear-groups cat {EVENTS}")
     assert until(lambda: counted(host, name) == before + 1)
     assert until(lambda: counted(host, "slipway_intrusion_detection_packets_total") > 0)  # it tells every 8 seconds
 
