@@ -57,12 +57,12 @@ class Record:
     def beyond(self, parts: Iterable[str], budget: float, unknown: float) -> set[str]:
         """Which of them do not fit into so many seconds.
 
-        What never passed is first, then what waited longest, then what is short.
+        What never passed is first, then what waited longest, then what is short; the same of the same parts each time.
         """
 
-        def turn(part: str) -> tuple[bool, int, float]:
+        def turn(part: str) -> tuple[bool, int, float, str]:
             last = self.passed.get(part)
-            return last is not None, -(last.left_out if last else 0), self.seconds(part, unknown)
+            return last is not None, -(last.left_out if last else 0), self.seconds(part, unknown), part
 
         left = budget
         put_off = set()

@@ -158,6 +158,8 @@ def test_what_does_not_fit_into_a_run_is_put_off_and_first_next_time(tmp_path: P
     record.note({"middle": Passed("new", "5d6e7f8", 300)}, {"long"}, set(seconds))
     assert record.beyond(seconds, 1000, 300) == {"middle"}
     assert record.beyond(seconds, 1300, 300) == set()
+    for parts in (["b", "a", "c"], ["c", "b", "a"]):
+        assert record.beyond(parts, 600, 300) == {"c"}, "whatever the order of a set is in this run"
 
 
 def test_a_part_that_is_gone_is_forgotten(record: Record) -> None:
