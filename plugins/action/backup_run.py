@@ -30,6 +30,9 @@ class ActionModule(ActionBase):
             time.sleep(min(RETRY, max(0.0, ends - time.monotonic())))
             answer = self._once(arguments, task_vars, host)
         failures = [entry["reason"] for entry in answer.get("results") or [] if entry["verdict"] == "fail"]
+        if is_skipped(answer) and arguments.get("type") in ("full", "verify"):
+            reasons = (str(entry["reason"]) for entry in answer["results"] if entry["verdict"] == "skip")
+            failures += [f"{arguments['type']} was not made: {reason}" for reason in reasons]
         if failures:
             answer |= {"failed": True, "msg": " ".join(failures)}
         return result | answer
@@ -64,4 +67,4 @@ def tell(host: str, answer: dict[str, Any]) -> None:
 def is_skipped(answer: dict[str, Any]) -> bool:
     """Whether another backup was in the way. A standby, which leaves backups to its primary, needs no second try."""
     results = answer.get("results") or []
-    return any(entry["verdict"] == "skip" and "standby" not in (entry["reason"] or "") for entry in results)
+    return any(entry["verdict"] == "skip" and "is a standby" not in (entry["reason"] or "") for entry in results)

@@ -118,6 +118,13 @@ def test_a_skipped_one_is_tried_again_if_wanted(monkeypatch):
     assert Host(monkeypatch, standby).run(type="incr", wait=60)["results"][0]["verdict"] == "skip"
 
 
+@pytest.mark.parametrize("kind", ["full", "verify"])
+def test_what_only_this_run_would_have_made_is_no_success_without_it(monkeypatch, kind):
+    skipped = said(results=[{**RESULT, "verdict": "skip", "reason": "a backup of standby-cache is under way"}])
+    answer = Host(monkeypatch, skipped).run(type=kind)
+    assert answer["failed"] and answer["msg"] == f"{kind} was not made: a backup of standby-cache is under way"
+
+
 def test_a_failed_one_fails_with_its_reason(monkeypatch):
     failed = said(results=[{**RESULT, "verdict": "fail", "reason": "the disk is full"}])
     answer = Host(monkeypatch, failed).run(type="incr", wait=60)

@@ -108,10 +108,10 @@ def test_who_approves_a_release_is_told_to_it(
             time.sleep(0.02)
         program.answer(controller.settings, job, verdict)
 
-    approver = threading.Thread(target=says)
+    approver = threading.Thread(target=says, daemon=True)
     approver.start()
     code = program.run(controller.settings, job, {"service": "shop"} | given)
-    approver.join()
+    approver.join(60)
     assert code == (0 if told else program.DENIED) and controller.told.exists() == bool(told)
     assert not told or controller.variables() == {"service": "shop", "approved_by": told, "confirm": "production"}
 

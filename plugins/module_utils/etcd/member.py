@@ -99,6 +99,7 @@ def restart(member: Member) -> Outcome:
         )
     _systemctl("restart", UNIT)
     _wait(member, f"{member.name} does not come back with its new configuration")
+    member.mark.touch()
     return Outcome([f"restarted {UNIT}"])
 
 

@@ -139,7 +139,8 @@ class Guard:
             self._end_trial()
             self.mark.unlink(missing_ok=True)
         # Whatever waits for the lock by now finds no trial.
-        subprocess.run(["systemctl", "stop", f"{self.timer}.timer"], capture_output=True, check=False)
+        for unit in ("timer", "service"):  # the service, where it could not take back and would try again
+            subprocess.run(["systemctl", "stop", f"{self.timer}.{unit}"], capture_output=True, check=False)
         return True
 
     def take_back(self, *words: str) -> None:

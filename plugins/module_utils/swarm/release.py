@@ -195,9 +195,10 @@ def restore(service: str, run_id: str, timeout: float) -> str:
     return f"{version} is live again" if version else "Nothing was live before, and what was made is gone"
 
 
-def problems_of(service: str) -> list[str]:
-    """What does not run as it should."""
-    return [told for one in services_of(service).values() for told in _missing(one)]
+def problems_of(service: str, settled: bool = False) -> list[str]:
+    """What does not run as it should; of what is ``settled`` only, or also of what changes node by node just now."""
+    found = [one for one in services_of(service).values() if not settled or _state(one) not in _UNDER_WAY]
+    return [told for one in found for told in _missing(one)]
 
 
 def _completed(order: Order, check: bool) -> Order:

@@ -112,11 +112,12 @@ class _Services:
             "RestartPolicy": {"Condition": condition},
             "LogDriver": self._log_driver(),
         }
+        seen = _seen_within(service) if ports else 0
         # A new task wants the port of the one before it, so that one has to stop first.
         rules = {
             "Parallelism": 0 if service.strategy == "recreate" else 1,
-            "Delay": (_seen_within(service) if ports else 0) * _NANO,
-            "Monitor": math.ceil(self.monitor) * _NANO,
+            "Delay": seen * _NANO,
+            "Monitor": max(math.ceil(self.monitor), seen) * _NANO,  # after the last node as between two
             "MaxFailureRatio": 0,
             "Order": "stop-first",
         }

@@ -32,13 +32,14 @@ def problems(swarm: Any, nodes: Sequence[Any] | None) -> list[str]:
 
 
 def service_problems(swarm: Any, name: str) -> list[str]:
-    """What does not run as it was released, instances and workers; a host that is no manager cannot say."""
+    """What does not run as it was released, instances and workers, but for what is being released; a host that is no
+    manager cannot say."""
     if not swarm["ControlAvailable"]:
         return [] if swarm["LocalNodeState"] == "active" else problems(swarm, [])
     try:
         if not release.services_of(name):
             return [f"no version of {name} was released to the swarm; swarm.yml releases one"]
-        return release.problems_of(name)
+        return release.problems_of(name, settled=True)
     except SwarmError as error:
         return [str(error)]
 

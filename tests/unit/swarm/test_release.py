@@ -312,6 +312,9 @@ def test_health_asks_a_manager_how_a_service_runs(swarm: Engine) -> None:
     swarm.tasks["shop-1"][0]["Status"]["State"] = "failed"
     (told,) = watch.service_problems(manages, "shop")
     assert told.startswith("shop-1 on ") and told.endswith(": failed")
+    swarm.services["shop-1"]["UpdateStatus"] = {"State": "updating"}
+    assert watch.service_problems(manages, "shop") == [], "it changes node by node just now"
+    assert release.problems_of("shop") == [told]
     assert watch.service_problems(manages | {"ControlAvailable": False}, "shop") == [], "who only runs tasks"
     away = manages | {"LocalNodeState": "unknown", "ControlAvailable": False, "Error": "no answer"}
     assert "this host is unknown in the swarm: no answer" in watch.service_problems(away, "shop")
