@@ -121,7 +121,12 @@ def test_everything_that_is_wrong_is_said_at_once_one_line_each(site: Site) -> N
 
 @pytest.mark.parametrize(
     ("change", "told"),
-    [({"state": "absent"}, "the account"), ({"sudo": False}, "sudo"), ({"authorized_keys": None}, "every key")],
+    [
+        ({"state": "absent"}, "the account"),
+        ({"sudo": False}, "sudo"),
+        ({"authorized_keys": None}, "every key"),
+        ({"authorized_keys": []}, "every key"),
+    ],
 )
 def test_nobody_takes_the_way_in_from_whoever_runs_it(site: Site, change: dict[str, Any], told: str) -> None:
     admin = {"name": "ops", "authorized_keys": ["ssh-ed25519 AAAA ops"]} | change
