@@ -17,7 +17,18 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import ROOT, Run, ansible_playbook, cost, demo_inventory, module_calls, print_table, refuse_changes, running
+from common import (
+    ROOT,
+    Run,
+    ansible_playbook,
+    cost,
+    demo_inventory,
+    in_turn,
+    module_calls,
+    print_table,
+    refuse_changes,
+    running,
+)
 
 
 @dataclass(frozen=True)
@@ -59,16 +70,13 @@ def main() -> int:
             (place / str(number)).mkdir()
             sides[name] = Side(root, demo_inventory(place / str(number), f"slipway-bench-{number}", root))
             stack.enter_context(running(sides[name].inventory))
-        first, settling, runs = {}, {}, {name: [] for name in sides}
+        first, settling = {}, {}
         for name, side in sides.items():
             print(f"{name}: first run", flush=True)
             first[name] = side.run()
         for name, side in sides.items():
             settling[name] = side.run().changed
-        for number in range(asked.rounds):
-            print(f"round {number + 1} of {asked.rounds}", flush=True)
-            for name, side in sides.items():
-                runs[name].append(side.run())
+        runs = in_turn({name: side.run for name, side in sides.items()}, asked.rounds)
         calls = {name: side.calls() for name, side in sides.items()}
     report(first, settling, runs, calls)
     refuse_changes(runs)

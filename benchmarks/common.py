@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -83,13 +83,23 @@ def ansible_playbook(
     return Run(wall, cpu, sum(int(number) for number in re.findall(r"\bchanged=(\d+)", output))), output
 
 
-def side_by_side(inventory: Path, playbooks: Mapping[str, Path], rounds: int) -> dict[str, list[Run]]:
-    """Run the playbooks in turn, `rounds` times, so that a busy moment of the machine falls on all of them."""
-    runs: dict[str, list[Run]] = {name: [] for name in playbooks}
-    for _ in range(rounds):
-        for name, playbook in playbooks.items():
-            runs[name].append(ansible_playbook(inventory, playbook)[0])
+def in_turn(sides: Mapping[str, Callable[[], Run]], rounds: int) -> dict[str, list[Run]]:
+    """Run the sides in turn, `rounds` times, so that a busy moment of the machine falls on all of them."""
+    runs: dict[str, list[Run]] = {name: [] for name in sides}
+    for number in range(rounds):
+        print(f"round {number + 1} of {rounds}", flush=True)
+        for name, run in sides.items():
+            runs[name].append(run())
     return runs
+
+
+def side_by_side(inventory: Path, playbooks: Mapping[str, Path], rounds: int) -> dict[str, list[Run]]:
+    """Playbooks on the same hosts, in turn."""
+
+    def side(playbook: Path) -> Callable[[], Run]:
+        return lambda: ansible_playbook(inventory, playbook)[0]
+
+    return in_turn({name: side(playbook) for name, playbook in playbooks.items()}, rounds)
 
 
 def refuse_changes(runs: Mapping[str, list[Run]]) -> None:

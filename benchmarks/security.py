@@ -17,11 +17,11 @@ import yaml
 from common import (
     ROOT,
     Cost,
-    Run,
     ansible_playbook,
     cost,
     demo_inventory,
     empty_play,
+    in_turn,
     print_table,
     refuse_changes,
     running,
@@ -43,19 +43,16 @@ def main() -> int:
         said = {**dict.fromkeys(TOPICS, True), "fail2ban_trusted": ["192.0.2.0/24"], "firewall_ssh_from": ["anywhere"]}
         Path(place, "group_vars/all/security.yml").write_text(yaml.safe_dump(said))
         site = ROOT / "playbooks/site.yml"
-        sides: dict[str, tuple[Path, list[str]]] = {
-            EMPTY: (empty_play(Path(place)), []),
-            SECURED: (site, []),
-            BARE: (site, ["-e", json.dumps(dict.fromkeys(TOPICS, False))]),
+        empty, without = empty_play(Path(place)), json.dumps(dict.fromkeys(TOPICS, False))
+        sides = {
+            EMPTY: lambda: ansible_playbook(inventory, empty)[0],
+            SECURED: lambda: ansible_playbook(inventory, site)[0],
+            BARE: lambda: ansible_playbook(inventory, site, "-e", without)[0],
         }
         with running(inventory):
             print("provisioning the hosts (some minutes)", flush=True)
             ansible_playbook(inventory, site, longest=1800)
-            runs: dict[str, list[Run]] = {name: [] for name in sides}
-            for number in range(rounds):
-                print(f"round {number + 1} of {rounds}", flush=True)
-                for name, (playbook, options) in sides.items():
-                    runs[name].append(ansible_playbook(inventory, playbook, *options)[0])
+            runs = in_turn(sides, rounds)
     refuse_changes(runs)
     return report({name: cost(each) for name, each in runs.items()}, rounds)
 

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from common import (
@@ -23,6 +24,7 @@ from common import (
     cost,
     demo_inventory,
     empty_play,
+    in_turn,
     module_calls,
     print_table,
     refuse_changes,
@@ -44,6 +46,10 @@ def plain_collections(directory: Path) -> Path:
     return directory
 
 
+def side(inventory: Path, playbook: Path, collections: Path) -> Callable[[], Run]:
+    return lambda: ansible_playbook(inventory, playbook, collections=collections)[0]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each, medians are compared (default 3)")
@@ -63,11 +69,7 @@ def main() -> int:
             for name in (OURS, PLAIN):
                 playbook, collections = sides[name]
                 ansible_playbook(inventory, playbook, collections=collections)  # installs, and warms up
-            runs: dict[str, list[Run]] = {name: [] for name in sides}
-            for number in range(rounds):
-                print(f"round {number + 1} of {rounds}", flush=True)
-                for name, (playbook, collections) in sides.items():
-                    runs[name].append(ansible_playbook(inventory, playbook, collections=collections)[0])
+            runs = in_turn({name: side(inventory, *one) for name, one in sides.items()}, rounds)
             calls = {name: module_calls(inventory, playbook, where) for name, (playbook, where) in sides.items()}
     refuse_changes(runs)
     report({name: cost(each) for name, each in runs.items()}, calls, rounds, hosts)

@@ -25,14 +25,13 @@ class ActionModule(ActionBase):
         host = task_vars.get("inventory_hostname", "")
         ends = time.monotonic() + float(arguments.get("wait") or 0)
         answer = self._once(arguments, task_vars, host)
-        while is_skipped(answer) and time.monotonic() < ends:
+        while skipped(answer) and time.monotonic() < ends:
             Display().display(f"{host}: it is tried again for {ends - time.monotonic():.0f} s")
             time.sleep(min(RETRY, max(0.0, ends - time.monotonic())))
             answer = self._once(arguments, task_vars, host)
         failures = [entry["reason"] for entry in answer.get("results") or [] if entry["verdict"] == "fail"]
-        if is_skipped(answer) and arguments.get("type") in ("full", "verify"):
-            reasons = (str(entry["reason"]) for entry in answer["results"] if entry["verdict"] == "skip")
-            failures += [f"{arguments['type']} was not made: {reason}" for reason in reasons]
+        if arguments.get("type") in ("full", "verify"):
+            failures += [f"{arguments['type']} was not made: {reason}" for reason in skipped(answer)]
         if failures:
             answer |= {"failed": True, "msg": " ".join(failures)}
         return result | answer
@@ -64,7 +63,8 @@ def tell(host: str, answer: dict[str, Any]) -> None:
         Display().display("\n".join(f"{host}: {line}" for line in lines))
 
 
-def is_skipped(answer: dict[str, Any]) -> bool:
-    """Whether another backup was in the way. A standby, which leaves backups to its primary, needs no second try."""
-    results = answer.get("results") or []
-    return any(entry["verdict"] == "skip" and "is a standby" not in (entry["reason"] or "") for entry in results)
+def skipped(answer: dict[str, Any]) -> list[str]:
+    """What was in the way, of each that another run kept from being made. A standby, which leaves backups to its
+    primary, needs no second try."""
+    reasons = (str(entry["reason"]) for entry in answer.get("results") or [] if entry["verdict"] == "skip")
+    return [reason for reason in reasons if "is a standby" not in reason]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.action.backup_run import ActionModule as Follower
-from ansible_collections.slipway.ops.plugins.action.backup_run import is_skipped
+from ansible_collections.slipway.ops.plugins.action.backup_run import skipped
 
 
 class ActionModule(Follower):
@@ -16,7 +16,6 @@ class ActionModule(Follower):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """A timer that meets a backup skips its drill; who asks for one must hear that there was none."""
         answer = super().run(tmp, task_vars)
-        if is_skipped(answer):
-            reasons = [entry["reason"] for entry in answer["results"] if entry["verdict"] == "skip"]
+        if reasons := skipped(answer):
             answer |= {"failed": True, "msg": f"No drill was made: {' '.join(reasons)}"}
         return answer

@@ -5,15 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import JobsError, merged, read_jobs
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.notices import read_notices
+from ansible_collections.slipway.ops.plugins.plugin_utils.jobs import entries
 
-STANDARD = Path(__file__).resolve().parents[2] / "roles/jobs/files/jobs.yml"
 DAY = 86400
 
 
@@ -23,7 +21,7 @@ def jobs(
     notify: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """See jobs.yml."""
-    listed = _entries()
+    listed = entries()
     here = _of(listed, groups)
     left_out = {entry["name"] for entry in listed} - {entry["name"] for entry in here}
     changes = [entry for entry in own if entry.get("playbook") or entry.get("name") not in left_out]
@@ -32,16 +30,12 @@ def jobs(
 
 def standard(groups: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """What every system runs that has hosts for it."""
-    return _of(_entries(), groups)
+    return _of(entries(), groups)
 
 
-def _of(entries: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    wanted = (entry for entry in entries if "group" not in entry or groups.get(entry["group"]))
+def _of(listed: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    wanted = (entry for entry in listed if "group" not in entry or groups.get(entry["group"]))
     return [{name: value for name, value in entry.items() if name != "group"} for entry in wanted]
-
-
-def _entries() -> list[dict[str, Any]]:
-    return list(yaml.safe_load(STANDARD.read_text(encoding="utf-8")))
 
 
 def jobs_problems(entries: Sequence[Mapping[str, Any]], timezone: str, notices: Mapping[str, Any]) -> list[str]:

@@ -119,14 +119,13 @@ LOOK = 1.0  # seconds between two looks
 def live_set(edge: Edge, pool: str, away: Sequence[str] = ()) -> tuple[list[str], int]:
     """The servers of the live set that are down, each with what its check said, and the requests it was sent so far."""
     stats = edge.worker.stats()
-    whole = pick("pool", pool, find_pools(stats))
-    if not whole.sets:
-        absent = {server for host in away for _, server in places_of(host, [whole])}
-        asked = [one for one in whole.servers if one.name not in absent and not one.status.startswith("MAINT")]
+    found = pick("pool", pool, find_pools(stats))
+    if not found.sets:
+        absent = {server for host in away for _, server in places_of(host, [found])}
+        asked = [one for one in found.servers if one.name not in absent and not one.status.startswith("MAINT")]
         return [one.describe() for one in asked if not one.up], stats.requests[pool]
     live = edge.running_map().get(pool)
-    found = edge.pool(pool, having=live)
-    servers = found.sets.get(live or "", [])
+    servers = pick(f"set of pool {pool!r} called", live, found.sets) if live is not None else []
     if live == MIXED:  # a rolling release keeps what is not to serve in maintenance
         servers = [server for server in servers if not server.status.startswith("MAINT")]
     down = [server.describe() for server in servers if not server.up]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result
-from ansible_collections.slipway.ops.plugins.module_utils.data import DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError, aside
 from ansible_collections.slipway.ops.plugins.module_utils.data.drill.report import Report
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status
 
@@ -26,6 +26,13 @@ Tell = Callable[[str], None]
 
 # By name: what is built on this is no part of it.
 PACKAGE = f"{__name__.rpartition('.data.')[0]}.engines"
+
+
+def skipped(name: str, subject: str, claim: str, busy: Busy, source: str, **given: Any) -> Result:
+    """A backup or verification that another run kept from being made."""
+    return Result(
+        f"data.backup.{name}", "data", aside(subject), claim, "skip", source=source, reason=str(busy), **given
+    )
 
 
 class Refused(DataError):

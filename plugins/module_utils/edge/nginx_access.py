@@ -25,9 +25,14 @@ _ANYBODY = (
 """Ordinary browsers. An expression that finds all of them finds everybody."""
 
 
+def for_some(location: Mapping[str, Any], site: Mapping[str, Any]) -> bool:
+    """Whether a location is for some people only, by their address, password or session."""
+    return any(location.get(limit) for limit in ("allow", "users")) or signed_in_only(location, site)
+
+
 def not_for_all(location: Mapping[str, Any], site: Mapping[str, Any]) -> bool:
-    """Whether a location refuses some requests, by their number, address, password or session."""
-    return any(location.get(limit) for limit in ("rate_limit", "allow", "users")) or signed_in_only(location, site)
+    """Whether a location refuses some requests, also by their number."""
+    return bool(location.get("rate_limit")) or for_some(location, site)
 
 
 def agent_problems(expressions: Sequence[Any]) -> Iterator[str]:

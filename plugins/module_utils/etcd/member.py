@@ -81,7 +81,6 @@ def take_part(member: Member, check_mode: bool = False) -> Outcome:
     if check_mode or outcome.stale:  # what it has read may be why it is not healthy
         return outcome
     _wait(member, f"{member.name} does not take part in the cluster of {', '.join(member.members)}")
-    member.mark.touch()
     _enable()
     return outcome
 
@@ -99,7 +98,6 @@ def restart(member: Member) -> Outcome:
         )
     _systemctl("restart", UNIT)
     _wait(member, f"{member.name} does not come back with its new configuration")
-    member.mark.touch()
     return Outcome([f"restarted {UNIT}"])
 
 
@@ -157,6 +155,7 @@ def _wait(member: Member, problem: str) -> None:
             raise EtcdError(f"{problem} after {member.timeout:g} s: {_last_words()}")
         time.sleep(_POLL)
     JOIN.unlink(missing_ok=True)
+    member.mark.touch()
 
 
 def _is_healthy(member: Member, name: str) -> bool:

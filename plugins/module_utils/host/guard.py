@@ -125,7 +125,7 @@ class Guard:
             refused = _failure(change.check) if change.check else ""
             failed = refused or _failure(change.apply)
         if failed:
-            self.take_back(*(["--files"] if refused else []))  # nobody has read them then
+            self.take_back(was_read=not refused)
             raise GuardError(f"{failed}. What was there before is in effect again.")
         return attempt
 
@@ -139,15 +139,14 @@ class Guard:
             self._end_trial()
             self.mark.unlink(missing_ok=True)
         # Whatever waits for the lock by now finds no trial.
-        for unit in ("timer", "service"):  # the service, where it could not take back and would try again
-            subprocess.run(["systemctl", "stop", f"{self.timer}.{unit}"], capture_output=True, check=False)
+        self._disarm()
         return True
 
-    def take_back(self, *words: str) -> None:
-        """Ends a trial that is under way, by what its timer would run; with ``--files`` nothing is applied."""
+    def take_back(self, was_read: bool = True) -> None:
+        """Ends a trial that is under way, by what its timer would run; files that nobody has read yet need no more."""
         if not self.trial.exists():
             return
-        if failed := _failure(["/bin/sh", str(self.trial / "undo"), *words]):
+        if failed := _failure(["/bin/sh", str(self.trial / "undo"), *([] if was_read else ["--files"])]):
             raise GuardError(f"what was before the last change of {self.name} could not be put back: {failed}")
 
     def taken_back_at(self) -> str:
@@ -200,8 +199,7 @@ class Guard:
         make_directory(wanted_by.parent)
         wanted_by.unlink(missing_ok=True)
         wanted_by.symlink_to(unit)
-        for stale in ("timer", "service"):
-            subprocess.run(["systemctl", "stop", f"{self.timer}.{stale}"], capture_output=True, check=False)
+        self._disarm()
         armed = _failure(
             [
                 *("systemd-run", "--quiet", "--collect", f"--unit={self.timer}", f"--on-active={seconds}"),
@@ -213,6 +211,11 @@ class Guard:
         if armed:
             self._end_trial()
             raise GuardError(f"nothing was changed, because nothing would take it back: {armed}")
+
+    def _disarm(self) -> None:
+        """The service too: where it could not take back it would try again."""
+        for unit in ("timer", "service"):
+            subprocess.run(["systemctl", "stop", f"{self.timer}.{unit}"], capture_output=True, check=False)
 
     def _end_trial(self) -> None:
         for path in self.boot_files:

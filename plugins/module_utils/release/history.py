@@ -87,6 +87,19 @@ def before(stack: Sequence[str], version: str) -> list[str]:
     return list(stack[: len(stack) - 1 - depth])
 
 
+def by_a_bake(event: Event) -> bool:
+    """Whether a bake went back by itself, and nobody who would know of it."""
+    return str(event.get("by", "")).startswith(BAKE)
+
+
+def taken_back(events: Sequence[Event]) -> str:
+    """In a sentence that what is live is what a bake went back to; empty when somebody made it so."""
+    last = next((event for event in reversed(events) if event["event"] in LIVE_EVENTS), None)
+    if last is None or not by_a_bake(last):
+        return ""
+    return f"{last['previous']['version']} was rolled back by its bake at {last['at']}: {last['reason']}"
+
+
 def unfinished(events: Sequence[Event]) -> Event | None:
     """The last run's ``begun`` event when nothing ended that run: it was killed, or it runs now."""
     if events and events[-1]["event"] == "begun":

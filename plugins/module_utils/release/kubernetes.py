@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_oidc import signed_in_only
+from ansible_collections.slipway.ops.plugins.module_utils.edge.nginx_access import for_some
 from ansible_collections.slipway.ops.plugins.module_utils.edge.site_names import server_name
 from ansible_collections.slipway.ops.plugins.module_utils.release.version import RequestError, check_version
 from ansible_collections.slipway.ops.plugins.module_utils.service.model import Service, Worker
@@ -87,10 +87,10 @@ def ways(service: Service, sites: Sequence[Mapping[str, Any]]) -> list[Way]:
         Way(domains, str(location["path"]), location.get("match") == "exact", bool(site.get("certificate")), closed)
         for site in _sites_of(service, sites)
         for domains in (_hosts(site),)
+        if domains and not _closed_by_expression(site)
         for location in site["locations"]
         for closed in (_closed(location, site),)
-        if domains and (closed or _leads_to(location, service)) and location.get("match") != "regex"
-        if not _closed_by_expression(site)
+        if (closed or _leads_to(location, service)) and location.get("match") != "regex"
     ]
 
 
@@ -123,8 +123,7 @@ def _leads_to(location: Mapping[str, Any], service: Service) -> bool:
 
 def _closed(location: Mapping[str, Any], site: Mapping[str, Any]) -> bool:
     """Whether the edge itself says who may come, or that nobody may."""
-    limits = any(location.get(limit) for limit in ("allow", "users"))
-    return limits or int(location.get("respond") or 200) >= 400 or signed_in_only(location, site)
+    return int(location.get("respond") or 200) >= 400 or for_some(location, site)
 
 
 def _closed_by_expression(site: Mapping[str, Any]) -> list[str]:

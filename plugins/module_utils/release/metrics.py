@@ -35,7 +35,9 @@ def families(
             live.append((labels, _seconds(proven[-1]["at"])))
         if over:
             ended.append(({"service": service}, _seconds(over[-1]["at"])))
-            failed.append(({"service": service}, float(_was_bad(over[-1]))))
+            # A rollback by a person ends the failure; a bake's tells of one.
+            was_bad = over[-1]["event"] == "failed" or history.by_a_bake(over[-1])
+            failed.append(({"service": service}, float(was_bad)))
     stuck = [
         ({"service": service}, _seconds(one.at)) for service, one in (standings or {}).items() if one.state == "stuck"
     ]
@@ -47,11 +49,6 @@ def families(
             "slipway_bake_stuck_timestamp_seconds", "gauge", "When a bake ended that could not go back.", stuck
         ),
     ]
-
-
-def _was_bad(event: history.Event) -> bool:
-    """A bake goes back without anybody who would know of it; a rollback by a person ends the failure."""
-    return event["event"] == "failed" or str(event.get("by", "")).startswith(history.BAKE)
 
 
 def _seconds(at: object) -> float:

@@ -139,10 +139,7 @@ def find_truth(edges: Mapping[str, str], surveys: Surveys) -> Truth:
         told = ", ".join(f"{edge} {colour}" for edge, colour in truth.split.items())
         truth.notes.append(f"the edges disagreed ({told}); {pointed} counts")
     truth.notes += _idle_workers(truth.pointed, surveys)
-    event = next((one for one in reversed(events) if one["event"] in history.LIVE_EVENTS), {})
-    if str(event.get("by", "")).startswith(history.BAKE):
-        bad = event["previous"]["version"]
-        truth.notes.append(f"{bad} was rolled back by its bake at {event['at']}: {event['reason']}")
+    truth.notes += filter(None, [history.taken_back(events)])
     killed = history.unfinished(events)
     if killed:
         truth.notes.append(

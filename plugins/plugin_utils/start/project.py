@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
+from ansible_collections.slipway.ops.plugins.plugin_utils import jobs
 from ansible_collections.slipway.ops.plugins.plugin_utils.start.answers import Answers
 
 TEMPLATES = Path(__file__).with_name("files")
-JOBS = Path(__file__).resolve().parents[3] / "roles/jobs/files/jobs.yml"
 ALSO = ("playbooks/documents.yml", "playbooks/load.yml", "playbooks/scale.yml")
 """What a list of jobs may well name, beside the standard one."""
 LETTERS = string.ascii_letters + string.digits
@@ -101,7 +100,7 @@ def files_of(facts: Mapping[str, Any]) -> dict[str, str]:
 
 def playbooks() -> dict[str, str]:
     """A job runs a file of the project, with AWX as by the clock: each is one line, and the collection's playbook."""
-    named = {str(job["playbook"]) for job in yaml.safe_load(JOBS.read_text(encoding="utf-8"))}
+    named = {str(job["playbook"]) for job in jobs.entries()}
     return {path: f"---\n- import_playbook: slipway.ops.{Path(path).stem}\n" for path in sorted(named | set(ALSO))}
 
 

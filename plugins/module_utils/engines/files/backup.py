@@ -12,8 +12,8 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size
-from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError, aside
-from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Kind, Tell
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Kind, Tell, skipped
 from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, moment
 from ansible_collections.slipway.ops.plugins.module_utils.engines.files import FilesError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.files.plan import (
@@ -35,6 +35,7 @@ from ansible_collections.slipway.ops.plugins.module_utils.engines.files.reposito
 )
 
 SOURCE = "slipway-backup 0.1.0"
+_CLAIM = "A backup of {} succeeds"
 
 
 def back_up(wanted: Plan, kind: Kind, only: str | None, tell: Tell) -> list[Result]:
@@ -51,7 +52,8 @@ def back_up(wanted: Plan, kind: Kind, only: str | None, tell: Tell) -> list[Resu
             return [result for source in chosen for result in attempt(wanted, repository, source, tell)]
     except Busy as busy:
         tell(f"skip: {busy}")
-        return [_made(wanted, source, "skip", at=at, reason=str(busy)) for source in chosen]
+        names = [_name(wanted, source) for source in chosen]
+        return [skipped("full", name, _CLAIM.format(name), busy, SOURCE, at=at) for name in names]
     except (DataError, OSError, ValueError) as error:
         tell(f"fail: {error}")
         return [_made(wanted, source, "fail", at=at, reason=f"{_name(wanted, source)}: {error}") for source in chosen]
@@ -134,7 +136,7 @@ def verify(wanted: Plan, tell: Tell) -> list[Result]:
             (wanted.state / "part").write_text(f"{part}\n", encoding="utf-8")
     except Busy as busy:
         tell(f"{wanted.name}: skip: {busy}")
-        return [_result(aside(wanted.name), "verified", claim, "skip", at=at, reason=str(busy))]
+        return [skipped("verified", wanted.name, claim, busy, SOURCE, at=at)]
     except (DataError, OSError, ValueError) as error:
         reason = f"the verification of {wanted.name} found trouble: {error}"
     tell(f"{wanted.name}: {reason or f'whole; part {part} of {wanted.parts} was read'}")
@@ -201,8 +203,7 @@ def _name(wanted: Plan, source: Source) -> str:
 
 def _made(wanted: Plan, source: Source, verdict: Verdict, **given: Any) -> Result:
     name = _name(wanted, source)
-    subject = aside(name) if verdict == "skip" else name
-    return _result(subject, "full", f"A backup of {name} succeeds", verdict, **given)
+    return _result(name, "full", _CLAIM.format(name), verdict, **given)
 
 
 def _result(subject: str, name: str, claim: str, verdict: Verdict, **given: Any) -> Result:

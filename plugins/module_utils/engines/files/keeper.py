@@ -14,8 +14,8 @@ from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_duration
-from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError, aside
-from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell, skipped
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import DAY
 from ansible_collections.slipway.ops.plugins.module_utils.engines.files import FilesError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.files.backup import SOURCE, check, next_part
@@ -53,7 +53,7 @@ def keep(wanted: Plan, tell: Tell) -> list[Result]:
                 (wanted.state / "part").write_text(f"{part}\n", encoding="utf-8")
     except Busy as busy:
         tell(f"skip: {busy}")
-        return [_result(one, "verified", "is whole", "skip", reason=str(busy)) for one in wanted.kept]
+        return [skipped("verified", _subject(one), _claim(one, "is whole"), busy, SOURCE) for one in wanted.kept]
     return found
 
 
@@ -129,7 +129,12 @@ def forget(one: Kept, old: list[Snapshot]) -> None:
 
 
 def _result(one: Kept, name: str, claim: str, verdict: Verdict, **given: Any) -> Result:
-    subject = f"{one.name}/repository" if verdict != "skip" else aside(f"{one.name}/repository")
-    return Result(
-        f"data.backup.{name}", "data", subject, f"The repository of {one.name} {claim}", verdict, source=SOURCE, **given
-    )
+    return Result(f"data.backup.{name}", "data", _subject(one), _claim(one, claim), verdict, source=SOURCE, **given)
+
+
+def _subject(one: Kept) -> str:
+    return f"{one.name}/repository"
+
+
+def _claim(one: Kept, claim: str) -> str:
+    return f"The repository of {one.name} {claim}"

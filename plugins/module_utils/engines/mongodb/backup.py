@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size
-from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError, aside
-from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError
+from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell, skipped
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import digest
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb import MongodbError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.mongodb.archive import Collection
@@ -45,7 +44,8 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
             for label in store.expire(time.time()):
                 tell(f"{label} is beyond its {wanted.retention:g} days and removed")
     except Busy as busy:
-        return [_skipped(wanted, "full", claim, busy, tell)]
+        tell(f"skip: {busy}")
+        return [skipped("full", wanted.name, claim, busy, SOURCE)]
     except (DataError, OSError) as error:
         tell(f"fail: {error}")
         took = round(time.monotonic() - began, 2)
@@ -77,7 +77,8 @@ def verify(wanted: Plan, tell: Tell) -> list[Result]:
         store = Store(wanted)
         troubles = store.troubles(store.check, tell, " is whole")
     except Busy as busy:
-        return [_skipped(wanted, "verified", claim, busy, tell)]
+        tell(f"skip: {busy}")
+        return [skipped("verified", wanted.name, claim, busy, SOURCE)]
     except (DataError, OSError) as error:
         troubles = [str(error)]
         tell(f"fail: {error}")
@@ -144,11 +145,6 @@ def refuse_lacking(found: Mapping[str, Collection], there: Iterable[str], requir
     lacking = sorted({*there, *required} - set(found))
     if lacking:
         raise MongodbError(f"the dump lacks {', '.join(lacking[:5])}, so it was not kept")
-
-
-def _skipped(wanted: Plan, name: str, claim: str, busy: Busy, tell: Tell) -> Result:
-    tell(f"skip: {busy}")
-    return _result(replace(wanted, name=aside(wanted.name)), name, claim, "skip", reason=str(busy))
 
 
 def _result(wanted: Plan, name: str, claim: str, verdict: Verdict, **given: object) -> Result:

@@ -8,15 +8,15 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.ops.plugins.module_utils.core.result import Result, Verdict, timestamp
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import to_byte_size
-from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError, aside
+from ansible_collections.slipway.ops.plugins.module_utils.data import Busy, DataError
 from ansible_collections.slipway.ops.plugins.module_utils.data.bucket import bucket
-from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell
+from ansible_collections.slipway.ops.plugins.module_utils.data.engine import Tell, skipped
 from ansible_collections.slipway.ops.plugins.module_utils.data.shelf import Kept, Shelf, digest, shrinkage
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis import RedisError
 from ansible_collections.slipway.ops.plugins.module_utils.engines.redis.client import Client, connected
@@ -96,7 +96,8 @@ def back_up(wanted: Plan, tell: Tell) -> list[Result]:
             for label in shelf.expire(time.time()):
                 tell(f"{label} is beyond its {wanted.retention:g} days and removed")
     except Busy as busy:
-        return [_skipped(wanted, "full", claim, busy, tell)]
+        tell(f"skip: {busy}")
+        return [skipped("full", wanted.name, claim, busy, SOURCE)]
     except (DataError, OSError) as error:
         tell(f"fail: {error}")
         took = round(time.monotonic() - began, 2)
@@ -164,7 +165,8 @@ def verify(wanted: Plan, tell: Tell) -> list[Result]:
         shelf = wanted.shelf
         troubles = shelf.troubles(lambda one: check(wanted, shelf, one), tell, ": whole")
     except Busy as busy:
-        return [_skipped(wanted, "verified", claim, busy, tell)]
+        tell(f"skip: {busy}")
+        return [skipped("verified", wanted.name, claim, busy, SOURCE)]
     except (DataError, OSError) as error:
         troubles = [str(error)]
         tell(f"fail: {error}")
@@ -192,11 +194,6 @@ def keys(kept: Kept) -> int:
 
 def _counts(kept: Kept) -> dict[str, int]:
     return {"keys": keys(kept), "bytes": kept.size}
-
-
-def _skipped(wanted: Plan, name: str, claim: str, busy: Busy, tell: Tell) -> Result:
-    tell(f"skip: {busy}")
-    return _result(replace(wanted, name=aside(wanted.name)), name, claim, "skip", reason=str(busy))
 
 
 def _result(wanted: Plan, name: str, claim: str, verdict: Verdict, **given: Any) -> Result:

@@ -90,12 +90,8 @@ class Release(Check):
 
     def baked(self) -> Finding:
         """Whether what is live is what was released last, or what its hosts went back to by themselves."""
-        events = history.read(Path(self.root) / self.service / "history.jsonl")
-        last = next((one for one in reversed(events) if one["event"] in history.LIVE_EVENTS), None)
-        if last is None or not str(last.get("by", "")).startswith(history.BAKE):
-            return Finding("pass")
-        bad = last["previous"]["version"]
-        return Finding("fail", reason=f"{bad} was rolled back by its bake at {last['at']}: {last['reason']}")
+        told = history.taken_back(history.read(Path(self.root) / self.service / "history.jsonl"))
+        return Finding("fail", reason=told) if told else Finding("pass")
 
     async def _instances(self, client: HttpClient, wanted: Recorded, found: Sequence[Described]) -> Finding:
         """Whether enough of a release's instances are healthy and ready."""
