@@ -13,6 +13,7 @@ from playbook import play
 SCENARIO = Path(__file__).resolve().parents[1]
 STORE = "/etc/slipway/certificates"
 SETTINGS = "/etc/slipway/certificates.json"
+DIRECTORY = "https://monitor1:14000/dir"
 FAILED = 3  # what was to be had could not be
 
 
@@ -49,12 +50,14 @@ def settings(host, change):
 
 
 @contextmanager
-def without(unit, run):
+def without(unit, run, until="true"):
+    """A unit is down for a while; it is back when `until` succeeds, which may be later than the unit is active."""
     run(f"systemctl stop {unit}")
     try:
         yield
     finally:
         run(f"systemctl start {unit}")
+        run(f"timeout 50 sh -c 'until {until}; do sleep 0.2; done'")
 
 
 @pytest.fixture
@@ -152,8 +155,8 @@ def test_names_that_cannot_be_proven(host, refused):
 
 
 def test_an_authority_that_is_down(host, refused):
-    with without("pebble", on_monitor):
-        assert "https://monitor1:14000/dir does not answer as an ACME authority" in refused()
+    with without("pebble", on_monitor, until=f"curl --silent --cacert /root/pebble.pem --output /dev/null {DIRECTORY}"):
+        assert f"{DIRECTORY} does not answer as an ACME authority" in refused()
     with settings(host, lambda all_of_it, _: all_of_it["acme"].update(ca="")):
         assert "certificate verify failed" in refused()
 
