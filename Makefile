@@ -19,7 +19,7 @@ demo: env engine images ## bring up the demo from nothing: 6 hosts, releases, a 
 demo-clean: env ## remove the demo's containers, network and generated secrets
 	@testbed/demo-clean.sh
 
-test: env engine images ## lint, unit tests, and what the change touches of integration tests and scenarios; says which and why, and what it puts off when that is much (up to an hour and a quarter on 2 cores)
+test: env engine images ## lint, unit tests, and what the change touches of integration tests and scenarios; says which and why, and what it puts off when that is much (some fifty minutes on 2 cores)
 	@pytest -v -rfEs --durations=0 --durations-min=1 --numprocesses 2 --max-worker-restart 0 --only-changed tests
 
 test-all: env engine images ## the same with every integration test and every scenario
