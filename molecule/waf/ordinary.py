@@ -1,4 +1,4 @@
-"""So many requests as a shop gets them, one after the other over one connection; says how often which status came."""
+"""So many requests as a shop gets them, one after the other; says how often which status came."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ SENTENCES = (
     "shop@example.test",
     "2026-11-29T10:00:00+09:00",
 )
+BY_ONE_CONNECTION = 500  # nginx ends one after a thousand requests
 CHANCE = random.Random(20261129)
 
 
@@ -65,13 +66,19 @@ def upload() -> tuple[str, str, dict[str, str], bytes]:
     return "POST", "/upload", {"Content-Type": f"multipart/form-data; boundary={mark}"}, b"".join(parts)
 
 
-def main() -> None:
+def connect() -> http.client.HTTPSConnection:
     connection = http.client.HTTPSConnection("shop.example.test", context=ssl.create_default_context())
     connection.sock = connection._context.wrap_socket(  # nobody's name server knows the name
         socket.create_connection(("127.0.0.1", 443), timeout=60), server_hostname="shop.example.test"
     )
+    return connection
+
+
+def main() -> None:
     seen: collections.Counter[str] = collections.Counter()
-    for _ in range(int(sys.argv[1])):
+    for number in range(int(sys.argv[1])):
+        if number % BY_ONE_CONNECTION == 0:
+            connection = connect()
         method, path, headers, body = CHANCE.choice([query, form, document, upload])()
         connection.request(method, path, body or None, {"User-Agent": "Mozilla/5.0", "Accept": "*/*", **headers})
         answer = connection.getresponse()

@@ -165,10 +165,10 @@ def test_an_upload_larger_than_other_requests_may_be_gets_the_error_that_it_was(
         assert event_of(host, headers)["rules"][0]["where"] == "ARGS:json.scan"
 
 
-def test_a_thousand_ordinary_requests_pass(host):
+def test_ten_thousand_ordinary_requests_pass(host):
     program = (SCENARIO / "ordinary.py").read_text(encoding="utf-8")
-    told = host.check_output("SSL_CERT_FILE=%s python3 -c %s 1000", CA, program)
-    assert json.loads(told) == {"200": 1000}
+    told = host.check_output("SSL_CERT_FILE=%s python3 -c %s 10000", CA, program)
+    assert json.loads(told) == {"200": 10000}
 
 
 @pytest.mark.parametrize(
