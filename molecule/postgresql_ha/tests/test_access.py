@@ -99,7 +99,7 @@ def test_a_member_without_its_data_comes_back():
 def test_a_member_without_data_begins_no_second_cluster():
     """Beside one that remembers and one that is down; once that is back, it joins."""
     wait_until_whole()
-    down, bare = sorted(name for name, entry in cluster().items() if entry["role"] == "replica")
+    down, bare = others(leader())
     hosts[down].check_output("systemctl stop etcd")
     hosts[bare].check_output("systemctl stop etcd && rm -r /var/lib/etcd/slipway")
     try:
