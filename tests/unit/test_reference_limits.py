@@ -10,7 +10,9 @@ import pytest
 import yaml
 from ansible_collections.slipway.ops.plugins.filter.jobs import jobs as listed
 from ansible_collections.slipway.ops.plugins.filter.load import load_problem
+from ansible_collections.slipway.ops.plugins.module_utils.core.units import duration
 from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import read_card, serves
+from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import read_jobs
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.kpis import requirements
 from ansible_collections.slipway.ops.plugins.module_utils.monitoring.measures import limited, read_measures
 from ansible_collections.slipway.ops.plugins.module_utils.service.reader import services_of
@@ -154,6 +156,40 @@ def test_the_report_of_the_day_is_made_and_mailed(system: str) -> None:
     assert next(iter(groups["monitor"]["hosts"])) in groups["alertmanager"]["hosts"]
 
 
+GAPS = {
+    "MINUTELY": "1h",
+    "HOURLY": "1d",
+    "DAILY": "1d",
+    "WEEKLY": "7d",
+    "MONTHLY": "31d",
+}  # the longest between two runs
+
+
+@pytest.mark.parametrize("system", ["modelops", "mentoring", "receipts", "insitechart"])
+def test_what_readiness_asks_for_is_made_by_the_clock_and_often_enough(system: str) -> None:
+    values = said(system)
+    groups = yaml.safe_load((ROOT / "inventories" / system / "hosts.yml").read_text())["all"]["children"]
+    environment = yaml.safe_load((ROOT / "inventories" / system / "hosts.yml").read_text())["all"]["vars"]
+    jobs = read_jobs(listed(values["jobs_list"], groups), values["jobs_timezone"])
+    services = {service["name"] for service in values["app_services"]}
+    for requirement in values["own_requirements"]:
+        playbook = {"delivery.load": "playbooks/load.yml", "security.scan": "playbooks/scan.yml"}[
+            ".".join(requirement["id"].split(".")[:2])
+        ]
+        makes = [job for job in jobs if job.playbook == playbook and job.schedule]
+        assert makes, requirement
+        for job in makes:
+            assert job.schedule and job.approval == 0, "nobody is there at night"
+            assert duration(GAPS[job.schedule.frequency]) < duration(requirement["max_age"]), requirement
+    for job in jobs:
+        if job.playbook in ("playbooks/load.yml", "playbooks/scale.yml") and job.schedule:
+            assert job.variables["service"] in services
+        if job.playbook in ("playbooks/load.yml", "playbooks/patch.yml") and job.schedule:
+            asked = environment["slipway_environment"] == "production"
+            assert job.variables.get("confirm") == ("production" if asked else None), "or its run asks nobody, and ends"
+    assert any(job.playbook == "playbooks/patch.yml" and job.schedule for job in jobs)
+
+
 def test_neither_the_alert_nor_the_check_of_targets_asks_for_what_need_not_run() -> None:
     meta = ROOT / "roles/prometheus/meta"
     rules = yaml.safe_load((meta / "alerts.yml").read_text())["groups"][0]["rules"]
@@ -164,8 +200,10 @@ def test_neither_the_alert_nor_the_check_of_targets_asks_for_what_need_not_run()
     assert 'expected!="no"' in down and asked == 'up{expected!="no"}'
 
 
-def test_modelops_scales_and_its_images_are_scanned() -> None:
+def test_modelops_scales_by_the_clock_and_its_images_are_scanned() -> None:
     values = said("modelops")
+    (scales,) = (job for job in values["jobs_list"] if job.get("playbook") == "playbooks/scale.yml")
+    assert scales["schedule"] == "FREQ=MINUTELY;INTERVAL=1" and scales["variables"] == {"service": "api"}
     api = next(one for one in values["app_services"] if one["name"] == "api")
     hosts = yaml.safe_load((ROOT / "inventories/modelops/hosts.yml").read_text())["all"]["children"]["app"]["hosts"]
     assert (api["instances"] * len(hosts), api["scaling"]["max"] * len(hosts)) == (3, 6)

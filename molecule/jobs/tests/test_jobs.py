@@ -157,7 +157,7 @@ print(json.dumps([format(one, '%Y-%m-%d %H:%M:%S') for one in found]))
 def test_a_job_that_leaves_the_list_leaves_the_clock(host) -> None:
     active = "systemctl list-timers --all --no-legend 'slipway-job-*' | wc -l"
     before = int(host.check_output(active))
-    listed = [{"name": name, "enabled": False} for name in ("health", "drill", "drift", "status")]
+    listed = [{"name": name, "enabled": False} for name in ("health", "documents", "drill", "drift", "scan", "status")]
     run = play(SCENARIO / "converge.yml", INVENTORY, jobs_list=listed)
     assert run.code == 0, run.output
     assert before > 1 and int(host.check_output(active)) == 1
