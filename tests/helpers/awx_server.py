@@ -142,6 +142,7 @@ LINKS = {
     "notification_templates_error",
     "notification_templates_success",
     "notification_templates_started",
+    "notification_templates_approvals",
 }
 
 

@@ -250,6 +250,22 @@ def test_an_approval_comes_before_the_job_and_ends_in_no(awx: Awx) -> None:
     assert run["unified_job_template"] == one(awx, "job_templates", "deploy")["id"]
 
 
+def test_who_hears_of_failures_hears_that_an_approval_is_waited_for(awx: Awx) -> None:
+    """Silence is a no, so somebody has to know; AWX has a message of its own for it, with other words in it."""
+    apply(awx, jobs({"name": "patch", "notify": {"approval": []}}))
+    notice = one(awx, "notification_templates", "operators")
+
+    def told(name: str) -> list[int]:
+        workflow = one(awx, "workflow_job_templates", f"{name}-approved")
+        return awx.links.get(("workflow_job_templates", workflow["id"], "notification_templates_approvals"), [])
+
+    assert told("deploy") == [notice["id"]] and told("patch") == []
+    words = {state: json.loads(text["body"]) for state, text in notice["messages"]["workflow_approval"].items()}
+    assert words.keys() == {"running", "approved", "timed_out", "denied"}
+    assert "{{ approval_node_name }}" in words["running"]["text"] and "{{ workflow_url }}" in words["running"]["text"]
+    assert "{{ job" not in str(words), "an approval has none"
+
+
 def test_what_was_changed_by_hand_is_told_and_put_back(awx: Awx) -> None:
     apply(awx, jobs())
     one(awx, "job_templates", "health")["limit"] = "app1"

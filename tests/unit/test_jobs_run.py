@@ -116,6 +116,31 @@ def test_who_approves_a_release_is_told_to_it(
     assert not told or controller.variables() == {"service": "shop", "approved_by": told, "confirm": "production"}
 
 
+def test_somebody_hears_that_an_approval_is_waited_for_and_who_cannot_be_told_costs_nothing(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "PAUSE", 0.02)
+    heard = []
+
+    def tell(notice: dict[str, Any], subject: str, text: str) -> None:
+        if notice["to"] == "nobody":
+            raise OSError("no route")
+        heard.append((notice["to"], subject, text))
+        program.answer(controller.settings, job, "denied")
+
+    monkeypatch.setattr(program, "tell", tell)
+    names = ["away", "operators"]
+    entry = {"name": "site", "playbook": "playbooks/site.yml", "approval": "1m", "notify": {"failure": names}}
+    (job,) = jobs = read_jobs([entry], "Etc/UTC", names)
+    notices = {"away": {"to": "nobody"}, "operators": {"to": "operators"}}
+    settings = dataclasses.replace(controller.settings, jobs=jobs, notices=notices)
+    assert program.run(settings, job, {}) == program.DENIED
+    ((who, subject, text),) = heard
+    assert who == "operators" and "kiwi: job site waits for somebody's approval" in subject
+    assert text == "site waits 60 s for: slipway-job approve site"
+    assert "away was not told: no route" in capsys.readouterr().out
+
+
 def test_without_one_whoever_starts_it_says_so(controller: Controller) -> None:
     assert controller.run("rollback", "service=shop").returncode == 0
     assert controller.variables() == {"service": "shop"}

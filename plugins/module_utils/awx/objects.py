@@ -13,9 +13,17 @@ from ansible_collections.slipway.ops.plugins.module_utils.awx.sync import MADE, 
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.model import Job, Question
 
 ENDINGS = {"failure": "notification_templates_error", "success": "notification_templates_success"}
+APPROVALS = "notification_templates_approvals"
 SURVEYS = {"text": "text", "integer": "integer", "choice": "multiplechoice", "password": "password"}
 BODY = '{"text": "{{ job_friendly_name }} {{ job.name }} #{{ job.id }}: {{ job.status }}. {{ url }}"}'
 MAIL = "{{ job_friendly_name }} {{ job.name }} #{{ job.id }}: {{ job.status }}"
+# AWX gives a name and a place for an approval, and no job. It tells of each of these.
+APPROVAL = {
+    "running": "{{ approval_node_name }}: somebody's approval is waited for",
+    "approved": "{{ approval_node_name }}: approved",
+    "timed_out": "{{ approval_node_name }}: nobody approved it in time",
+    "denied": "{{ approval_node_name }}: denied",
+}
 
 
 class SettingsError(ValueError):
@@ -113,12 +121,17 @@ def _notice(notice: Mapping[str, Any]) -> dict[str, Any]:
         configuration: dict[str, Any] = {"url": notice["url"], "http_method": "POST", "headers": {}}
         configuration |= {"disable_ssl_verification": False, "username": "", "password": ""}
         message: dict[str, Any] = {"message": None, "body": BODY}
+        approval: dict[str, Any] = {
+            state: {"message": None, "body": f'{{"text": "{text}. {{{{ workflow_url }}}}"}}'}
+            for state, text in APPROVAL.items()
+        }
     else:
         configuration = {"host": notice["server"], "port": notice["port"], "sender": notice["sender"]}
         configuration |= {"recipients": list(notice["to"]), "username": "", "password": "", "timeout": 30}
         configuration |= {"use_tls": False, "use_ssl": False}
         message = {"message": MAIL, "body": "{{ url }}"}
-    messages = {"started": None, "success": message, "error": message, "workflow_approval": None}
+        approval = {state: {"message": text, "body": "{{ workflow_url }}"} for state, text in APPROVAL.items()}
+    messages = {"started": None, "success": message, "error": message, "workflow_approval": approval}
     kind = "webhook" if notice["type"] == "webhook" else "email"
     return {"notification_type": kind, "notification_configuration": configuration, "messages": messages}
 
@@ -150,10 +163,11 @@ def _template(place: Place, job: Job) -> Wanted:
 
 
 def _told(job: Job) -> dict[str, list[Ref]]:
-    return {
-        link: [Ref("notification_templates", name) for name in job.notify.get(ending, ())]
-        for ending, link in ENDINGS.items()
-    }
+    return {link: _notices(job, ending) for ending, link in ENDINGS.items()}
+
+
+def _notices(job: Job, occasion: str) -> list[Ref]:
+    return [Ref("notification_templates", name) for name in job.notify.get(occasion, ())]
 
 
 def _survey(job: Job) -> dict[str, Any]:
@@ -187,7 +201,8 @@ def _workflow(place: Place, job: Job) -> Iterator[Wanted]:
     name = _approved(job)
     key = {"name": name, "organization": Ref("organizations", place.organization)}
     fields = {"description": job.description, "survey_enabled": bool(job.survey), "allow_simultaneous": False}
-    yield Wanted("workflow_job_templates", name, key, fields, _told(job), survey=_survey(job))
+    links = _told(job) | {APPROVALS: _notices(job, "approval")}
+    yield Wanted("workflow_job_templates", name, key, fields, links, survey=_survey(job))
     workflow = Ref("workflow_job_templates", name)
     run = Wanted(
         "workflow_job_template_nodes",

@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.slipway.ops.plugins.module_utils.core.units import UnitError, duration
 from ansible_collections.slipway.ops.plugins.module_utils.jobs.schedule import Schedule, ScheduleError, parse_schedule
 
-ENDINGS = ("failure", "success")
+OCCASIONS = ("failure", "success", "approval")  # of which somebody is told
 TYPES = ("text", "integer", "choice", "password")
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 _VARIABLE = re.compile(r"[a-z][a-z0-9_]*")
@@ -151,7 +151,7 @@ def _job(entry: Mapping[str, Any], timezone: str, notices: frozenset[str], reade
         check=entry.get("check") is True,
         timeout=_seconds(entry, "timeout", reader),
         approval=_seconds(entry, "approval", reader),
-        notify=_notify(entry.get("notify") or {}, notices, reader),
+        notify=_notify(entry, notices, reader),
     )
 
 
@@ -189,12 +189,19 @@ def _seconds(entry: Mapping[str, Any], name: str, reader: _Reader) -> int:
 
 
 def _notify(entry: Mapping[str, Any], notices: frozenset[str], reader: _Reader) -> dict[str, tuple[str, ...]]:
-    if unknown := sorted(entry.keys() - {*ENDINGS}):
-        reader.refuse(f"notify has {', '.join(unknown)}; it is {' and '.join(ENDINGS)}")
-    found = {ending: tuple(map(str, entry.get(ending) or [])) for ending in ENDINGS}
+    """Who hears of what. Who hears of a failure hears of an approval that is waited for, unless others are named."""
+    given = dict(entry.get("notify") or {})
+    if unknown := sorted(given.keys() - {*OCCASIONS}):
+        reader.refuse(f"notify has {', '.join(unknown)}; it is {', '.join(OCCASIONS)}")
+    given.setdefault("approval", given.get("failure"))
+    found = {occasion: tuple(map(str, given.get(occasion) or [])) for occasion in OCCASIONS}
     if missing := sorted({name for names in found.values() for name in names} - notices):
         reader.refuse(f"nobody is told as {', '.join(missing)}; the notices are {', '.join(sorted(notices)) or 'none'}")
-    return {ending: names for ending, names in found.items() if names}
+    return {
+        occasion: names
+        for occasion, names in found.items()
+        if names and (occasion != "approval" or entry.get("approval"))
+    }
 
 
 def answered(job: Job, given: Mapping[str, str]) -> dict[str, Any]:

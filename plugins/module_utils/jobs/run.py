@@ -177,7 +177,11 @@ def _approved(settings: Settings, job: Job, kept: Any) -> str:
     answer.unlink(missing_ok=True)
     with _own(asked, "w") as file:
         file.write(f"{int(time.time()) + job.approval}\n")
-    print(f"{job.name} waits {job.approval} s for: slipway-job approve {job.name}", flush=True)
+    said_to = f"{job.name} waits {job.approval} s for: slipway-job approve {job.name}"
+    print(said_to, flush=True)
+    subject = f"{settings.system}: job {job.name} waits for somebody's approval on {socket.gethostname()}"
+    for missed in _tell(settings, job.notify.get("approval", ()), subject, said_to):
+        print(missed, flush=True)
     deadline = time.monotonic() + job.approval
     try:
         while time.monotonic() < deadline:
@@ -224,6 +228,11 @@ def ended(settings: Settings, job: Job, result: str, status: str) -> list[str]:
         json.dump({"at": time.time(), "failed": failed, "outcome": outcome}, kept)
     last = settings.state / f"{job.name}.last"
     text = said(last.read_text(encoding="utf-8", errors="replace") if last.exists() else "")
+    return _tell(settings, names, subject, text)
+
+
+def _tell(settings: Settings, names: Sequence[str], subject: str, text: str) -> list[str]:
+    """Tells all of them, and returns who was not reached."""
     missed = []
     for name in names:
         try:
