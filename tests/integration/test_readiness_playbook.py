@@ -56,6 +56,12 @@ def test_go_exits_zero_and_writes_the_reports(readiness, tmp_path):
     assert (tmp_path / "reports" / "readiness.html").resolve().name.startswith("readiness-2")
 
 
+def test_the_page_is_shown_where_people_look_also_when_it_says_no(readiness, tmp_path):
+    done = readiness(record(25), report_host="localhost", report_root=str(tmp_path / "shown"))
+    assert done.code != 0 and done.changed == 0, done.output
+    assert "NO-GO" in (tmp_path / "shown" / "readiness.html").read_text()
+
+
 def test_stale_evidence_exits_non_zero_and_is_named_in_the_language_asked_for(readiness, tmp_path):
     done = readiness(record(25), report_language="ko")
     assert done.code != 0

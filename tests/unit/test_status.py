@@ -114,6 +114,13 @@ def test_the_playbook_writes_it_of_the_store_and_changes_nothing(tmp_path: Path)
     assert run.code == 0 and run.changed == 0, run.output
     text = (tmp_path / "wall/index.html").read_text()
     assert "97 % full" in text and "NO-GO" in text and "kiwi1" in text
+    shown = {"report_host": "kiwi1", "report_root": str(tmp_path / "shown")}
+    run = play("status", tmp_path / "hosts.yml", "-c", "local", **given, **local, **shown)
+    assert run.code == 0 and run.changed == 0, run.output
+    served = tmp_path / "shown/status.html"
+    assert "97 % full" in served.read_text() and served.stat().st_mode & 0o777 == 0o644
+    nobody = play("status", tmp_path / "hosts.yml", "-c", "local", **given, **local, report_host="kiwi2")
+    assert nobody.code != 0 and "report_host is kiwi2, which is no host of this inventory" in nobody.said
     misspelt = play("status", tmp_path / "hosts.yml", status_fil="x")
     assert misspelt.code != 0 and "did you mean status_file?" in misspelt.said
 
