@@ -20,17 +20,7 @@ INVENTORY = SCENARIO / "inventory.yml"
 OPTIONS = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=5", "LogLevel=ERROR")
 ADDRESS = ("127.0.0.1", 2210)
 LIVE = "sshd -T -C user=root,host=localhost,addr=127.0.0.1"
-# Until sshd has ended each: it counts one when its child has ended.
-BARE = """
-import socket
-for _ in range(50):
-    try:
-        with socket.create_connection(("server1", 22), 5) as probe:
-            while probe.recv(100):
-                probe.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
-"""
+BARE = 'import socket; [socket.create_connection(("server1", 22), 5).close() for _ in range(50)]'
 
 
 class Operator:
@@ -155,10 +145,7 @@ def test_fifty_bare_connections_lock_a_stranger_out_and_no_administrator(operato
     assert told.stdout.strip() == "anna", told.stderr
     stranger.run(f"python3 -c '{BARE}'")
     words = " ".join(f"-o {option}" for option in OPTIONS)
-    refused = until(
-        lambda: stranger.run(f"ssh {words} -o BatchMode=yes anna@server1").stderr,
-        lambda said: "Permission denied" not in said,
-    )
+    refused = stranger.run(f"ssh {words} -o BatchMode=yes anna@server1").stderr
     assert "Not allowed at this time" in refused or "closed" in refused or "reset" in refused, refused
 
 
