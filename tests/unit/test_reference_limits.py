@@ -156,21 +156,16 @@ def test_the_report_of_the_day_is_made_and_mailed(system: str) -> None:
     assert next(iter(groups["monitor"]["hosts"])) in groups["alertmanager"]["hosts"]
 
 
-GAPS = {
-    "MINUTELY": "1h",
-    "HOURLY": "1d",
-    "DAILY": "1d",
-    "WEEKLY": "7d",
-    "MONTHLY": "31d",
-}  # the longest between two runs
+# The longest between two runs.
+GAPS = {"MINUTELY": "1h", "HOURLY": "1d", "DAILY": "1d", "WEEKLY": "7d", "MONTHLY": "31d"}
 
 
 @pytest.mark.parametrize("system", ["modelops", "mentoring", "receipts", "insitechart"])
 def test_what_readiness_asks_for_is_made_by_the_clock_and_often_enough(system: str) -> None:
     values = said(system)
-    groups = yaml.safe_load((ROOT / "inventories" / system / "hosts.yml").read_text())["all"]["children"]
-    environment = yaml.safe_load((ROOT / "inventories" / system / "hosts.yml").read_text())["all"]["vars"]
-    jobs = read_jobs(listed(values["jobs_list"], groups), values["jobs_timezone"])
+    hosts = yaml.safe_load((ROOT / "inventories" / system / "hosts.yml").read_text())["all"]
+    asked = hosts["vars"]["slipway_environment"] == "production"
+    jobs = read_jobs(listed(values["jobs_list"], hosts["children"]), values["jobs_timezone"])
     services = {service["name"] for service in values["app_services"]}
     for requirement in values["own_requirements"]:
         playbook = {"delivery.load": "playbooks/load.yml", "security.scan": "playbooks/scan.yml"}[
@@ -185,7 +180,6 @@ def test_what_readiness_asks_for_is_made_by_the_clock_and_often_enough(system: s
         if job.playbook in ("playbooks/load.yml", "playbooks/scale.yml") and job.schedule:
             assert job.variables["service"] in services
         if job.playbook in ("playbooks/load.yml", "playbooks/patch.yml") and job.schedule:
-            asked = environment["slipway_environment"] == "production"
             assert job.variables.get("confirm") == ("production" if asked else None), "or its run asks nobody, and ends"
     assert any(job.playbook == "playbooks/patch.yml" and job.schedule for job in jobs)
 

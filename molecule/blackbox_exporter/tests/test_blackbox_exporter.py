@@ -56,9 +56,8 @@ def converge(**variables: Any) -> Run:
 def test_sites_by_their_names_and_ports_that_are_open_to_the_host_are_asked(host):
     assert until(lambda: all_answer(host), IN_TIME, 1), ask(host, "probe_success")
     assert until(lambda: firing(host, "SiteDown") == set(), IN_TIME, 1)
-    assert until(
-        lambda: failing() == {"security.certificates.last"}, IN_TIME, 1
-    )  # of the site whose certificate is for ten days
+    # Of the site whose certificate is for ten days.
+    assert until(lambda: failing() == {"security.certificates.last"}, IN_TIME, 1)
 
 
 def test_nothing_listens_for_others(host, edge):

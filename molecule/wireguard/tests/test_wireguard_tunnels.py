@@ -84,7 +84,7 @@ def undisturbed() -> Iterator[None]:
         assert until(lambda: "packets transmitted" in db.run("cat /run/pings").stdout, 30)
     said = db.check_output("cat /run/pings")
     sent, came = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", said).groups())  # type: ignore[union-attr]
-    assert sent > 10 and came >= sent - 5, said  # some may be under way at the end
+    assert sent > 10 and came >= sent - 1, said  # one may be under way at the end
     assert gate.check_output("systemctl show --property=ActiveEnterTimestampMonotonic wg-quick@slipway0") == process
 
 

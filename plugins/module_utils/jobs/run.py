@@ -177,13 +177,13 @@ def _approved(settings: Settings, job: Job, kept: Any) -> str:
     answer.unlink(missing_ok=True)
     with _own(asked, "w") as file:
         file.write(f"{int(time.time()) + job.approval}\n")
-    said_to = f"{job.name} waits {job.approval} s for: slipway-job approve {job.name}"
-    print(said_to, flush=True)
-    subject = f"{settings.system}: job {job.name} waits for somebody's approval on {socket.gethostname()}"
-    for missed in _tell(settings, job.notify.get("approval", ()), subject, said_to):
-        print(missed, flush=True)
-    deadline = time.monotonic() + job.approval
     try:
+        waits = f"{job.name} waits {job.approval} s for: slipway-job approve {job.name}"
+        print(waits, flush=True)
+        subject = f"{settings.system}: job {job.name} waits for somebody's approval on {socket.gethostname()}"
+        for missed in _tell(settings, job.notify.get("approval", ()), subject, waits):
+            print(missed, flush=True)
+        deadline = time.monotonic() + job.approval
         while time.monotonic() < deadline:
             if answer.exists():
                 verdict, _, by = answer.read_text(encoding="utf-8").strip().partition(" ")
