@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -12,6 +13,7 @@ from ansible.plugins.action import ActionBase
 
 PAUSE = 1
 GRACE = 30  # seconds for a host that has taken the change back to answer again
+OURS = ("attempt", "keep")
 
 
 class ActionModule(ActionBase):
@@ -19,30 +21,31 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
-        arguments = {name: value for name, value in self._task.args.items() if name != "attempt"}
-        made: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
+        arguments = {name: value for name, value in self._task.args.items() if name not in OURS}
+        arguments["attempt"] = uuid.uuid4().hex
+        try:
+            made: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
+        except AnsibleConnectionFailure as error:  # what cuts the connection takes its own answer with it
+            return result | {"changed": True} | self._keep(arguments, task_vars, str(error))
         attempt = made.pop("attempt", None)
         if attempt is None or made.get("failed") or made.get("unreachable"):
             return result | made
-        return result | made | self._keep({**arguments, "attempt": attempt}, task_vars)
+        return result | made | self._keep(arguments, task_vars)
 
-    def _keep(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        within = int(arguments.get("within") or 60)
+    def _keep(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None, trouble: str = "") -> dict[str, Any]:
+        name, within = arguments["name"], int(arguments.get("within") or 60)
         give_up = time.monotonic() + within + GRACE
-        trouble = ""
+        answers = False
         while time.monotonic() < give_up:
-            answer = self._ask_afresh(arguments, task_vars)
+            answer = self._ask_afresh({**arguments, "keep": True}, task_vars)
             if answer.get("kept"):
                 return {"kept": True}
             if answer.get("taken_back"):
-                return {"failed": True, "kept": False} | _taken_back(arguments["name"], within, answer, trouble)
-            trouble = " ".join(str(answer.get("msg", answer)).split())
+                return {"failed": True, "kept": False} | _taken_back(name, within, answer, trouble)
+            answers = "kept" in answer  # and knows of no such change: a lost one that is still being made, or never was
+            trouble = trouble if answers else " ".join(str(answer.get("msg", answer)).split())
             time.sleep(PAUSE)
-        told = (
-            f"The change of {arguments['name']} is not kept: no fresh connection to this host has succeeded since "
-            f"({trouble}). The host was to take it back by itself after {within} seconds, and does not answer. "
-            f"Look at it from its console, at /var/lib/slipway/guard/{arguments['name']}."
-        )
+        told = _not_made(name, trouble) if answers else _silent(name, within, trouble)
         return {"failed": True, "kept": False, "msg": told}
 
     def _ask_afresh(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
@@ -63,3 +66,18 @@ def _taken_back(name: str, within: int, answer: dict[str, Any], trouble: str) ->
         "change, then run again."
     )
     return {"msg": told, "taken_back": answer["taken_back"]}
+
+
+def _not_made(name: str, trouble: str) -> str:
+    return (
+        f"The change of {name} was not made: the connection was lost before the host had it ({trouble}). The host "
+        "answers again and has what it had before. Run again."
+    )
+
+
+def _silent(name: str, within: int, trouble: str) -> str:
+    return (
+        f"The change of {name} is not kept: no fresh connection to this host has succeeded since ({trouble}). The host "
+        f"was to take it back by itself after {within} seconds, and does not answer. Look at it from its console, at "
+        f"/var/lib/slipway/guard/{name}."
+    )

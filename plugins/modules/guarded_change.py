@@ -17,10 +17,13 @@ description:
   - Before anything is changed a timer runs on the host. When nobody has kept the change after O(within) seconds, the
     former files are back and in effect, whatever has become of the controller. A host that goes down meanwhile comes up
     with the former files.
-  - When no connection succeeds, the task waits until the host has taken the change back, and fails saying so.
+  - When no connection succeeds, the task waits until the host has taken the change back, and fails saying so. The same
+    where the change cuts the very connection over which it is made.
 notes:
   - A connection that is open already goes on through most firewalls, so it proves nothing. With SSH the controller's
     shared connection is closed first. The connection plugin V(local) has nothing to prove.
+  - SSH waits for ever on a connection that is silently gone, unless C(ServerAliveInterval) is in C(ssh_args), as in
+    Slipway's C(ansible.cfg). Have it in your own too.
   - What it needs of a change on trial is in C(/var/lib/slipway/guard/NAME), and gone afterwards. C(taken_back) there
     says when a change was taken back, until one is kept.
 attributes:
@@ -81,8 +84,12 @@ options:
     type: int
     default: 60
   attempt:
-    description: The change that is to be kept. The action plugin's, not for playbooks.
+    description: The word by which the change can be kept. The action plugin's, not for playbooks.
     type: str
+  keep:
+    description: Keeps the change O(attempt) instead of making one. The action plugin's, not for playbooks.
+    type: bool
+    default: false
 seealso:
   - module: slipway.ops.config_tree
 """
@@ -121,6 +128,7 @@ taken_back:
 """
 
 import re
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +158,9 @@ def main() -> None:
             "loaded": {"type": "list", "elements": "str", "default": []},
             "within": {"type": "int", "default": 60},
             "attempt": {"type": "str"},
+            "keep": {"type": "bool", "default": False},
         },
+        required_if=[("keep", True, ["attempt"])],
         supports_check_mode=True,
     )
     given = module.params
@@ -174,13 +184,15 @@ def main() -> None:
 
 
 def _act(guard: Guard, change: Change, given: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    if given["attempt"]:
-        kept = guard.keep(change, given["attempt"])
-        return {"changed": kept, "kept": kept, "taken_back": guard.taken_back_at()}
+    attempt = given["attempt"] or uuid.uuid4().hex
+    if given["keep"]:
+        kept = guard.keep(change, attempt)
+        return {"changed": kept, "kept": kept, "taken_back": guard.taken_back_at(attempt)}
     reasons = guard.differences(change)
     result = {"changed": bool(reasons), "reasons": reasons}
     if reasons and not check_mode:
-        result["attempt"] = guard.begin(change, given["within"])
+        guard.begin(change, given["within"], attempt)
+        result["attempt"] = attempt
     return result | {"diff": {"before": "", "after": "".join(f"{reason}\n" for reason in reasons)}}
 
 

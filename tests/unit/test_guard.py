@@ -41,8 +41,10 @@ class Host:
         self.wanted.write_text(text)
 
     def begin(self, text: str) -> str:
+        """Gives the word by which it can be kept."""
         self.want(text)
-        return self.guard.begin(self.change, LATER)
+        self.guard.begin(self.change, LATER, text)
+        return text
 
     def keep(self, text: str) -> None:
         assert self.guard.keep(self.change, self.begin(text))
@@ -86,9 +88,10 @@ def test_a_change_that_nobody_keeps_is_taken_back(host: Host) -> None:
     host.timer_runs_out()
     assert host.state == ("one", "one")
     assert not host.guard.keep(host.change, attempt)
-    assert host.guard.taken_back_at()
+    assert host.guard.taken_back_at(attempt)
+    assert host.guard.taken_back_at("another") == ""
     host.keep("three")
-    assert host.guard.taken_back_at() == ""
+    assert host.guard.taken_back_at(attempt) == "" and not host.guard.mark.exists()
 
 
 def test_before_the_first_change_there_was_nothing(host: Host) -> None:
@@ -120,13 +123,13 @@ def test_what_the_new_files_are_asked_the_former_ones_are_not(host: Host) -> Non
     host.keep("one")
     asked = replace(host.change, check=("grep", "-q", "two", str(host.live)))
     host.want("two")
-    host.guard.begin(asked, LATER)
+    host.guard.begin(asked, LATER, "second")
     host.timer_runs_out()
-    assert host.state == ("one", "one") and host.guard.taken_back_at() and not host.guard.trial.exists()
+    assert host.state == ("one", "one") and host.guard.taken_back_at("second") and not host.guard.trial.exists()
     host.want("three")
     (host.root / "effect").write_text("as it runs")
     with pytest.raises(GuardError, match=r"grep .* ended with status 1.*What was there before is in effect again"):
-        host.guard.begin(asked, LATER)
+        host.guard.begin(asked, LATER, "third")
     assert host.state == ("one", "as it runs") and not host.guard.trial.exists(), "what nobody has read is not applied"
 
 
@@ -136,11 +139,11 @@ def test_former_files_that_cannot_be_put_back_yet_are_put_back_later(host: Host)
     host.program("cp", "echo No space left on device >&2; exit 1")
     with pytest.raises(subprocess.CalledProcessError):
         host.timer_runs_out()
-    assert host.state == ("two", "two") and host.guard.trial.exists() and not host.guard.taken_back_at()
+    assert host.state == ("two", "two") and host.guard.trial.exists() and not host.guard.mark.exists()
     assert host.guard.boot_files[0].exists() and "Restart=on-failure" in (host.root / "armed").read_text()
     (host.root / "bin" / "cp").unlink()
     host.timer_runs_out()
-    assert host.state == ("one", "one") and host.guard.taken_back_at()
+    assert host.state == ("one", "one") and host.guard.taken_back_at("two")
 
 
 def test_a_trial_that_a_killed_run_left_ends_with_the_next_one(host: Host) -> None:

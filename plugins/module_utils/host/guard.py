@@ -16,7 +16,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,7 @@ flock 9
 [ -e {trial}/attempt ] || exit 0
 {restore}
 [ "$1" = --files ] || {apply}
-date -u +%Y-%m-%dT%H:%M:%SZ > {mark}
+{{ date -u +%Y-%m-%dT%H:%M:%SZ; cat {trial}/attempt; }} > {mark}
 rm -f {boot_files}
 rm -r {trial}
 """
@@ -88,7 +87,7 @@ class Guard:
 
     @property
     def mark(self) -> Path:
-        """When a change was taken back; there until one is kept."""
+        """When a change was taken back, and which; there until one is kept."""
         return self.root / self.name / "taken_back"
 
     @property
@@ -113,10 +112,9 @@ class Guard:
             found = [f"what is loaded is not what was kept ({shlex.join(change.loaded)})"]
         return found
 
-    def begin(self, change: Change, seconds: int) -> str:
-        """Makes the change, which ends after so many seconds; gives the word by which it can be kept."""
+    def begin(self, change: Change, seconds: int, attempt: str) -> None:
+        """Makes the change, which ends after so many seconds unless it is kept by the word `attempt`."""
         self.take_back()
-        attempt = uuid.uuid4().hex
         with self._locked():
             self._remember(change, attempt)
             self._arm(seconds)
@@ -127,7 +125,6 @@ class Guard:
         if failed:
             self.take_back(was_read=not refused)
             raise GuardError(f"{failed}. What was there before is in effect again.")
-        return attempt
 
     def keep(self, change: Change, attempt: str) -> bool:
         """Ends the trial, and false when it has ended otherwise."""
@@ -149,9 +146,10 @@ class Guard:
         if failed := _failure(["/bin/sh", str(self.trial / "undo"), *([] if was_read else ["--files"])]):
             raise GuardError(f"what was before the last change of {self.name} could not be put back: {failed}")
 
-    def taken_back_at(self) -> str:
-        """When the last change was taken back; empty when it was not."""
-        return _text(self.mark).strip()
+    def taken_back_at(self, attempt: str) -> str:
+        """When that change was taken back; empty when it was not, or another has been since."""
+        when, _, which = _text(self.mark).partition("\n")
+        return when if which == attempt else ""
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
