@@ -17,6 +17,16 @@ def crowding() -> float:
     return sum(float(burner.communicate()[0]) for burner in burners) / len(burners)
 
 
+def journal(host: Any, options: str) -> str:
+    """What a host's journal has, also of what was said just now."""
+    return str(host.check_output(f"journalctl --sync && journalctl --no-pager --output=cat {options}"))
+
+
+def journal_has(host: Any, options: str, text: str) -> bool:
+    """Whether the journal has a text in time: what a unit says last comes in after the unit's end."""
+    return until(lambda: text in journal(host, options), 30 * crowding())
+
+
 def until(true: Callable[[], Any], seconds: float = 60, pause: float = 0.1) -> bool:
     """Whether it became true in time; asked every ``pause`` seconds."""
     deadline = time.monotonic() + seconds

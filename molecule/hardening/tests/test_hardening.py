@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import testinfra
-from machine import until
+from machine import journal, journal_has, until
 from playbook import Run, play
 
 SCENARIO = Path(__file__).resolve().parents[1]
@@ -128,7 +128,7 @@ def test_a_file_that_changed_is_named_until_it_is_accepted(host, tmp_path):
     try:
         assert health(tmp_path)["files"]["verdict"] == "pass", "nobody has looked yet"
         assert host.run("systemctl start slipway-integrity").rc != 0
-        assert "/usr/local/sbin/planted" in host.check_output("journalctl --no-pager -u slipway-integrity -n 60")
+        assert journal_has(host, "-u slipway-integrity -n 60", "/usr/local/sbin/planted")
         host.check_output("systemctl reset-failed slipway-integrity")  # as a reboot does
         found = health(tmp_path)["files"]
         assert found["verdict"] == "fail" and "/usr/local/sbin/planted" in found["reason"], found
@@ -152,7 +152,8 @@ def test_what_updates_change_is_accepted_and_what_differed_before_is_not(host, t
         host.check_output(f'mkdir -p {place} && printf "{text}\\n" > {place}/zz.conf && systemctl daemon-reload')
         assert "slipway-integrity end updates" in host.check_output(f"systemctl cat {unit}")
         host.check_output(f"systemctl start {unit}")
-        said = host.check_output(f"journalctl --no-pager --output=cat --unit {unit}")
+        assert journal_has(host, f"--unit {unit}", "accepted: "), journal(host, f"--unit {unit}")
+        said = journal(host, f"--unit {unit}")
         accepted = [line for line in said.splitlines() if line.startswith("accepted: ")]
         assert accepted == ["accepted: /etc/updated"], said
         found = health(tmp_path)["files"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machine import until
+from machine import journal_has, until
 from playbook import module, play
 
 INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory"
@@ -49,7 +49,7 @@ def test_a_job_that_succeeds_tells_whom_it_names_and_no_other(host, told) -> Non
     assert unit(host, "well") == 0
     (text,) = told()
     assert text.startswith("kiwi: job well succeeded on controller1")
-    assert "all is well" in host.check_output("journalctl -u slipway-job@well -o cat")
+    assert journal_has(host, "-u slipway-job@well", "all is well")
     assert unit(host, "minutely") == 0 and len(told()) == 1
 
 
@@ -110,9 +110,7 @@ def test_it_waits_for_an_answer_and_keeps_to_it(host, told, verb: str, goes_on: 
     assert until(lambda: host.check_output("systemctl show -P ActiveState slipway-job@asked") in ("inactive", "failed"))
     word = host.file("/var/lib/slipway-jobs/word")
     assert word.exists == goes_on and (not goes_on or word.content_string == "plum for production\n")
-    assert f"{'approved' if goes_on else 'denied'} by jiwoo" in host.check_output(
-        "journalctl -u slipway-job@asked -o cat"
-    )
+    assert journal_has(host, "-u slipway-job@asked", f"{'approved' if goes_on else 'denied'} by jiwoo")
     assert len(told()) == (0 if goes_on else 1)
 
 

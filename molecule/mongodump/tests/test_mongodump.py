@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from machine import journal, journal_has
 from playbook import play
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
@@ -183,8 +184,8 @@ def test_a_server_that_is_killed_in_the_middle_fails_the_dump(host, mongo, dump)
         host.check_output("systemctl kill --signal=SIGKILL ferretdb.service")
         while host.run("systemctl is-active slipway-backup-mongodb@full.service").stdout.strip() == "activating":
             time.sleep(0.2)
-        said = host.check_output("journalctl -u slipway-backup-mongodb@full.service --output=cat")
-        assert "fail: mongodump ended with status" in said and PASSWORD not in said
+        unit = "-u slipway-backup-mongodb@full.service"
+        assert journal_has(host, unit, "fail: mongodump ended with status") and PASSWORD not in journal(host, unit)
         assert host.check_output(f"ls {STORE}/*.age") == dump
     finally:
         host.check_output("systemctl start ferretdb.service")
