@@ -64,7 +64,8 @@ options:
         C(used) (V(< 90 %)), C(free) (By when it has no unit) and C(inodes) (V(< 90 %)), limits, counted as C(df) does."
       - "B(backup): the backups that this host makes, or the one named C(of); C(engine) (V(postgresql)); C(age) of the
         newest, default the limit that its role was given; C(full_age), C(verified), C(drill), C(rto) and C(rpo), limits
-        (s when they have no unit) on what M(slipway.ops.backup_info) tells."
+        (s when they have no unit) on what M(slipway.ops.backup_info) tells. With C(proven) (V(false)) instead only that
+        they were verified and drilled as often as the limits of their role ask."
       - "B(backed_up): whether each of C(paths), directories, is among the sources of this host's backups of files, as
         role C(restic) left them in C(description) (V(/etc/slipway/backup/files.json)). A pattern of what is left out
         counts when it names the path or what it is in."

@@ -74,4 +74,21 @@ def test_a_role_with_an_engine_of_its_own_asks_for_its_own_backups(role):
     meta = Path(__file__).resolve().parents[2] / "roles" / role / "meta"
     engine = yaml.safe_load((meta / "card.yml").read_text())["engine"]
     asked = re.findall(r"kind: backup\n  engine: (\w+)\n", (meta / "checks.yml.j2").read_text())
-    assert asked == [engine]
+    assert asked == [engine, engine]
+
+
+WEEKLY = Limits(verified=8 * 24 * HOUR, drill=8 * 24 * HOUR)
+PROVEN = replace(GOOD, verified_age=HOUR, verified_verdict="pass", drill_age=HOUR, drill_verdict="pass", limits=WEEKLY)
+
+
+def test_a_backup_that_nobody_restored_lately_is_no_proof(monkeypatch):
+    assert check(monkeypatch, PROVEN, proven=True).verdict == "pass"
+    found = check(monkeypatch, replace(PROVEN, drill_age=None, drill_verdict=None), proven=True)
+    assert found.verdict == "fail" and "last restore drill of main never happened" in found.reason
+    assert "drill.yml" in found.reason and "-e engine=postgresql" in found.reason
+    found = check(monkeypatch, replace(PROVEN, verified_age=9 * 24 * HOUR), proven=True)
+    assert found.verdict == "fail" and "last verification of main was 9d ago" in found.reason
+    assert check(monkeypatch, replace(PROVEN, drill_age=None, limits=Limits()), proven=True).verdict == "pass"
+    assert (
+        check(monkeypatch, Status("postgresql", "main", limits=WEEKLY), proven=True).verdict == "pass"
+    )  # its age fails

@@ -112,12 +112,9 @@ def judge(status: Status, limits: Limits) -> Status:
         found += _late("fail", f"the newest full backup of {status.name}", status.full_age, limits.full_age)
     if status.verified_verdict == "fail":
         found.append(("fail", f"the last verification of {status.name}, {_ago(status.verified_age)}, found damage"))
-    elif status.backups:
-        found += _late("warn", f"the last verification of {status.name}", status.verified_age, limits.verified)
     if status.drill_verdict == "fail":
         found.append(("fail", f"the last restore drill of {status.name}, {_ago(status.drill_age)}, failed"))
-    elif status.backups:
-        found += _late("warn", f"the last restore drill of {status.name}", status.drill_age, limits.drill)
+    found += [("warn", sentence) for sentence in unproven(status, limits)]
     for what, measured, limit in (("RTO", status.rto, limits.rto), ("RPO", status.rpo, limits.rpo)):
         if measured is not None and limit is not None and measured > limit:
             found.append(
@@ -125,6 +122,16 @@ def judge(status: Status, limits: Limits) -> Status:
             )
     verdict: Verdict = max((level for level, _ in found), key=_SEVERITY.index, default="pass")
     return replace(status, limits=limits, verdict=verdict, problems=tuple(sentence for _, sentence in found))
+
+
+def unproven(status: Status, limits: Limits) -> list[str]:
+    """Why nobody knows lately that a restore works; what a verification or a drill found wrong is not said here."""
+    found: list[tuple[Verdict, str]] = []
+    if status.backups and status.verified_verdict != "fail":
+        found += _late("warn", f"the last verification of {status.name}", status.verified_age, limits.verified)
+    if status.backups and status.drill_verdict != "fail":
+        found += _late("warn", f"the last restore drill of {status.name}", status.drill_age, limits.drill)
+    return [sentence for _, sentence in found]
 
 
 def absence(status: Status) -> str:

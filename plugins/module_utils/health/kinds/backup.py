@@ -1,6 +1,9 @@
 # Copyright: Slipway contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""backup: the newest backup is young enough; it was verified and drilled lately, and a restore is fast enough."""
+"""backup: the newest backup is young enough; it was verified and drilled lately, and a restore is fast enough.
+
+With ``proven`` only that it was verified and drilled as often as the role's limits ask.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ from dataclasses import dataclass
 from ansible_collections.slipway.ops.plugins.module_utils.core.limit import Limit
 from ansible_collections.slipway.ops.plugins.module_utils.data import BackupError
 from ansible_collections.slipway.ops.plugins.module_utils.data.ask import ask
-from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, absence
+from ansible_collections.slipway.ops.plugins.module_utils.data.status import Status, absence, unproven
 from ansible_collections.slipway.ops.plugins.module_utils.health.definition import Check
 from ansible_collections.slipway.ops.plugins.module_utils.health.finding import CheckUnknown, Finding, within
 from ansible_collections.slipway.ops.plugins.module_utils.health.http_client import HttpClient
-from ansible_collections.slipway.ops.plugins.module_utils.health.options import limit_in, option, text
+from ansible_collections.slipway.ops.plugins.module_utils.health.options import flag, limit_in, option, text
 
 _NEVER = {
     "full_age": "there is no full backup of {} yet",
@@ -26,6 +29,10 @@ _NEVER = {
 }
 
 
+def _told(lacking: list[str], do: str) -> str | None:
+    return "; ".join(lacking) + f": {do}" if lacking else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Backup(Check):
     KIND = "backup"
@@ -33,6 +40,7 @@ class Backup(Check):
 
     engine: str = option(text, "postgresql")
     of: str | None = option(text, None)
+    proven: bool = option(flag, False)
     age: Limit | None = option(limit_in("s"), None)
     full_age: Limit | None = option(limit_in("s"), None)
     verified: Limit | None = option(limit_in("s"), None)
@@ -46,6 +54,8 @@ class Backup(Check):
 
     @property
     def statement(self) -> str:
+        if self.proven:
+            return f"{self.engine} backups{f' of {self.of}' if self.of else ''} were verified and restored lately"
         return f"The newest {self.engine} backup{f' of {self.of}' if self.of else ''} is young enough" + (
             f" ({self.age})" if self.age else ""
         )
@@ -59,7 +69,14 @@ class Backup(Check):
         if not wanted:
             names = ", ".join(status.name for status in statuses)
             raise CheckUnknown(f"this host makes no backup of {self.of}; it makes those of {names}")
-        return [finding for status in wanted for finding in self._findings(status)]
+        findings = self._proof if self.proven else self._findings
+        return [finding for status in wanted for finding in findings(status)]
+
+    def _proof(self, status: Status) -> Iterable[Finding]:
+        """One: the age of the backup is another check's."""
+        lacking = unproven(status, status.limits)
+        do = f"backup.yml -e type=verify and drill.yml show that a restore works (-e engine={self.engine})"
+        yield Finding("fail" if lacking else "pass", len(lacking), limit="= 0", reason=_told(lacking, do))
 
     def _findings(self, status: Status) -> Iterable[Finding]:
         configured = Limit("<=", status.limits.age / 3600, "h") if status.limits.age is not None else None
