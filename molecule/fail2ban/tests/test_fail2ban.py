@@ -58,7 +58,7 @@ def test_who_is_refused_again_and_again_is_kept_out_seen_and_let_in_by_one_playb
     assert ask(stranger, "/open") == "204"
     offend(stranger)
     assert until(lambda: address(stranger) in banned(host))
-    assert ask(stranger, "/open") == "000"
+    assert until(lambda: ask(stranger, "/open") == "000")  # the list has it before the firewall
     shown = play("unban", INVENTORY)
     assert shown.code == 0 and shown.changed == 0
     assert f"edge1: {address(stranger)} is banned for slipway-edge until 20" in shown.said
@@ -102,9 +102,9 @@ def test_a_ban_outlasts_a_restart_and_a_run(host, stranger):
     host.check_output("systemctl restart fail2ban")
     assert until(lambda: host.run("fail2ban-client ping").rc == 0)
     assert until(lambda: address(stranger) in banned(host))
-    assert ask(stranger, "/open") == "000"
+    assert until(lambda: ask(stranger, "/open") == "000")
     assert converge(fail2ban_edge_retries=11).code == 0  # reloaded
-    assert address(stranger) in banned(host) and ask(stranger, "/open") == "000"
+    assert until(lambda: address(stranger) in banned(host) and ask(stranger, "/open") == "000")
     assert converge().code == 0
     assert converge().changed == 0
 
@@ -115,7 +115,7 @@ def test_a_ban_ends_by_itself(host, stranger):
         offend(stranger)
         assert until(lambda: f"Ban {address(stranger)}" in host.file("/var/log/fail2ban.log").content_string)
         assert until(lambda: address(stranger) not in banned(host))
-        assert ask(stranger, "/open") == "204"
+        assert until(lambda: ask(stranger, "/open") == "204")
     finally:
         assert converge().code == 0
 
@@ -128,11 +128,28 @@ def test_who_tries_logins_is_kept_out_of_ssh_only(host, stranger, admin):
         return address(stranger) in banned(host)
 
     assert until(tried, pause=1)
-    refused = stranger.run(login)
-    assert refused.rc == 255 and "refused" in refused.stderr
+    assert until(lambda: "refused" in stranger.run(login).stderr)
     assert "sshd" in play("unban", INVENTORY).said
     assert ask(stranger, "/open") == "204"
     assert "Permission denied" in admin.run(login).stderr
+
+
+def test_a_jail_that_another_one_has_ended_is_named(host):
+    """fail2ban's test passes a filter that finds no address; the reload fails there, and who comes after is gone."""
+    own = "/etc/fail2ban/jail.d/own.local"
+    host.check_output("printf '[Definition]\\nfailregex = ^refused .*$\\n' > /etc/fail2ban/filter.d/own.conf")
+    host.check_output(
+        f"printf '[own]\\nenabled = true\\nfilter = own\\nlogpath = /var/log/nginx/access.log\\n' > {own}"
+    )
+    try:
+        run = converge(fail2ban_edge_retries=11)
+        assert run.code != 0 and "fail2ban" in run.said and "Traceback" not in run.output, run.output
+        host.check_output(f"rm {own} /etc/fail2ban/filter.d/own.conf")
+        assert converge().code == 0
+        assert host.run("fail2ban-client status sshd && fail2ban-client status slipway-edge").rc == 0
+        assert converge().changed == 0
+    finally:
+        host.run(f"rm -f {own} /etc/fail2ban/filter.d/own.conf")
 
 
 @pytest.mark.parametrize(
