@@ -16,6 +16,7 @@ SCENARIOS = {
     "etcd": "postgresql_ha",
     "nginx_exporter": "exporters",
     "patroni": "postgresql_ha",
+    "pgbouncer_exporter": "pgbouncer",
     "redis_exporter": "exporters",
 }
 BLOCKS = ("block", "rescue", "always")

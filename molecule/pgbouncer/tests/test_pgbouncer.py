@@ -271,3 +271,44 @@ def test_secrets_are_in_no_file_log_or_command_line():
     for each in (pooler, client):
         assert each.run(f"journalctl --no-pager | grep -E '{secrets}'").stdout == ""
     assert pooler.run("grep -aE '[s]ells-in-this|[r]otates-in-this' /proc/[0-9]*/cmdline").stdout == ""
+
+
+# --- what Prometheus learns
+
+
+def metrics():
+    lines = pooler.check_output("curl -s --max-time 9 http://127.0.0.1:9127/metrics").splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
+def administer(account, command):
+    """As the exporter's user of pgBouncer, by whatever account of the system."""
+    connect = "psycopg2.connect(host='/run/pgbouncer', port=6432, user='pgbouncer-exporter', dbname='pgbouncer')"
+    program = f"import psycopg2\nc = {connect}\nc.autocommit = True\nc.cursor().execute('{command}')"
+    return pooler.run(f"runuser -u {account} -- python3 -c {shlex.quote(program)}")
+
+
+def test_the_exporter_tells_who_waits_and_may_administer_nothing():
+    assert login("SELECT 1").rc == 0
+    assert until(30, lambda: metrics().get("pgbouncer_up") == 1), metrics()
+    waits = 'pgbouncer_pools_client_waiting_connections{database="shop-sessions",user="shop"}'
+    with ThreadPoolExecutor() as several:
+        held = [several.submit(login, "SELECT pg_sleep(8)", "shop-sessions") for _ in range(2)]
+        assert until(30, lambda: metrics().get(waits) == 1), metrics()
+        assert all(one.result().rc == 0 for one in held)
+    pid = pooler.check_output("systemctl show -p MainPID --value prometheus-pgbouncer-exporter")
+    assert pooler.check_output(f"ps -o user:32= -p {pid}").strip() == "pgbouncer-exporter"
+    assert administer("pgbouncer-exporter", "SHOW POOLS").rc == 0
+    refused = administer("pgbouncer-exporter", "PAUSE")
+    assert refused.rc != 0 and "admin access needed" in refused.stderr, refused.stderr
+    assert "login rejected" in administer("games", "SHOW POOLS").stderr
+    assert client.run("curl -s --max-time 9 http://app1:9127/metrics").rc == 7, "loopback is nobody else's"
+
+
+def test_a_pgbouncer_that_stops_is_told_and_the_exporter_stays():
+    pooler.check_output("systemctl stop pgbouncer")
+    try:
+        assert until(30, lambda: metrics().get("pgbouncer_up") == 0), metrics()
+    finally:
+        pooler.check_output("systemctl start pgbouncer")
+    assert until(30, lambda: metrics().get("pgbouncer_up") == 1), metrics()
