@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from playbook import play
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory.yml"
 URL = "http://127.0.0.1:9090/api/v1"
+PROVISIONED = ("datasources", "dashboards")
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +81,12 @@ def test_a_report_that_nobody_can_make_says_why(tmp_path):
 def test_every_panel_of_the_dashboards_shows_something(host, told, tmp_path):
     run = play("dashboards", INVENTORY, dashboards_dir=str(tmp_path))
     assert run.code == 0 and f"{len(told['measures'])} panels, every query asked" in run.said
-    made = {path.stem: json.loads(path.read_text()) for path in tmp_path.iterdir()}
+    made = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
     assert made.keys() == {"availability", "resources", "capacity"}
     for panel in [panel for one in made.values() for panel in one["panels"]]:
         query = panel["targets"][0]["expr"].replace("$__rate_interval", "60s").replace("$__range", "1h")
         assert ask(host, "query", query=query), panel["title"]
+    of = {kind: yaml.safe_load((tmp_path / "provisioning" / kind / "slipway.yml").read_text()) for kind in PROVISIONED}
+    (source,), (provider,) = of["datasources"]["datasources"], of["dashboards"]["providers"]
+    assert (source["type"], source["url"]) == ("prometheus", "http://127.0.0.1:9090")
+    assert provider["type"] == "file" and provider["options"]["path"] == "/var/lib/grafana/dashboards/slipway"

@@ -11,7 +11,7 @@ from typing import Any
 from ansible_collections.slipway.ops.plugins.module_utils.core.limit import LimitError, parse_limit
 from ansible_collections.slipway.ops.plugins.module_utils.inventory.cards import CardError
 
-SECTIONS = ("response", "traffic", "errors", "availability", "resources", "capacity")
+SECTIONS = ("response", "traffic", "errors", "availability", "resources", "capacity", "data", "releases")
 SHOWN = ("mean", "max", "min", "last")
 
 
