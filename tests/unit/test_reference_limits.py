@@ -83,7 +83,10 @@ def test_each_limit_is_of_a_measure_and_asked_by_readiness(system: str) -> None:
     limits = said(system)["report_limits"]
     measures = []
     for path in ROOT.glob("roles/*/meta/measures.yml"):
-        card = read_card(path.parents[1].name, yaml.safe_load(path.with_name("card.yml").read_text()))
+        known = yaml.safe_load(path.with_name("card.yml").read_text())
+        if isinstance(known["groups"], str):  # a template; its measures have no limits
+            continue
+        card = read_card(path.parents[1].name, known)
         if serves(card, card.groups, groups):
             measures += read_measures(card.role, yaml.safe_load(path.read_text()))
     asked = {one["id"].rpartition(".")[2] for one in requirements(limited(measures, limits))}
