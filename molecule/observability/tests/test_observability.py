@@ -83,7 +83,7 @@ def notified(world: Any, kind: str) -> list[dict[str, str]]:
     lines = [json.loads(line) for line in world.check_output(f"cat /root/{kind}").splitlines()]
     if kind == "web":
         return [
-            {"status": one["status"], **one["labels"]}
+            {"status": one["status"], "graph": one["generatorURL"], **one["labels"]}
             for line in lines
             if line["path"] == "/hook"
             for one in line["body"]["alerts"]
@@ -133,6 +133,7 @@ def test_a_fault_is_told_by_webhook_and_mail_and_so_is_its_end(host: Any, world:
     own = {"alertname": fault.alert, "host": fault.host}
     assert any({**own, "status": "firing"}.items() <= one.items() for one in since("web"))
     assert until(lambda: any({**own, "status": "resolved"}.items() <= one.items() for one in since("web")), 120, 1)
+    assert all(one["graph"].startswith("https://watch.example.test/prometheus/graph?") for one in since("web"))
     # Others with the same name may be in the same mail.
     subject = re.compile(rf"(critical|warning|over): {fault.alert}( on {fault.host})?( \(\d+\))?")
     mails = [found[1] for one in since("mail") if (found := subject.fullmatch(one["subject"]))]
