@@ -26,8 +26,8 @@ LEFT_OUT = {
         *("system_insitechart", "system_mentoring", "system_modelops", "system_receipts"),
     )
 }
-# Seconds of all workers: a run with two has to end within fifty minutes, whatever was changed (6,500 took 55).
-BUDGET = 5_500.0
+# Recorded seconds of all workers: a run with two ends within fifty minutes on a slower machine, whatever was changed.
+BUDGET = 5_000.0
 UNKNOWN = 300.0  # seconds of a part that never ran, for the order only
 
 
