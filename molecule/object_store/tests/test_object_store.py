@@ -199,9 +199,22 @@ def verdicts(place: Path) -> dict[str, str]:
     return {f"{one['id']} {one['subject']}": one["verdict"] for one in found if "object_store" in one["id"]}
 
 
+KEPT = "data.object_store.kept objects1"
+
+
+def test_health_warns_while_no_backup_has_the_objects(tmp_path: Path):
+    assert verdicts(tmp_path)[KEPT] == "warn"
+    plan = json.dumps({"plan": {"sources": [{"name": "objects", "paths": [DIRECTORY]}]}})
+    store.check_output(f"mkdir -p /etc/slipway/backup && echo '{plan}' > /etc/slipway/backup/files.json")
+    try:
+        assert verdicts(tmp_path)[KEPT] == "pass"
+    finally:
+        store.check_output("rm /etc/slipway/backup/files.json")
+
+
 def test_health_says_what_is_not_there(tmp_path: Path):
     well = verdicts(tmp_path)
-    assert set(well.values()) == {"pass"} and len(well) == 4, well
+    assert well.pop(KEPT) == "warn" and set(well.values()) == {"pass"} and len(well) == 4, well
     there, lost = f"{DIRECTORY}/buckets/uploads", f"{DIRECTORY}/lost"
     store.check_output(f"mv {there} {lost}")
     try:
@@ -213,6 +226,7 @@ def test_health_says_what_is_not_there(tmp_path: Path):
     store.check_output(f"systemctl stop {UNIT}")
     try:
         ill = verdicts(tmp_path)
+        del ill[KEPT]
         assert sorted(ill.values()) == ["fail", "fail", "fail", "pass"], ill
     finally:
         store.check_output(f"systemctl start {UNIT}")
