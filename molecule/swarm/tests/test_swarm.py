@@ -50,6 +50,25 @@ def ask_the_program(words: str) -> str:
     return f"PYTHONPATH=/usr/local/lib/slipway/slipway_swarm python3 -m {program} {words}"
 
 
+HOOKS = ("before_start", "before_watch", "before_record", "done", "failed")
+
+
+@pytest.fixture
+def hooks(tmp_path: Path) -> dict[str, str]:
+    """Files of tasks that write their names, and why a release failed, on the manager that they run on."""
+    for name in HOOKS:
+        line = name + " {{ deploy_failed | default('') }}"
+        task = {"name": "Write it", "ansible.builtin.lineinfile": {"path": "/root/hooks", "line": line, "create": True}}
+        (tmp_path / f"{name}.yml").write_text(json.dumps([task]))
+    for node in NODES:
+        on(node, "rm -f /root/hooks")
+    return {name: str(tmp_path / f"{name}.yml") for name in HOOKS}
+
+
+def hooked() -> list[str]:
+    return [line for node in NODES for line in on(node, "cat /root/hooks 2>/dev/null || true").splitlines()]
+
+
 def everywhere(version: str) -> dict[str, str]:
     return dict.fromkeys(NODES, version)
 
@@ -113,15 +132,16 @@ def test_the_container_has_what_the_service_says() -> None:
     assert settings["ReadonlyRootfs"] and settings["CapDrop"] == ["ALL"] and settings["Memory"] == 128 * 1024**2
 
 
-def test_nodes_change_one_after_the_other_and_no_request_is_lost() -> None:
+def test_nodes_change_one_after_the_other_and_no_request_is_lost(hooks: dict[str, str]) -> None:
     with users() as seen:
-        run = Run("swarm", INVENTORY, service="sample", version="2.0.0")
+        run = Run("swarm", INVENTORY, service="sample", version="2.0.0", deploy_hooks=hooks)
         assert run.until("Node by node"), run.output
         shown = play("unlock", INVENTORY)
         run.end()
     assert "node1: sample" in shown.said and "swarm 2.0.0" in shown.said, shown.output
     assert "node1: nothing is locked" in play("unlock", INVENTORY).said
     assert run.code == 0 and answers() == everywhere("2.0.0"), run.output
+    assert [line.strip() for line in hooked()] == ["before_start", "before_watch", "before_record", "done"]
     assert on("node2", ask_the_program("service sample")) == "sample runs as it was released\n"
     assert seen["failed"] == 0 and seen["versions"] == {"1.0.0", "2.0.0"}, seen
     found = records()
@@ -146,12 +166,24 @@ def test_a_version_that_is_never_healthy_goes_back_by_itself_and_the_run_says_wh
     assert records()["delivery.deploy.result"]["verdict"] == "fail"
 
 
-def test_a_version_that_is_healthy_but_fails_its_users_is_taken_back() -> None:
-    run = release("1.0.0", error_rate="0.2")
+def test_a_version_that_is_healthy_but_fails_its_users_is_taken_back(hooks: dict[str, str]) -> None:
+    run = release("1.0.0", error_rate="0.2", deploy_hooks=hooks)
     assert run.code != 0 and "error_rate" in run.said and "2.0.0 is live again" in run.said, run.output
+    first, second, failed = hooked()
+    assert (first.strip(), second.strip()) == ("before_start", "before_watch")
+    assert failed.startswith("failed ") and "error_rate" in failed
     assert answers() == everywhere("2.0.0")
     assert records()["delivery.deploy.result"]["verdict"] == "fail"
     assert "nothing is locked" in play("unlock", INVENTORY).said
+
+
+def test_a_hook_that_fails_takes_the_release_back_and_leaves_no_lock(hooks: dict[str, str]) -> None:
+    Path(hooks["before_record"]).write_text(json.dumps([{"name": "Warm it", "ansible.builtin.fail": {"msg": "cold"}}]))
+    run = release("1.0.0", deploy_hooks={"before_record": hooks["before_record"]})
+    assert run.code != 0 and "cold" in run.said and "2.0.0 is live again" in run.said, run.output
+    assert answers() == everywhere("2.0.0") and "nothing is locked" in play("unlock", INVENTORY).said
+    refused = release("1.0.0", deploy_hooks={"before_switch": hooks["done"]})
+    assert refused.code != 0 and "before_switch would never run" in refused.said and refused.changed == 0
 
 
 def test_back_to_the_version_before() -> None:
