@@ -169,6 +169,58 @@ def test_a_name_server_that_is_down_or_refuses(host, refused):
         assert "the name server monitor1 port 54 took no update of example.test" in refused("wild")
 
 
+SECOND = """\
+import os, socketserver, dns.flags, dns.message, dns.query, sys
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+class Answer(socketserver.StreamRequestHandler):
+    def handle(self):
+        asked = dns.message.from_wire(self.rfile.read(int.from_bytes(self.rfile.read(2), "big")))
+        told = dns.message.make_response(asked)
+        told.flags |= dns.flags.AA
+        with open("/run/second.asked", "a") as log:
+            print(asked.question[0], file=log, flush=True)
+            asks = open(log.name).read().count("TXT")
+        if asks >= int(sys.argv[2]):
+            told = dns.query.tcp(asked, sys.argv[1], timeout=5)
+        wire = told.to_wire()
+        self.wfile.write(len(wire).to_bytes(2, "big") + wire)
+Server(("127.0.0.2", 53), Answer).serve_forever()
+"""
+
+
+@contextmanager
+def second_server(host, follows_from):
+    """The zone's second server, which has a record from the so-manieth question for it on."""
+    host.run_expect([0], f"cat > /run/second.py <<'E'\n{SECOND}\nE")
+    host.check_output("rm -f /run/second.asked")
+    monitor = host.check_output("getent ahostsv4 monitor1").split()[0]
+    host.check_output(f"systemd-run --unit second-server python3 /run/second.py {monitor} {follows_from}")
+    assert until(lambda: "0200007F:0035" in host.check_output("cat /proc/net/tcp"))
+    try:
+        yield
+    finally:
+        host.check_output("systemctl stop second-server")
+
+
+def test_every_server_of_the_zone_has_the_record_before_the_authority_is_told(host):
+    before = serial(host, "wild")
+    with second_server(host, follows_from=3):
+        assert host.run("slipway-certificates wild --now").rc == 0
+        assert host.check_output("grep -c TXT /run/second.asked") == "3", "asked until it had it, and no more"
+    assert serial(host, "wild") != before
+
+
+def test_a_server_of_the_zone_that_stays_behind_is_named(host, refused):
+    with (
+        second_server(host, follows_from=1000),
+        settings(host, lambda _, items: items["wild"]["dns"].update(wait=3)),
+    ):
+        reason = refused("wild")
+        assert "after 3 s these name servers of the zone lack it: ns2.example.test (127.0.0.2)" in reason
+    assert "_acme-challenge" not in on_monitor("dig +noall +answer @127.0.0.1 TXT _acme-challenge.example.test")
+
+
 def test_the_internal_authority_refuses_what_the_inventory_does_not_give(host, refused):
     names = "/etc/slipway/certificate-names/edge1.json"
     kept = on_monitor(f"cat {names}")
