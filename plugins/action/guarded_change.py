@@ -45,8 +45,9 @@ class ActionModule(ActionBase):
             answers = "kept" in answer  # and knows of no such change: a lost one that is still being made, or never was
             trouble = trouble if answers else " ".join(str(answer.get("msg", answer)).split())
             time.sleep(PAUSE)
-        told = _not_made(name, trouble) if answers else _silent(name, within, trouble)
-        return {"failed": True, "kept": False, "msg": told}
+        if answers:
+            return {"failed": True, "kept": False, "changed": False, "msg": _not_made(name, trouble)}
+        return {"failed": True, "kept": False, "msg": _silent(name, within, trouble)}
 
     def _ask_afresh(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """What the host answers over a new connection; why it does not, otherwise."""

@@ -70,6 +70,7 @@ def test_a_lost_answer_of_a_change_that_is_still_being_made_is_waited_for() -> N
 def test_a_connection_lost_before_the_change_is_no_change() -> None:
     result = Action(CUT, UNKNOWN).run()
     assert result["failed"] and "was not made" in result["msg"] and "Run again" in result["msg"]
+    assert not result["changed"]
 
 
 def test_a_host_that_never_answers_again_is_named_with_its_console() -> None:
