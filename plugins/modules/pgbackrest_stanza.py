@@ -70,6 +70,7 @@ from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.command import PgbackrestError
+from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.info import OTHER
 from ansible_collections.slipway.ops.plugins.module_utils.engines.postgresql.pgbackrest.stanza import ensure, upgrade
 
 
@@ -91,9 +92,11 @@ def main() -> None:
         if upgrades and done.action is None:
             done = upgrade(stanza, user)
     except (PgbackrestError, ValueError) as error:
+        running = "Are PostgreSQL and pgbackrest.service running on the hosts concerned? "
+        unread = isinstance(error, PgbackrestError) and error.code == OTHER  # it was asked, and its answer says why
         module.fail_json(
-            msg=f"The stanza {stanza} is not ready for backups. {error}. Are PostgreSQL and pgbackrest.service running"
-            " on the hosts concerned? /var/log/pgbackrest/ on them says more."
+            msg=f"The stanza {stanza} is not ready for backups. {error}. {'' if unread else running}"
+            "/var/log/pgbackrest/ there says more."
         )
     module.exit_json(changed=done.action is not None, **asdict(done))
 

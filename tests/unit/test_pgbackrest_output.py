@@ -80,10 +80,52 @@ def test_nothing_yet():
 
 
 def test_a_repository_that_cannot_be_read_says_why():
-    broken = {"code": 99, "message": "[CryptoError] unable to load info file\n\x01HINT: more"}
+    broken = {"code": 99, "message": "[FileReadError] unable to read '/x'\n\x01HINT: more"}
     (stanza,) = answer(repo=[{"key": 1, "status": broken}], status={"code": 99, "message": "other"})
     told = describe(stanza, "main", 1, now=0).trouble
-    assert told == "the repository of main cannot be read: [CryptoError] unable to load info file"
+    assert told == "the repository of main cannot be read: [FileReadError] unable to read '/x'"
+
+
+INFO = "unable to load info file '/r/backup/main/backup.info' or '/r/backup/main/backup.info.copy':\n"
+FLUSH = "CryptoError: unable to flush\nHINT: is or was the repo encrypted?\n"
+BYTES = "FormatError: key/value found outside of section at line 1: {}\n"
+HINTS = "HINT: backup.info cannot be opened.\nHINT: has a stanza-create been performed?"
+ANOTHER = "/r/backup/main/backup.info does not open with the repository's cipher_pass: another key made it, such as "
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "copy", "words"),
+    [
+        ("CryptoError", FLUSH, FLUSH, ANOTHER),
+        # With more than a few lines it takes what comes out for text, before it comes to the end.
+        ("FormatError", BYTES.format("L\udcac\x06j"), BYTES.format("}.\ufffd\\"), ANOTHER),
+        ("FileOpenError", BYTES.format("\ufffd"), FLUSH, ANOTHER),
+        (
+            "CryptoError",
+            *["CryptoError: cipher header invalid\nHINT: is or was the repo encrypted?\n"] * 2,
+            "/r/backup/main/backup.info is not encrypted, and ",
+        ),
+        (
+            "FormatError",
+            *[BYTES.format("Salted__\ufffdx")] * 2,
+            "/r/backup/main/backup.info is encrypted, and the repository has no cipher_pass here",
+        ),
+    ],
+)
+def test_another_key_is_told_as_what_it_is(kind, file, copy, words):
+    """As pgBackRest 2.45 wrote them; a command that fails says the same with its status instead of the kind."""
+    broken = {"code": 99, "message": f"[{kind}] {INFO}{file}{copy}{HINTS}"}
+    (stanza,) = answer(repo=[{"key": 1, "status": broken}], status={"code": 99, "message": "other"})
+    assert stanza.trouble(1).startswith(words)
+    assert not [raw for raw in ("Error", "stanza-create", "\ufffd") if raw in stanza.trouble(1)]
+    indented = f"{INFO}{file}{copy}{HINTS}".replace("\n", "\n" + 12 * " ")
+    told = reason(f"ERROR: [095]: {indented}".splitlines())
+    assert told.startswith(f"[095]: {words}") and "stanza-create" not in told
+
+
+def test_what_is_no_matter_of_keys_stays_pgbackrests_word():
+    told = f"{INFO}FileMissingError: unable to open missing file\nFileMissingError: unable to open missing file"
+    assert plain(told).startswith("unable to load info file") and "FileMissingError" in plain(told)
 
 
 REFUSED = """[ProtocolError] HTTP request failed with 403 (Forbidden):

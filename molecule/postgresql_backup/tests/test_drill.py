@@ -197,7 +197,7 @@ def test_a_wrong_key_fails():
         backup1.check_output(f"sed -i -E '{another}' {configuration}")
         backup1.check_output("systemctl restart pgbackrest")
         try:
-            fails("cannot be read", "pgBackRest says: ")
+            fails("cannot be read", "another key made it")
         finally:
             backup1.check_output(f"cp /tmp/kept {configuration} && systemctl restart pgbackrest")
 

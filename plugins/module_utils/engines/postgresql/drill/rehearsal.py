@@ -217,7 +217,8 @@ class _Drill:
             raise DrillError(f"pgBackRest knows no stanza {wanted.stanza}: run the role pgbackrest")
         code, message = stanza.repositories.get(wanted.repository, (0, ""))
         if not stanza.of(wanted.repository) and code not in (0, 2):
-            raise DrillError(f"the repository of {wanted.subject} cannot be read; pgBackRest says: {line(message)}")
+            told = stanza.trouble(wanted.repository) or line(message)
+            raise DrillError(f"the repository of {wanted.subject} cannot be read: {told}")
         return stanza
 
     def _measure(self, backup: Backup) -> None:

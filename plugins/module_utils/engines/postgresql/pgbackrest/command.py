@@ -19,6 +19,8 @@ _RETRIES = re.compile(r" \[\w+Error\] on (?:\d+ retries|retry) .*?(?= \[\w+Error
 _HTTP = re.compile(r": \*\*\* Path/Query \*\*\*: .*?(?= \w+Error: | HINT: |$)")
 _ANSWER = re.compile(r"<Code>([^<]*)</Code>(?:\s*<Message>([^<]*)</Message>)?")
 _TWICE = re.compile(r"(\w+Error: .+?) \1(?= |$)")
+_UNREAD = re.compile(r"(?:\[\w+\] )?unable to load info file '([^']+)' or .*")
+_NO_TEXT = "FormatError: key/value found outside of section at line 1"  # where each of its files has "[backrest]"
 _PREFIX = re.compile(r"^(?:\d{4}-\d\d-\d\d \S+ )?P\d+\s+")
 
 
@@ -56,7 +58,29 @@ def plain(message: str) -> str:
     """A message in one line, without each retry, without the same of a file's copy, and of an object store's answer
     the reason alone."""
     line = _RETRIES.sub("", " ".join(message.split()))
-    return _TWICE.sub(r"\1", _HTTP.sub(_answer, line))
+    return _UNREAD.sub(_key, _TWICE.sub(r"\1", _HTTP.sub(_answer, line)))
+
+
+def _key(refused: re.Match[str]) -> str:
+    """What is wrong with the key when a repository's first file cannot be read for it; else what pgBackRest says.
+
+    Of another key it says what it says of a damaged file, with bytes that it takes for text, and asks for a stanza.
+    """
+    told, file = refused[0], refused[1]
+    if "cipher header invalid" in told:
+        return (
+            f"{file} is not encrypted, and the repository has a cipher_pass here: say encryption: false, or give it"
+            " another path, where backups begin anew"
+        )
+    if f"{_NO_TEXT}: Salted__" in told:
+        return f"{file} is encrypted, and the repository has no cipher_pass here: give it the key that made it"
+    if "CryptoError: " in told or _NO_TEXT in told:
+        return (
+            f"{file} does not open with the repository's cipher_pass: another key made it, such as that of another"
+            " clone or vault, or it and its copy are damaged. Give the repository the key that made it, or another"
+            " path, where backups begin anew"
+        )
+    return told
 
 
 def _answer(request: re.Match[str]) -> str:

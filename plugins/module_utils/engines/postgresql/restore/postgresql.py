@@ -121,9 +121,8 @@ def _stanza(cluster: Cluster) -> Stanza:
         raise RestoreError(f"pgBackRest knows no stanza {cluster.stanza}")
     code, message = stanza.repositories.get(cluster.repository, (0, ""))
     if code not in (0, 2):
-        raise RestoreError(
-            f"repository {cluster.repository} cannot be read; pgBackRest says: {' '.join(message.split())}"
-        )
+        told = stanza.trouble(cluster.repository) or " ".join(message.split())
+        raise RestoreError(f"repository {cluster.repository} cannot be read: {told}")
     return stanza
 
 
