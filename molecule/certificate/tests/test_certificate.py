@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from machine import crowding, until
 from playbook import Run, play
 
 SCENARIO = Path(__file__).resolve().parents[1]
@@ -37,8 +38,9 @@ def listener(host):
     """A TLS server on edge1 with the internal certificate."""
     host.check_output(
         f"systemd-run --unit=tls-listener --collect openssl s_server -accept 8443 -www -quiet"
-        f" -cert {STORE}/edge/fullchain.pem -key {STORE}/edge/key.pem && sleep 1"
+        f" -cert {STORE}/edge/fullchain.pem -key {STORE}/edge/key.pem"
     )
+    assert until(lambda: host.check_output("ss -Hltn 'sport = :8443'") != "", 30 * crowding())
     yield
     host.check_output("systemctl stop tls-listener")
 
