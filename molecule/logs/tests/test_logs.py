@@ -49,9 +49,15 @@ def metrics(host) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(slipway_\S+) (\S+)$", text, re.MULTILINE)}
 
 
+def measure(host, unit: str) -> None:
+    """Measures what is there now: a run of the timer that is under way began before."""
+    state = until(lambda: host.check_output(f"systemctl show -P ActiveState {unit}"), lambda seen: seen != "activating")
+    assert state != "activating"
+    host.check_output(f"systemctl reset-failed {unit}; systemctl start {unit}")  # more often than its timer would
+
+
 def lost(sender) -> float:
-    unit = "slipway-logs-upload.service"
-    sender.check_output(f"systemctl reset-failed {unit}; systemctl start {unit}")  # more often than its timer would
+    measure(sender, "slipway-logs-upload.service")
     return metrics(sender)["slipway_logs_lost_entries_total"]
 
 
@@ -66,7 +72,7 @@ def upload(sender, fields: str) -> None:
 
 def events(host) -> dict[str, float]:
     """How many of each kind host1 has had."""
-    host.check_output("systemctl start slipway-logs-events.service")
+    measure(host, "slipway-logs-events.service")
     begin = 'slipway_logs_events_total{sender="host1",kind="'
     return {name[len(begin) : -2]: number for name, number in metrics(host).items() if name.startswith(begin)}
 
