@@ -83,19 +83,24 @@ GONE = (
 
 
 def test_protections_that_are_gone_behind_the_inventorys_back_are_told(host, attack):
-    workers = serving(host)
     try:
         for change, _, _ in GONE:
             host.check_output(change)
-        host.check_output("nginx -t && systemctl reload nginx")
-        assert until(lambda: not set(workers) & set(serving(host)), 30 * crowding())
+        reload(host)
         ran = attack(site="shop")
         assert ran.code != 0
         assert [said for _, _, said in GONE if said not in ran.said] == []
     finally:
         for _, back, _ in GONE:
             host.check_output(back)
-        host.check_output("nginx -t && systemctl reload nginx")
+        reload(host)
+
+
+def reload(host):
+    """Ends when only workers of the new configuration take connections."""
+    former = set(serving(host))
+    host.check_output("nginx -t && systemctl reload nginx")
+    assert until(lambda: (now := set(serving(host))) and not now & former, 30 * crowding())
 
 
 def serving(host):
