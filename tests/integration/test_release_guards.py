@@ -72,12 +72,13 @@ def test_a_way_back_is_open_at_any_hour(release: Release) -> None:
 
 
 def test_change_approval_and_freeze_are_asked_for_one_by_one_and_an_override_goes_past_them(release: Release) -> None:
-    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    now = datetime.datetime.now(datetime.timezone.utc).date()
+    today, tomorrow = now.isoformat(), (now + datetime.timedelta(days=1)).isoformat()  # midnight may come between
     papers = {"deploy_change_pattern": r"CHG\d{7}", "deploy_approvers": ["lee"]}
     assert "needs the number of its change" in refused(release(papers))
     assert "needs the approval of one of lee" in refused(release(papers, change="CHG0001234"))
     assert begun(release(papers, change="CHG0001234", approved_by="lee"))
-    frozen = papers | {"deploy_freezes": [{"from": today, "to": today, "reason": "year-end close"}]}
+    frozen = papers | {"deploy_freezes": [{"from": today, "to": tomorrow, "reason": "year-end close"}]}
     assert "year-end close" in refused(release(frozen, change="CHG0001234", approved_by="lee"))
     assert "is no reason" in refused(release(frozen, override="please"))
     assert begun(release(frozen, override="orders are lost, the fix cannot wait"))
