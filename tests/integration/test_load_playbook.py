@@ -78,7 +78,7 @@ def test_a_load_is_recorded_and_compared_with_the_one_before(load: Load, url: st
     first = load(f"{url}/")
     assert first.code == 0 and first.changed == 0 and "every limit was kept" in first.said, first.output
     records = kept(tmp_path)
-    assert records["delivery.load.requests"]["measured"] > 22, "more than one second of load was sent"
+    assert records["delivery.load.requests"]["measured"] >= 0.95 * 22 * 5
     assert all(records[f"delivery.load.latency_{name}"]["measured"] > 0 for name in ("p50", "p95", "p99"))
     assert records["delivery.load.requests"]["artifacts"] and "delivery.load.slower" not in records
     second = load(f"{url}/slow", load_slower=-99.9)

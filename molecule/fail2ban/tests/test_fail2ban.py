@@ -128,7 +128,7 @@ def test_who_tries_logins_is_kept_out_of_ssh_only(host, stranger, admin):
         return address(stranger) in banned(host)
 
     assert until(tried, pause=1)
-    assert until(lambda: "refused" in stranger.run(login).stderr)
+    assert until(lambda: (said := stranger.run(login)).rc == 255 and "refused" in said.stderr)
     assert "sshd" in play("unban", INVENTORY).said
     assert ask(stranger, "/open") == "204"
     assert "Permission denied" in admin.run(login).stderr
