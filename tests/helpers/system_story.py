@@ -108,8 +108,8 @@ class System:
         groups = yaml.safe_load((place / "containers.yml").read_text())["all"]["children"]
         spent = dict.fromkeys(("cpu", "memory", "disk", "errors"), "<= 100")
         slow = {f"response-{share}": "< 60000" for share in ("p50", "p95", "p99")}
-        watched = {"host": "monitor", "site": "blackbox_exporter", "database": "postgresql", "redis": "redis_exporter"}
-        watched["pgbouncer"] = "pgbouncer_exporter"
+        exporters = {"site": "blackbox_exporter", "redis": "redis_exporter", "pgbouncer": "pgbouncer_exporter"}
+        watched = {"host": "monitor", "database": "postgresql", **exporters}
         broken = {f"{one}-availability": ">= 0" for one, group in watched.items() if group in groups}
         return {**said, **spent, **slow, **broken}
 

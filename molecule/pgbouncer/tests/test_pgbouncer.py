@@ -291,11 +291,10 @@ def administer(account, command):
 def test_the_exporter_tells_who_waits_and_may_administer_nothing():
     assert login("SELECT 1").rc == 0
     assert until(30, lambda: metrics().get("pgbouncer_up") == 1), metrics()
-    waits = 'pgbouncer_pools_client_waiting_connections{database="shop-sessions",user="shop"}'
-    with ThreadPoolExecutor() as several:
-        held = [several.submit(login, "SELECT pg_sleep(8)", "shop-sessions") for _ in range(2)]
+    waits = 'pgbouncer_pools_client_waiting_connections{database="shop",user="shop"}'
+    with held_up(3) as answers:
         assert until(30, lambda: metrics().get(waits) == 1), metrics()
-        assert all(one.result().rc == 0 for one in held)
+    assert [answer.rc for answer in answers] == [0] * 3, answers
     pid = pooler.check_output("systemctl show -p MainPID --value prometheus-pgbouncer-exporter")
     assert pooler.check_output(f"ps -o user:32= -p {pid}").strip() == "pgbouncer-exporter"
     assert administer("pgbouncer-exporter", "SHOW POOLS").rc == 0
