@@ -83,16 +83,16 @@ class Rfc2136:
             names = [str(one.target).rstrip(".") for one in self._answers(address, self.port, self.zone, "NS")]
         except (dns.exception.DNSException, OSError, ValueError, EOFError):
             return {}  # it tells nobody, as a hidden one does
-        others = {}
-        for name in names:
-            with contextlib.suppress(OSError):
-                where = self._address(name)
-                if where != address:
-                    others[name] = where
-                continue
-            with contextlib.suppress(dns.exception.DNSException, OSError, ValueError, EOFError, StopIteration):
-                others[name] = next(str(one.address) for one in self._answers(address, self.port, name, "A"))
-        return {name: where for name, where in others.items() if where != address}
+        found = {name: self._whereabouts(name, address) for name in names}
+        return {name: where for name, where in found.items() if where not in ("", address)}
+
+    def _whereabouts(self, name: str, primary: str) -> str:
+        """A name server's address, as this host or else the primary knows it; empty where neither does."""
+        with contextlib.suppress(OSError):
+            return self._address(name)
+        with contextlib.suppress(dns.exception.DNSException, OSError, ValueError, EOFError):
+            return next((str(one.address) for one in self._answers(primary, self.port, name, "A")), "")
+        return ""
 
     def _lacks(self, where: str, record: str, answer: str) -> bool:
         """False of one that does not answer: the authority asks another then, and this host may not reach it at all."""

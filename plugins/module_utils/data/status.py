@@ -108,8 +108,9 @@ def judge(status: Status, limits: Limits) -> Status:
     if status.age is None:
         found.append(("fail", absence(status)))
     else:
-        found += _late("fail", f"the newest backup of {status.name}", status.age, limits.age)
-        found += _late("fail", f"the newest full backup of {status.name}", status.full_age, limits.full_age)
+        late = _late(f"the newest backup of {status.name}", status.age, limits.age)
+        late += _late(f"the newest full backup of {status.name}", status.full_age, limits.full_age)
+        found += [("fail", sentence) for sentence in late]
     if status.verified_verdict == "fail":
         found.append(("fail", f"the last verification of {status.name}, {_ago(status.verified_age)}, found damage"))
     if status.drill_verdict == "fail":
@@ -126,12 +127,12 @@ def judge(status: Status, limits: Limits) -> Status:
 
 def unproven(status: Status, limits: Limits) -> list[str]:
     """Why nobody knows lately that a restore works; what a verification or a drill found wrong is not said here."""
-    found: list[tuple[Verdict, str]] = []
+    late: list[str] = []
     if status.backups and status.verified_verdict != "fail":
-        found += _late("warn", f"the last verification of {status.name}", status.verified_age, limits.verified)
+        late += _late(f"the last verification of {status.name}", status.verified_age, limits.verified)
     if status.backups and status.drill_verdict != "fail":
-        found += _late("warn", f"the last restore drill of {status.name}", status.drill_age, limits.drill)
-    return [sentence for _, sentence in found]
+        late += _late(f"the last restore drill of {status.name}", status.drill_age, limits.drill)
+    return late
 
 
 def absence(status: Status) -> str:
@@ -144,12 +145,12 @@ def worst(statuses: Iterable[Status]) -> Verdict:
     return max((status.verdict for status in statuses), key=_SEVERITY.index, default="fail")
 
 
-def _late(level: Verdict, what: str, age: float | None, limit: float | None) -> list[tuple[Verdict, str]]:
+def _late(what: str, age: float | None, limit: float | None) -> list[str]:
     if limit is None or (age is not None and age <= limit):
         return []
     if age is None:
-        return [(level, f"{what} never happened (it should, every {to_duration(limit)})")]
-    return [(level, f"{what} was {_ago(age)}, more than {to_duration(limit)}")]
+        return [f"{what} never happened (it should, every {to_duration(limit)})"]
+    return [f"{what} was {_ago(age)}, more than {to_duration(limit)}"]
 
 
 def _ago(seconds: float | None) -> str:

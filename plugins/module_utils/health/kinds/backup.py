@@ -29,10 +29,6 @@ _NEVER = {
 }
 
 
-def _told(lacking: list[str], do: str) -> str | None:
-    return "; ".join(lacking) + f": {do}" if lacking else None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Backup(Check):
     KIND = "backup"
@@ -76,7 +72,8 @@ class Backup(Check):
         """One: the age of the backup is another check's."""
         lacking = unproven(status, status.limits)
         do = f"backup.yml -e type=verify and drill.yml show that a restore works (-e engine={self.engine})"
-        yield Finding("fail" if lacking else "pass", len(lacking), limit="= 0", reason=_told(lacking, do))
+        reason = f"{'; '.join(lacking)}: {do}" if lacking else None
+        yield Finding("fail" if lacking else "pass", len(lacking), limit="= 0", reason=reason)
 
     def _findings(self, status: Status) -> Iterable[Finding]:
         configured = Limit("<=", status.limits.age / 3600, "h") if status.limits.age is not None else None
